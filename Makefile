@@ -1,0 +1,54 @@
+# `make results` and `make test` set up everything they need in .venv.
+
+PYTHON ?= python3.11
+CORES ?= all
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help setup results test lint format docs lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+setup: $(READY)  ## make .venv with the locked packages
+
+# Torch goes first and with its dependencies, since they differ between its CPU and CUDA builds; the rest is exactly the
+# lock (which has one OpenCV, the headless one, where face-alignment would add a second).
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock $$(grep '^torch==' requirements.lock)
+	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+results: setup  ## run the whole workflow: results/report.html
+	$(BIN)/snakemake --cores $(CORES)
+
+test: setup  ## run the tests
+	$(BIN)/python -m pytest --numprocesses=auto
+
+lint: setup  ## check style, spelling and the workflow
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/codespell
+	$(BIN)/snakemake --lint
+
+format: setup  ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow
+
+docs: setup  ## write config/README.md and the schema from the code
+	$(BIN)/python -m dfmvr.config
+
+lock:  ## resolve the newest allowed packages and write requirements.lock
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet torch==2.13.0 setuptools
+	.venv-lock/bin/python -m pip install --quiet '.[test,develop]'
+	.venv-lock/bin/python -m pip freeze --all --exclude dfmvr --exclude pip --exclude opencv-python > requirements.lock
+	rm -rf .venv-lock
+
+clean:  ## remove the environment and everything computed
+	rm -rf .venv .snakemake logs benchmarks/workflow
+	find results -mindepth 1 -not -name README.md -delete

@@ -1,0 +1,100 @@
+"""`dfmvr <stage>`: what every rule calls and a person can type.
+
+A stage is a module with two functions: `add_arguments(parser)` declares its files, `main(args, settings)` runs it
+with its section of the configuration (None for a stage without one).
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from dfmvr import __version__
+from dfmvr.errors import DfmvrError
+
+
+class Stage(NamedTuple):
+    """One command."""
+
+    name: str
+    does: str
+    module: str
+    section: str | None
+
+
+STAGES = (
+    Stage("face_model", "build the morphable face model", "dfmvr.face_model.build", "face_model"),
+    Stage("simulate", "write the stand-in data sets", "dfmvr.simulate", "simulate"),
+    Stage("align", "find landmarks and cut aligned crops", "dfmvr.align", "align"),
+    Stage("parse", "train the face parse net, write masks and weight maps", "dfmvr.parse", "parse"),
+    Stage("train", "train one variant of DF-MVR", "dfmvr.train", "train"),
+    Stage("reconstruct", "turn photographs into meshes", "dfmvr.reconstruct", None),
+    Stage("register", "register meshes to scans", "dfmvr.register", "register"),
+    Stage("score", "measure the distance of meshes to scans", "dfmvr.score", "register"),
+    Stage("report", "make the tables, the figures and the page", "dfmvr.report", "report"),
+)
+
+
+def parser(stage: Stage | None = None) -> argparse.ArgumentParser:
+    """Make the parser of the program or, with a stage, of that stage's arguments."""
+    if stage is None:
+        lines = "\n".join(f"  {s.name:<12} {s.does}" for s in STAGES)
+        result = argparse.ArgumentParser(
+            prog="dfmvr",
+            description="Multi-view 3D face reconstruction with deep fusion.",
+            epilog=f"stages, in order:\n{lines}\n\n`dfmvr STAGE --help` explains each.",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        result.add_argument("--version", action="version", version=f"dfmvr {__version__}")
+        result.add_argument("stage", choices=[s.name for s in STAGES], metavar="STAGE")
+        result.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+        return result
+    module = importlib.import_module(stage.module)
+    result = argparse.ArgumentParser(prog=f"dfmvr {stage.name}", description=f"{stage.does.capitalize()}.")
+    module.add_arguments(result)
+    if stage.section:
+        group = result.add_argument_group("settings")
+        group.add_argument("--config", metavar="FILE", help="configuration file (default: the built-in defaults)")
+        group.add_argument(
+            "--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help="override one key; may be repeated"
+        )
+        group.add_argument("--settings", metavar="JSON", help=f"the whole section {stage.section} as JSON")
+    result.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return result
+
+
+def run(stage: Stage, arguments: Sequence[str]) -> None:
+    """Run one stage with its command line arguments."""
+    args = parser(stage).parse_args(arguments)
+    settings = None
+    if stage.section:
+        from dfmvr import config
+
+        if args.settings is not None:
+            loaded = config.load(None, [f"{stage.section}={args.settings}"])
+        else:
+            loaded = config.load(args.config, args.set)
+        settings = loaded.section(stage.section)
+    importlib.import_module(stage.module).main(args, settings)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point. Returns the exit code: 0, 2 for an error the user can mend, 130 when stopped."""
+    args = parser().parse_args(argv)
+    stage = next(s for s in STAGES if s.name == args.stage)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        run(stage, args.arguments)
+    except DfmvrError as error:
+        if "--debug" in args.arguments:
+            raise
+        sys.stderr.write(f"dfmvr {stage.name}: error: {error}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write(f"dfmvr {stage.name}: stopped\n")
+        return 130
+    return 0

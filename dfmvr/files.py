@@ -1,0 +1,131 @@
+"""Reading and writing that is never half done.
+
+Every output is written under a temporary name beside its place and renamed, so a killed process leaves either the
+old file, the new one, or none.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import uuid
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dfmvr.errors import DataError, OutputError
+
+_NO_PLACE = {
+    errno.ENOSPC: "there is no room left; free some space or choose another folder",
+    errno.EDQUOT: "the quota is used up; free some space or choose another folder",
+    errno.EACCES: "permission denied; choose a folder you may write to",
+    errno.EPERM: "permission denied; choose a folder you may write to",
+    errno.EROFS: "the file system is read-only; choose another folder",
+    errno.ENOTDIR: "a part of the path is a file, not a folder; choose another path",
+    errno.EEXIST: "a file of that name stands where a folder is needed; choose another path",
+    errno.EISDIR: "a folder of that name stands where a file is needed; choose another path",
+}
+
+
+def output_error(path: Path | str, error: OSError) -> OutputError:
+    """Turn an operating system error on writing `path` into one that says what to do."""
+    reason = _NO_PLACE.get(error.errno or 0, f"{error.strerror or error}; check the path")
+    return OutputError(f"{path}: cannot be written: {reason}")
+
+
+@contextmanager
+def writing(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary file name beside `path`, renamed to `path` if the block succeeds and removed if not.
+
+    The suffix of `path` is kept, since many writers choose their format by it.
+
+    Raises:
+        OutputError: the folder cannot be made or written to.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        os.replace(partial, path)
+    except OSError as error:
+        if isinstance(error, DataError | OutputError):
+            raise
+        raise output_error(path, error) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+@contextmanager
+def writing_folder(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary folder beside `path` that replaces `path` as a whole if the block succeeds.
+
+    Raises:
+        OutputError: the folder cannot be made or written to.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        if path.is_dir():
+            shutil.rmtree(path)
+        os.replace(partial, path)
+    except OSError as error:
+        if isinstance(error, DataError | OutputError):
+            raise
+        raise output_error(path, error) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_npz(path: Path | str, compress: bool = False, **arrays: np.ndarray) -> None:
+    """Write named arrays as `.npz`, atomically."""
+    with writing(path) as partial:
+        (np.savez_compressed if compress else np.savez)(partial, **arrays)
+
+
+def read_npz(path: Path | str, *required: str) -> dict[str, np.ndarray]:
+    """Read all arrays of an `.npz` and check that the `required` names are there. Never unpickles.
+
+    Raises:
+        DataError: the file is missing, is no `.npz`, or lacks an array.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; run the stage that makes it") from None
+    except (OSError, ValueError, zipfile.BadZipFile, AttributeError, EOFError) as error:
+        raise DataError(f"{path}: not a readable .npz archive ({error}); make it again") from error
+    missing = [name for name in required if name not in arrays]
+    if missing:
+        raise DataError(f"{path}: expected the arrays {', '.join(missing)}, found {', '.join(sorted(arrays))}")
+    return arrays
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write `value` as indented JSON, atomically. NaN and infinity are refused, as JSON has neither."""
+    with writing(path) as partial:
+        partial.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path | str) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        DataError: the file is missing or not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; run the stage that makes it") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not readable as JSON ({error}); make it again") from error

@@ -1,0 +1,48 @@
+"""The command line: stages in order, errors on one line."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from dfmvr import cli
+
+
+def test_help_lists_the_stages_in_order(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--help"])
+    text = capsys.readouterr().out
+    places = [text.index(f"\n  {stage.name} ") for stage in cli.STAGES]
+    assert stop.value.code == 0
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("stage", [stage.name for stage in cli.STAGES])
+def test_every_stage_explains_itself(stage, capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main([stage, "--help"])
+    assert stop.value.code == 0
+    assert f"dfmvr {stage}" in capsys.readouterr().out
+
+
+def test_a_wrong_key_is_one_line_and_exit_code_2(capsys, tmp_path):
+    code = cli.main(
+        ["align", "--data", "x", "--face-model", "y", "--output", str(tmp_path), "--set", "align.imagesize=3"]
+    )
+    error = capsys.readouterr().err
+    assert code == 2
+    assert re.fullmatch(r"dfmvr align: error: .*did you mean 'image_size'\?\n", error)
+
+
+def test_help_is_quick_since_it_imports_no_stage():
+    code = """
+import sys
+from dfmvr import cli
+try:
+    cli.main(["--version"])
+except SystemExit:
+    print("torch" in sys.modules)
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.splitlines()[-1] == "False"

@@ -1,0 +1,105 @@
+"""The configuration: strict keys, helpful errors, documents that follow the code."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from dfmvr import config
+from dfmvr.errors import ConfigError
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_a_mistyped_key_names_the_nearest():
+    with pytest.raises(ConfigError, match=r"unknown key 'train.epoch'; did you mean 'epochs'\?"):
+        config.validate({"train": {"epoch": 3}})
+
+
+def test_a_mistyped_section_names_the_nearest():
+    with pytest.raises(ConfigError, match=r"unknown key 'trian'; did you mean 'train'\?"):
+        config.validate({"trian": {}})
+
+
+def test_a_key_like_no_other_lists_what_there_is():
+    with pytest.raises(ConfigError, match=r"unknown key 'train.loss.zzzz'; the keys here are photo, mask"):
+        config.validate({"train": {"loss": {"zzzz": 1}}})
+
+
+def test_a_wrong_value_is_named_with_its_key():
+    with pytest.raises(ConfigError, match=r"train\.batch_size: .*greater than or equal to 1, found 0"):
+        config.validate({"train": {"batch_size": 0}})
+
+
+def test_overrides_win(tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text("train: {epochs: 3, batch_size: 2}\n")
+    train = config.load(file, ["train.epochs=5", "train.loss.mask=0"]).train
+    assert (train.epochs, train.batch_size, train.loss.mask) == (5, 2, 0)
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1\n- 2\n", "\x00"])
+def test_a_file_that_is_no_configuration_is_one_error(tmp_path, text):
+    file = tmp_path / "c.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=r"c\.yaml") as error:
+        config.load(file)
+    assert "\n" not in str(error.value)
+
+
+def test_a_section_survives_json():
+    train = config.load(None, ["train.network.width=4", "train.learning_rate=0.002"]).train
+    assert type(train).model_validate_json(config.as_json(train)) == train
+
+
+def test_a_variant_differs_only_in_its_overrides():
+    settings = config.validate({"train": {"epochs": 3}, "variants": {"a": {"loss": {"landmark_3d": 0}}, "b": {}}})
+    a, b = settings.variant("a"), settings.variant("b")
+    assert (a.loss.landmark_3d, b.loss.landmark_3d, a.epochs) == (0, 1, 3)
+    assert a.model_copy(update={"loss": b.loss}) == b
+
+
+def test_a_variant_with_a_mistyped_key_is_an_error():
+    settings = config.validate({"variants": {"a": {"los": {}}}})
+    with pytest.raises(ConfigError, match=r"variants\.a: unknown key 'train.los'; did you mean 'loss'\?"):
+        settings.variant("a")
+
+
+@pytest.mark.parametrize("file", sorted(p.name for p in (ROOT / "config").glob("*.yaml")))
+def test_shipped_configurations_are_valid(file):
+    settings = config.load(ROOT / "config" / file)
+    for name in settings.variants:
+        settings.variant(name)
+
+
+def test_documents_follow_the_code():
+    assert config.write_docs(ROOT, check=True) == [], "run `make docs`"
+
+
+def _leaves(model: type[BaseModel]):
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _leaves(field.annotation)
+        else:
+            yield f"{model.__name__}.{name}", field
+
+
+def test_every_key_is_described():
+    assert [name for name, field in _leaves(config.Config) if not field.description] == []
+
+
+def test_no_section_takes_unknown_keys():
+    definitions = json.loads(config.schema())["$defs"].values()
+    assert all(d["additionalProperties"] is False for d in definitions if d["type"] == "object")
+
+
+def test_the_loss_weights_are_the_papers():
+    loss = config.LossSection()
+    assert (loss.photo, loss.mask, loss.landmark, loss.landmark_2d, loss.landmark_3d) == (4, 3, 1, 0.02, 1)
+    assert (loss.regularisation, loss.identity, loss.expression, loss.texture) == (3e-4, 1, 0.8, 0.017)
+
+
+def test_the_schema_is_json_that_yaml_reads_alike():
+    assert yaml.safe_load(config.schema()) == json.loads(config.schema())
