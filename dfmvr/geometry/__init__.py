@@ -1,0 +1,1 @@
+"""Geometry without learning: rotations, cameras, similarities, meshes."""
