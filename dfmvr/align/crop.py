@@ -1,0 +1,199 @@
+"""Five-point alignment: scale and place a photograph so that the face stands as in the camera model.
+
+All pixel coordinates are continuous: x right, y down, the first pixel's centre at 0.5.
+Source: Deng et al. 2019 (Deep3DFace), util/preprocess.py.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from dfmvr.conventions import REFERENCE_SIZE_PX
+from dfmvr.errors import DataError
+from dfmvr.files import read_npz
+
+PX_PER_MM_AT_REFERENCE = 1.02
+"""Scale of an aligned face in a crop 224 px wide (Deep3DFace's 102 px a decimetre); the camera's own is 1.015."""
+
+MIN_PX_PER_MM = 0.15
+"""ASSUME: a face below this scale, some 20 px wide, has too few pixels to learn from."""
+
+MAX_STRETCH = 2.0
+"""ASSUME: the scales of a face's two image axes differ by less than this factor. Of faces whose points are each off
+by 4 mm, yaw up to 63 degrees, 99 in 100 have a factor below 1.4, a cosine below 0.3 and a residual below 6 mm."""
+
+MAX_COSINE = 0.5
+"""ASSUME: the two image axes of a face, at right angles if it were the standard one, are never this oblique."""
+
+MAX_RESIDUAL_MM = 12.0
+"""ASSUME: five points that miss the standard face by more than this (root mean square) are not those of a face."""
+
+BICUBIC_SUPPORT = 2
+
+
+class Pos(NamedTuple):
+    """A scaled orthographic camera: image point = axes @ point + translation, y up."""
+
+    axes: np.ndarray  # (2, 3), px/mm; the image's x and y axes in the face's frame, times their scales
+    translation: np.ndarray  # (2,), px; image of the face's origin
+    scale: float  # px/mm, mean of the two axes
+    residual_px: float  # root mean square distance of the points
+
+
+def five_points(landmarks: np.ndarray) -> np.ndarray:
+    """Reduce 68 landmarks to five: image-left eye, image-right eye, nose tip, mouth corners.
+
+    An eye is the middle of its two corners.
+
+    Args:
+        landmarks: (68, D) in iBUG order, or the five points already.
+    Returns:
+        (5, D), in the unit of the input.
+    Raises:
+        DataError: another number of points.
+    Source: extract_5p of Deep3DFace.
+    """
+    landmarks = np.asarray(landmarks, np.float64)
+    if len(landmarks) == 5:
+        return landmarks
+    if len(landmarks) != 68:
+        raise DataError(f"landmarks: expected 5 or 68 points, found {len(landmarks)}; use another source of landmarks")
+    eyes = (landmarks[[36, 42]] + landmarks[[39, 45]]) / 2
+    return np.concatenate([eyes, landmarks[[30, 48, 54]]])
+
+
+def read_standard_points(face_model: Path | str) -> np.ndarray:
+    """Read the five points of the mean face, (5, 3) mm, origin at its centroid.
+
+    ASSUME: the mean of our face model stands for Deep3DFace's standard face, so that with no rotation and no
+    translation the mean face projects onto the aligned landmarks.
+
+    Raises:
+        DataError: no readable face model.
+    """
+    model = read_npz(face_model, "mean", "landmarks_68")
+    mean, ids = model["mean"].astype(np.float64), model["landmarks_68"]
+    if mean.ndim != 2 or mean.shape[1] != 3 or ids.shape != (68,) or ids.min() < 0 or ids.max() >= len(mean):
+        raise DataError(f"{face_model}: expected mean (V, 3) and landmarks_68 (68,) within it; build the model again")
+    return five_points((mean - mean.mean(0))[ids])
+
+
+def fit_pos(points: np.ndarray, standard: np.ndarray) -> Pos:
+    """Fit a scaled orthographic camera to corresponding points by linear least squares.
+
+    Args:
+        points: (N, 2) px, y UP, N >= 4.
+        standard: (N, 3) mm, not all in one plane.
+    Source: POS of Deep3DFace's util/preprocess.py; the first step of DeMenthon and Davis 1995.
+    """
+    system = np.column_stack([standard, np.ones(len(standard))])
+    solution = np.linalg.lstsq(system, points, rcond=None)[0]  # (4, 2)
+    axes, translation = solution[:3].T, solution[3]
+    residual = float(np.sqrt(np.square(system @ solution - points).sum(1).mean()))
+    return Pos(axes, translation, float(np.linalg.norm(axes, axis=1).mean()), residual)
+
+
+def _check(pos: Pos) -> None:
+    """Raise DataError if the points cannot be those of an upright face of useful size."""
+    if not np.isfinite(pos.axes).all() or pos.scale < MIN_PX_PER_MM:
+        raise DataError(
+            f"face too small or points wrong: {pos.scale:.2f} px/mm, expected {MIN_PX_PER_MM} or more; "
+            "use a closer or larger photograph"
+        )
+    lengths = np.linalg.norm(pos.axes, axis=1)
+    if pos.axes[1, 1] < 0.3 * lengths[1]:
+        raise DataError("the face lies on its side or upside down; turn the photograph upright")
+    if pos.axes[0, 0] < -0.3 * lengths[0]:
+        raise DataError("the landmarks are mirrored: the first eye must be the one on the image's left; exchange them")
+    stretch, cosine = lengths.max() / lengths.min(), abs(pos.axes[0] @ pos.axes[1]) / lengths.prod()
+    residual_mm = pos.residual_px / pos.scale
+    if stretch > MAX_STRETCH or cosine > MAX_COSINE or residual_mm > MAX_RESIDUAL_MM:
+        raise DataError(
+            f"implausible alignment: image axes {stretch:.1f}-fold in scale (limit {MAX_STRETCH}), oblique by a cosine "
+            f"of {cosine:.2f} (limit {MAX_COSINE}), points off by {residual_mm:.1f} mm (limit {MAX_RESIDUAL_MM}); "
+            "check the landmarks"
+        )
+
+
+def alignment_affine(landmarks: np.ndarray, standard: np.ndarray, size: int) -> np.ndarray:
+    """Find the map from photo pixels to the pixels of an aligned crop: scale and translation, no rotation.
+
+    Args:
+        landmarks: (68, 2) or (5, 2) px of the photograph, y down.
+        standard: (5, 3) mm, the mean face's five points (`read_standard_points`).
+        size: width and height of the crop in px.
+    Returns:
+        (2, 3): crop = affine @ (x, y, 1).
+    Raises:
+        DataError: a wrong number of points, points that are not finite, or an implausible face (and why).
+    """
+    points = five_points(landmarks)
+    if not np.isfinite(points).all():
+        raise DataError("a landmark is not a finite number; mend it")
+    pos = fit_pos(points * (1, -1), standard)
+    _check(pos)
+    scale = PX_PER_MM_AT_REFERENCE * size / REFERENCE_SIZE_PX / pos.scale
+    centre = pos.translation * (1, -1)
+    return np.column_stack([np.eye(2) * scale, size / 2 - scale * centre])
+
+
+def map_points(affine: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Map points (N, 2) by an affine map (2, 3)."""
+    return np.asarray(points) @ affine[:, :2].T + affine[:, 2]
+
+
+def crop_photo(photo: np.ndarray, affine: np.ndarray, size: int) -> np.ndarray:
+    """Resample a photograph, bicubic, smoothed where it shrinks; black outside the photograph.
+
+    Args:
+        photo: uint8 RGB (H, W, 3), upright.
+        affine: (2, 3) from photo pixels to crop pixels: one positive scale and a translation.
+        size: width and height of the crop in px.
+    Returns:
+        uint8 (size, size, 3).
+    Raises:
+        ValueError: the map turns, shears or mirrors.
+    """
+    scale = float(affine[0, 0])
+    if scale <= 0 or not np.allclose(affine[:, :2], scale * np.eye(2), rtol=0, atol=1e-6 * scale):
+        raise ValueError(f"expected a positive scale and a translation, found {affine[:, :2].tolist()}")
+    corner = -affine[:, 2] / scale
+    # Pillow smooths beyond the box, so the region it sees is wider than the box by the reach of the filter.
+    margin = math.ceil(BICUBIC_SUPPORT * max(1.0, 1 / scale)) + 1
+    first = np.floor(corner).astype(int) - margin
+    last = np.ceil(corner + size / scale).astype(int) + margin
+    region = Image.fromarray(photo).crop((*first.tolist(), *last.tolist()))
+    box = np.concatenate([corner - first, corner + size / scale - first])
+    return np.array(region.resize((size, size), Image.Resampling.BICUBIC, box=tuple(box.tolist())))
+
+
+def align_photo(
+    photo: np.ndarray, landmarks: np.ndarray, standard: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cut the aligned face out of a photograph.
+
+    Args:
+        photo: uint8 RGB (H, W, 3), upright.
+        landmarks: (68, 2) or (5, 2) px of the photograph.
+        standard: (5, 3) mm (`read_standard_points`).
+        size: width and height of the crop in px.
+    Returns:
+        The crop, uint8 (size, size, 3), and the map (2, 3) from photo to crop pixels.
+    Raises:
+        DataError: landmarks outside the photograph (how far), wrong in number, or implausible as a face.
+    """
+    landmarks = np.asarray(landmarks, np.float64)
+    height, width = photo.shape[:2]
+    beyond = np.maximum(-landmarks, landmarks - (width, height)).max(1)
+    if (beyond > 0).any():
+        raise DataError(
+            f"{int((beyond > 0).sum())} of {len(landmarks)} landmarks outside the photograph of {width} x {height} px, "
+            f"by up to {beyond.max():.1f} px; use a photograph that shows the whole face"
+        )
+    affine = alignment_affine(landmarks, standard, size)
+    return crop_photo(photo, affine, size), affine

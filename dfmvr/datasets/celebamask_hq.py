@@ -1,0 +1,196 @@
+"""CelebAMask-HQ: portraits with one mask a part of the face, read in the ten classes of the face parser.
+
+    CelebA-HQ-img/<id>.jpg                                     the image, 1024 px
+    CelebAMask-HQ-mask-anno/<id // 2000>/<id:05d>_<part>.png   what is not 0 belongs to the part, 512 px
+    CelebA-HQ-to-CelebA-mapping.txt                            id, id in CelebA, file name in CelebA
+
+A part that is not visible has no file. The split follows the id in CelebA.
+
+ASSUME: `l_` means the person's own left; `swap_sides` reads it as the image's left instead.
+Source: g_mask.py and g_partition.py of github.com/switchablenorms/CelebAMask-HQ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from dfmvr.conventions import CLASSES, MIRRORED_CLASS
+from dfmvr.datasets.images import read_image as _read_image
+from dfmvr.datasets.images import resize_image, resize_mask, write_image
+from dfmvr.errors import DataError
+from dfmvr.files import writing
+
+SPLITS = ("train", "val", "test")
+FIRST_CELEBA_ID = {"train": 0, "val": 162771, "test": 182638}
+
+PARTS = {
+    "skin": "skin",
+    "l_brow": "left_brow",
+    "r_brow": "right_brow",
+    "l_eye": "left_eye",
+    "r_eye": "right_eye",
+    "eye_g": "skin",  # ASSUME: glasses lie on the face, whose outline they do not change
+    "l_ear": "background",
+    "r_ear": "background",
+    "ear_r": "background",
+    "nose": "nose",
+    "mouth": "mouth",
+    "u_lip": "upper_lip",
+    "l_lip": "lower_lip",
+    "neck": "background",
+    "neck_l": "background",
+    "cloth": "background",
+    "hair": "background",
+    "hat": "background",
+}
+"""Class of every part, in the order in which later parts are painted over earlier ones."""
+
+IMAGES, MASKS, MAPPING = "CelebA-HQ-img", "CelebAMask-HQ-mask-anno", "CelebA-HQ-to-CelebA-mapping.txt"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image and where its masks lie."""
+
+    id: int
+    split: str  # 'train', 'val' or 'test'
+    image: Path
+    mask_folder: Path
+
+    def mask_file(self, part: str) -> Path:
+        """Place of the mask of one part; missing if the part is not visible."""
+        return self.mask_folder / f"{self.id:05d}_{part}.png"
+
+
+def split_of(celeba_id: int) -> str:
+    """Tell the official split of an image by its id in CelebA."""
+    return max((split for split in SPLITS if celeba_id >= FIRST_CELEBA_ID[split]), key=SPLITS.index)
+
+
+def _item(root: Path, identifier: int, split: str) -> Item:
+    return Item(identifier, split, root / IMAGES / f"{identifier}.jpg", root / MASKS / str(identifier // 2000))
+
+
+def read_items(root: Path | str) -> list[Item]:
+    """List the images that are there, by id. Images of the mapping that were not copied are passed over.
+
+    Raises:
+        DataError: the mapping is missing or malformed, or not one of its images is there.
+    """
+    root = Path(root)
+    path = root / MAPPING
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        present = {entry.name for entry in (root / IMAGES).iterdir()}
+    except OSError as error:
+        raise DataError(f"{error.filename}: {error.strerror}; is {root} the folder of CelebAMask-HQ?") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not readable as text; download it again") from None
+    items = {}
+    for number, line in enumerate(lines, start=1):
+        fields = line.split()
+        if not fields or fields[0] == "idx":
+            continue
+        try:
+            identifier, celeba_id = int(fields[0]), int(fields[1])
+        except (ValueError, IndexError):
+            raise DataError(f"{path}, line {number}: expected `id, CelebA id, file`, found {line[:60]!r}") from None
+        if identifier in items:
+            raise DataError(f"{path}, line {number}: id {identifier} comes twice; download it again")
+        items[identifier] = _item(root, identifier, split_of(celeba_id))
+    result = [items[identifier] for identifier in sorted(items) if items[identifier].image.name in present]
+    if not result:
+        raise DataError(f"{root / IMAGES}: not one of the {len(items)} images of {MAPPING} is there; copy them")
+    return result
+
+
+def read_image(item: Item, size: int | None = None) -> np.ndarray:
+    """Read an image as uint8 RGB (H, W, 3), resized to (size, size) if asked.
+
+    Raises:
+        DataError: the file is missing or not a whole image.
+    """
+    image = _read_image(item.image)
+    return image if size is None else resize_image(image, size)
+
+
+def _read_part(path: Path) -> np.ndarray | None:
+    """Where a part is, bool (H, W), or None if it has no file."""
+    try:
+        with Image.open(path) as image:
+            return np.array(image.convert("L")) != 0
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # Pillow's decoders raise errors of many kinds on damaged files
+        raise DataError(f"{path}: not a readable mask ({error}); copy or download the file again") from error
+
+
+def read_mask(item: Item, size: int | None = None, swap_sides: bool = False) -> np.ndarray:
+    """Read the parts of an image as class ids uint8 (H, W) (conventions.CLASSES).
+
+    Args:
+        item: the image.
+        size: resize to (size, size) by the nearest pixel; None keeps the masks' own 512.
+        swap_sides: take `l_` as the image's left, hence the person's right.
+    Raises:
+        DataError: a mask is damaged, two differ in size, or there is none.
+    """
+    mask: np.ndarray | None = None
+    for part, name in PARTS.items():
+        where = _read_part(item.mask_file(part))
+        if where is None:
+            continue
+        if mask is None:
+            mask = np.zeros(where.shape, np.uint8)
+        if where.shape != mask.shape:
+            raise DataError(
+                f"{item.mask_file(part)}: expected {mask.shape} pixels as its other parts, found {where.shape}"
+            )
+        mask[where] = CLASSES.index(name)
+    if mask is None:
+        raise DataError(f"{item.mask_folder}: no mask of image {item.id}; copy its masks or leave the image out")
+    if swap_sides:
+        mask = np.array(MIRRORED_CLASS, np.uint8)[mask]
+    return mask if size is None else resize_mask(mask, size)
+
+
+def write_item(root: Path | str, identifier: int, image: np.ndarray, mask: np.ndarray, jpeg_quality: int = 95) -> None:
+    """Write one image and one mask a visible part.
+
+    Args:
+        root: the data set's folder.
+        identifier: id of the image, 0 to 29999.
+        image: uint8 RGB (H, W, 3).
+        mask: class ids uint8 (h, w); its size may differ from the image's.
+        jpeg_quality: 1 to 100.
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    item = _item(Path(root), identifier, "")
+    write_image(item.image, image, jpeg_quality)
+    names = {name: part for part, name in reversed(PARTS.items()) if name != "background"}
+    for name, part in names.items():
+        where = mask == CLASSES.index(name)
+        if where.any():
+            write_image(item.mask_file(part), where.astype(np.uint8) * 255)
+
+
+def write_mapping(root: Path | str, splits: Mapping[int, str]) -> None:
+    """Write the mapping so that every id falls into its split ('train', 'val' or 'test').
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    following = dict(FIRST_CELEBA_ID)
+    lines = ["idx\torig_idx\torig_file"]
+    for identifier, split in sorted(splits.items()):
+        celeba_id = following[split]
+        following[split] += 1
+        lines.append(f"{identifier}\t{celeba_id}\t{celeba_id + 1:06d}.jpg")
+    with writing(Path(root) / MAPPING) as partial:
+        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")

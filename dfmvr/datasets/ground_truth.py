@@ -1,0 +1,189 @@
+"""Pixel-Face's gt.mat: the raw scan and its registration, MATLAB structures in decimetres.
+
+    new_kpt_gt_obj   raw scan: v (N, 3), f (M, 3), kpt_ind (106, 1), tex (N, 3) uint8
+    neck_obj09       registration: v (53215, 3), f (105840, 3), kpt_ind (1, 106), tex
+
+Indices count from 1 in the file and from 0 here. y is up, z toward the camera.
+Source: util/read_data.py and the sample of github.com/zyg11/Pixel-Face.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.io import savemat
+from scipy.spatial import cKDTree
+
+from dfmvr.datasets.matlab import MatlabError, Structure, read_structures
+from dfmvr.errors import DataError
+from dfmvr.files import writing
+
+MM_PER_UNIT = 100.0
+SCAN, REGISTRATION = "new_kpt_gt_obj", "neck_obj09"
+KEYPOINTS = 106
+PLAUSIBLE_SIZE_MM = (50.0, 2000.0)
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """Scan of one sample and its registration, in mm, y up, z toward the camera."""
+
+    scan_vertices: np.ndarray  # (N, 3)
+    scan_triangles: np.ndarray  # (M, 3), counted from 0
+    scan_landmarks_106: np.ndarray | None = None  # (106, 3)
+    registration_vertices: np.ndarray | None = None  # (V, 3)
+    registration_triangles: np.ndarray | None = None  # (F, 3), counted from 0
+    registration_keypoints: np.ndarray | None = None  # (106,) vertex ids, counted from 0
+    scan_colours: np.ndarray | None = None  # (N, 3) uint8
+
+
+def _load(path: Path | str, *names: str) -> dict[str, Structure]:
+    """Read structures of a .mat file."""
+    try:
+        return read_structures(path, *names)
+    except (FileNotFoundError, IsADirectoryError):
+        raise DataError(f"{path}: no such file; copy it from the release again") from None
+    except (OSError, MatlabError) as error:
+        raise DataError(f"{path}: not a readable .mat file ({error}); copy it from the release again") from None
+
+
+def _scan(mat: dict[str, Structure], path: Path | str) -> Structure:
+    """Get the fields of the scan."""
+    if SCAN not in mat:
+        found = f"only {REGISTRATION}" if REGISTRATION in mat else "other variables"
+        raise DataError(f"{path}: expected the structure {SCAN}, found {found}; copy it from the release again")
+    return mat[SCAN]
+
+
+def _numbers(fields: Structure, key: str, where: str) -> np.ndarray:
+    """Get a field as float64, if it holds real finite numbers."""
+    if key not in fields:
+        raise DataError(f"{where}: expected the field {key}, found {', '.join(fields)}; copy it from the release again")
+    array = fields[key].astype(np.float64)
+    if not np.isfinite(array).all():
+        bad = int((~np.isfinite(array)).sum())
+        raise DataError(f"{where}.{key}: {bad} of {array.size} numbers are not finite; leave the sample out")
+    return array
+
+
+def _vertices_mm(fields: Structure, where: str) -> np.ndarray:
+    """Get the vertices (N, 3), turned into millimetres."""
+    vertices = _numbers(fields, "v", where)
+    if vertices.ndim != 2 or vertices.shape[1] != 3 or len(vertices) == 0:
+        raise DataError(f"{where}.v: expected vertices (N, 3), found {vertices.shape}; leave the sample out")
+    with np.errstate(over="ignore", invalid="ignore"):  # damaged numbers may be as large as float64 allows
+        vertices = vertices * MM_PER_UNIT
+        size = float(np.linalg.norm(vertices.max(0) - vertices.min(0)))
+    if not PLAUSIBLE_SIZE_MM[0] <= size <= PLAUSIBLE_SIZE_MM[1]:
+        raise DataError(f"{where}.v: expected decimetres, but the face would be {size:.4g} mm large; check the unit")
+    return vertices
+
+
+def _indices(fields: Structure, key: str, where: str, count: int) -> np.ndarray:
+    """Get a field of vertex numbers, counted from 0 and checked against `count` vertices."""
+    numbers = _numbers(fields, key, where)
+    if numbers.size and ((numbers != np.rint(numbers)).any() or numbers.min() < 1 or numbers.max() > count):
+        raise DataError(
+            f"{where}.{key}: expected whole numbers from 1 to {count} (the vertices), found {numbers.min():g} to "
+            f"{numbers.max():g}; leave the sample out"
+        )
+    return numbers.astype(np.int64) - 1
+
+
+def _triangles(fields: Structure, where: str, count: int) -> np.ndarray:
+    """Get the triangles (M, 3), M > 0, counted from 0."""
+    triangles = _indices(fields, "f", where, count)
+    if triangles.ndim != 2 or triangles.shape[1] != 3 or len(triangles) == 0:
+        raise DataError(f"{where}.f: expected triangles (M, 3), found {triangles.shape}; leave the sample out")
+    return triangles
+
+
+def _keypoints(fields: Structure, where: str, count: int) -> np.ndarray | None:
+    """Get the keypoints' vertex ids (106,), or None if the structure has none."""
+    if "kpt_ind" not in fields or fields["kpt_ind"].size == 0:
+        return None
+    ids = _indices(fields, "kpt_ind", where, count).ravel()
+    if len(ids) != KEYPOINTS:
+        raise DataError(f"{where}.kpt_ind: expected {KEYPOINTS} keypoints, found {len(ids)}; leave the sample out")
+    return ids
+
+
+def read_landmarks_106(path: Path | str) -> np.ndarray | None:
+    """Read only the 106 keypoints of the scan, (106, 3) float64 mm, or None if they are not marked.
+
+    Triangles may be missing: a training sample needs none.
+
+    Raises:
+        DataError: the file is missing, damaged or inconsistent.
+    """
+    where = f"{path}: {SCAN}"
+    fields = _scan(_load(path, SCAN), path)
+    vertices = _vertices_mm(fields, where)
+    ids = _keypoints(fields, where, len(vertices))
+    return None if ids is None else vertices[ids]
+
+
+def read_ground_truth(path: Path | str) -> GroundTruth:
+    """Read scan, keypoints and, where there is one, registration; vertices in mm as float64.
+
+    Raises:
+        DataError: the file is missing, damaged, of MATLAB version 7.3, lacks the scan, or holds numbers that are not
+            finite, no triangles, indices out of range, or sizes that cannot be decimetres.
+    """
+    mat = _load(path, SCAN, REGISTRATION)
+    fields, where = _scan(mat, path), f"{path}: {SCAN}"
+    vertices = _vertices_mm(fields, where)
+    triangles = _triangles(fields, where, len(vertices))
+    ids = _keypoints(fields, where, len(vertices))
+    landmarks = None if ids is None else vertices[ids]
+    colours = fields.get("tex")
+    if colours is not None and (colours.shape != vertices.shape or colours.dtype != np.uint8):
+        colours = None  # no stage depends on colours, so odd ones are no reason to lose a scan
+    if REGISTRATION not in mat:
+        return GroundTruth(vertices, triangles, landmarks, scan_colours=colours)
+    fields, where = mat[REGISTRATION], f"{path}: {REGISTRATION}"
+    registered = _vertices_mm(fields, where)
+    return GroundTruth(
+        vertices,
+        triangles,
+        landmarks,
+        registered,
+        _triangles(fields, where, len(registered)),
+        _keypoints(fields, where, len(registered)),
+        colours,
+    )
+
+
+def _record(vertices: np.ndarray, triangles: np.ndarray) -> Structure:
+    """Make the fields v and f of a structure."""
+    return {
+        "v": (np.asarray(vertices, np.float64) / MM_PER_UNIT).astype(np.float32),
+        "f": (np.asarray(triangles).reshape(-1, 3) + 1).astype(np.int32),
+    }
+
+
+def write_ground_truth(path: Path | str, truth: GroundTruth) -> None:
+    """Write gt.mat. Coordinates are kept as float32: they come back within 1e-4 mm for a head.
+
+    The format marks keypoints by vertices, so each landmark becomes the nearest vertex of the scan. A light sample
+    has the 106 landmarks themselves as vertices and no triangles (0, 3).
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    scan = _record(truth.scan_vertices, truth.scan_triangles)
+    if truth.scan_landmarks_106 is not None:
+        nearest = cKDTree(truth.scan_vertices).query(truth.scan_landmarks_106)[1]
+        scan["kpt_ind"] = (nearest.reshape(-1, 1) + 1).astype(np.int32)
+    if truth.scan_colours is not None:
+        scan["tex"] = np.asarray(truth.scan_colours, np.uint8)
+    structures = {SCAN: scan}
+    if truth.registration_vertices is not None:
+        registration = _record(truth.registration_vertices, truth.registration_triangles)
+        if truth.registration_keypoints is not None:
+            registration["kpt_ind"] = (np.asarray(truth.registration_keypoints).reshape(1, -1) + 1).astype(np.int32)
+        structures[REGISTRATION] = registration
+    with writing(path) as partial:
+        savemat(partial, structures, appendmat=False, do_compression=False, oned_as="column")

@@ -1,0 +1,197 @@
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.io import loadmat, savemat
+
+from dfmvr.datasets.ground_truth import (
+    REGISTRATION,
+    SCAN,
+    GroundTruth,
+    read_ground_truth,
+    read_landmarks_106,
+    write_ground_truth,
+)
+from dfmvr.datasets.matlab import MatlabError, read_structures
+from dfmvr.errors import DataError
+
+
+@pytest.fixture(scope="module")
+def truth():
+    rng = np.random.default_rng(0)
+    vertices = rng.uniform(-90, 90, (150, 3))
+    triangles = rng.integers(0, 150, (80, 3))
+    ids = rng.permutation(150)[:106]
+    colours = rng.integers(0, 256, (150, 3)).astype(np.uint8)
+    return GroundTruth(vertices, triangles, vertices[ids], vertices[:120] + 1, triangles % 120, ids % 120, colours)
+
+
+@pytest.fixture(scope="module")
+def content(truth, tmp_path_factory):
+    path = tmp_path_factory.mktemp("gt") / "gt.mat"
+    write_ground_truth(path, truth)
+    return path.read_bytes()
+
+
+def structure(**changes):
+    """A scan as the release stores it, decimetres and indices from 1, with some fields changed."""
+    rng = np.random.default_rng(1)
+    fields = {
+        "v": rng.uniform(-0.9, 0.9, (110, 3)),
+        "f": rng.integers(1, 111, (40, 3)),
+        "kpt_ind": np.arange(1, 107).reshape(-1, 1),
+    }
+    fields.update(changes)
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def test_everything_comes_back(truth, content, tmp_path):
+    (tmp_path / "gt.mat").write_bytes(content)
+    read = read_ground_truth(tmp_path / "gt.mat")
+    for name, expected in vars(truth).items():
+        assert_allclose(getattr(read, name), expected, rtol=0, atol=1e-4, err_msg=name)
+    assert_array_equal(read.scan_triangles, truth.scan_triangles)
+    assert_array_equal(read_landmarks_106(tmp_path / "gt.mat"), read.scan_landmarks_106)
+
+
+def test_file_is_as_the_release_has_it(truth, content, tmp_path):
+    (tmp_path / "gt.mat").write_bytes(content)
+    mat = loadmat(tmp_path / "gt.mat")
+    scan, registration = mat[SCAN][0, 0], mat[REGISTRATION][0, 0]
+    assert_allclose(scan["v"], truth.scan_vertices / 100, atol=1e-6)
+    assert_array_equal(scan["f"], truth.scan_triangles + 1)
+    assert scan["kpt_ind"].shape == (106, 1)
+    assert registration["kpt_ind"].shape == (1, 106)
+    assert_array_equal(truth.scan_vertices[scan["kpt_ind"].ravel() - 1], truth.scan_landmarks_106)
+
+
+def test_light_sample_has_landmarks_and_no_scan(tmp_path):
+    points = np.random.default_rng(2).uniform(-60, 60, (106, 3))
+    write_ground_truth(tmp_path / "gt.mat", GroundTruth(points, np.zeros((0, 3), int), points))
+    assert_allclose(read_landmarks_106(tmp_path / "gt.mat"), points, atol=1e-4)
+    assert (tmp_path / "gt.mat").stat().st_size < 3000
+    with pytest.raises(DataError, match=r"f: expected triangles .* found \(0, 3\)"):
+        read_ground_truth(tmp_path / "gt.mat")
+
+
+def test_scan_without_keypoints_has_none(tmp_path):
+    savemat(tmp_path / "gt.mat", {SCAN: structure(kpt_ind=None)})
+    assert read_landmarks_106(tmp_path / "gt.mat") is None
+    assert read_ground_truth(tmp_path / "gt.mat").scan_landmarks_106 is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"v": None}, "expected the field v"),
+        ({"f": None}, "expected the field f"),
+        ({"v": np.full((110, 3), np.nan)}, "330 of 330 numbers are not finite"),
+        ({"v": np.zeros((0, 3))}, r"expected vertices \(N, 3\)"),
+        ({"v": np.ones((110, 2))}, r"expected vertices \(N, 3\)"),
+        ({"v": np.random.default_rng(0).uniform(-90, 90, (110, 3))}, "expected decimetres"),
+        ({"v": np.full((110, 3), [[1e308]]) * ([[1], [-1]] * 55)}, "expected decimetres"),
+        ({"f": np.array([[1, 2, 111]])}, "from 1 to 110"),
+        ({"f": np.array([[0, 1, 2]])}, "from 1 to 110"),
+        ({"f": np.array([[1, 2, 3.5]])}, "whole numbers"),
+        ({"f": np.array([[1, 2, 3, 4]])}, r"expected triangles \(M, 3\)"),
+        ({"kpt_ind": np.arange(1, 69)}, "expected 106 keypoints, found 68"),
+        ({"kpt_ind": np.arange(10, 116)}, "from 1 to 110"),
+    ],
+)
+def test_inconsistent_scan_is_refused(changes, message, tmp_path):
+    savemat(tmp_path / "gt.mat", {SCAN: structure(**changes)})
+    with pytest.raises(DataError, match=message):
+        read_ground_truth(tmp_path / "gt.mat")
+
+
+def test_missing_scan_and_missing_file_are_told_apart(tmp_path):
+    savemat(tmp_path / "gt.mat", {REGISTRATION: structure()})
+    with pytest.raises(DataError, match=f"expected the structure {SCAN}, found only {REGISTRATION}"):
+        read_ground_truth(tmp_path / "gt.mat")
+    with pytest.raises(DataError, match="no such file"):
+        read_ground_truth(tmp_path / "other.mat")
+
+
+def test_other_versions_are_refused_with_a_remedy(tmp_path):
+    hdf = b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM"
+    (tmp_path / "new.mat").write_bytes(hdf)
+    with pytest.raises(DataError, match="-v7"):
+        read_ground_truth(tmp_path / "new.mat")
+    savemat(tmp_path / "old.mat", {"v": np.ones((3, 3))}, format="4")
+    with pytest.raises(DataError, match="no header"):
+        read_ground_truth(tmp_path / "old.mat")
+
+
+@pytest.mark.parametrize("share", [0, 0.01, 0.1, 0.3, 0.5, 0.9, 0.999])
+def test_truncated_file_is_refused(content, share, tmp_path):
+    (tmp_path / "gt.mat").write_bytes(content[: int(share * len(content))])
+    with pytest.raises(DataError, match=r"gt\.mat"):
+        read_ground_truth(tmp_path / "gt.mat")
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_flipped_bytes_never_raise_anything_else(content, tmp_path_factory, data):
+    damaged = bytearray(content)
+    for _ in range(data.draw(st.integers(1, 4))):
+        position = data.draw(st.one_of(st.integers(0, 600), st.integers(0, len(content) - 1)))
+        damaged[position] = data.draw(st.integers(0, 255))
+    path = tmp_path_factory.getbasetemp() / "flipped.mat"
+    path.write_bytes(damaged)
+    try:
+        truth = read_ground_truth(path)
+    except DataError:
+        return
+    assert np.isfinite(truth.scan_vertices).all()
+    assert truth.scan_triangles.max() < len(truth.scan_vertices)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("dtype", ["f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"])
+def test_structures_equal_scipys(dtype, compressed, tmp_path):
+    rng = np.random.default_rng(3)
+    value = rng.integers(0, 100, (5, 7, 2)).astype(dtype)
+    savemat(
+        tmp_path / "a.mat",
+        {"x": {"value": value, "one": 1, "text": "words", "cell": np.array(["a", 1], object)}, "other": value},
+        do_compression=compressed,
+    )
+    fields = read_structures(tmp_path / "a.mat", "x", "absent")
+    assert list(fields) == ["x"]
+    assert list(fields["x"]) == ["value", "one"]
+    assert_array_equal(fields["x"]["value"], loadmat(tmp_path / "a.mat")["x"][0, 0]["value"])
+    assert fields["x"]["value"].dtype == value.dtype
+
+
+def element(order, kind, data):
+    return struct.pack(f"{order}II", kind, len(data)) + data + b"\0" * (-len(data) % 8)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_whole_numbers_stored_in_a_small_type_and_either_byte_order_are_read(order, tmp_path):
+    def matrix(kind, name, *parts):
+        flags = element(order, 6, struct.pack(f"{order}II", kind, 0))
+        shape = element(order, 5, struct.pack(f"{order}2i", *((2, 3) if kind == 6 else (1, 1))))
+        return element(order, 14, flags + shape + element(order, 1, name) + b"".join(parts))
+
+    numbers = matrix(6, b"", element(order, 2, bytes([1, 2, 3, 4, 5, 6])))
+    width = struct.pack(f"{order}HHi", *((5, 4, 8) if order == "<" else (4, 5, 8)))
+    content = matrix(2, b"x", width, element(order, 1, b"f\0\0\0\0\0\0\0"), numbers)
+    header = b"MATLAB 5.0".ljust(124) + struct.pack(f"{order}H", 0x100) + (b"IM" if order == "<" else b"MI")
+    (tmp_path / "a.mat").write_bytes(header + content)
+    value = read_structures(tmp_path / "a.mat", "x")["x"]["f"]
+    assert value.dtype == np.float64
+    assert value.tolist() == [[1, 3, 5], [2, 4, 6]]
+    assert loadmat(tmp_path / "a.mat")["x"][0, 0]["f"].tolist() == value.tolist()
+
+
+def test_damaged_compressed_data_fail_their_checksum(tmp_path):
+    savemat(tmp_path / "a.mat", {"x": {"v": np.random.default_rng(0).normal(size=999)}}, do_compression=True)
+    content = bytearray((tmp_path / "a.mat").read_bytes())
+    content[-6] ^= 4
+    (tmp_path / "a.mat").write_bytes(content)
+    with pytest.raises(MatlabError):
+        read_structures(tmp_path / "a.mat", "x")

@@ -1,0 +1,343 @@
+import argparse
+import json
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
+
+from dfmvr import align, cli
+from dfmvr.align.crop import alignment_affine, fit_pos
+from dfmvr.config import AlignSection
+from dfmvr.conventions import ALIGNMENT_IN_68, CAMERA_DISTANCE_MM, DROPPED_FROM_106, FOCAL_PX_AT_224
+from dfmvr.datasets import pixel_face
+from dfmvr.datasets.pixel_face import GroundTruth, SampleInfo
+from dfmvr.errors import DataError, UnavailableError
+from dfmvr.files import write_npz
+
+STANDARD = np.array([[-31, 33, 22], [31, 33, 22], [0, 2, 58], [-25, -33, 30], [25, -33, 30]], float)
+IN_68 = ([36, 39], [42, 45], [30], [48], [54])
+
+
+def turn(yaw=0.0, pitch=0.0, roll=0.0):
+    (cx, cy, cz), (sx, sy, sz) = np.cos([pitch, yaw, roll]), np.sin([pitch, yaw, roll])
+    about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
+    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    return np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]]) @ about_y @ about_x
+
+
+def as_68(five):
+    """68 landmarks, all at the image's middle of the face but for those that the five points come from."""
+    landmarks = np.tile(np.mean(five, axis=0), (68, 1))
+    for ids, point in zip(IN_68, five, strict=True):
+        landmarks[ids] = point
+    return landmarks
+
+
+def project(standard, scale, centre, rotation=None):
+    """Scaled orthographic image of the five points, y down."""
+    turned = standard @ (np.eye(3) if rotation is None else rotation).T
+    return turned[:, :2] * (scale, -scale) + centre
+
+
+def face_photo(five, height=256, width=192):
+    """A smooth photograph with a bright dot at each of five points."""
+    y, x = np.mgrid[:height, :width] + 0.5
+    dots = [np.exp(-((x - u) ** 2 + (y - v) ** 2) / (2 * 2.5**2)) for u, v in five]
+    return np.rint(np.stack([60 + 190 * np.minimum(sum(dots), 1)] * 3, -1)).astype(np.uint8)
+
+
+def test_five_points_are_eye_middles_nose_and_mouth_corners():
+    landmarks = np.random.default_rng(0).normal(size=(68, 2))
+    five = align.five_points(landmarks)
+    outer_r, inner_r, inner_l, outer_l, nose, mouth_r, mouth_l = landmarks[list(ALIGNMENT_IN_68)]
+    assert_allclose(five, [(outer_r + inner_r) / 2, (inner_l + outer_l) / 2, nose, mouth_r, mouth_l])
+    assert_array_equal(align.five_points(five), five)
+    with pytest.raises(DataError, match="expected 5 or 68 points, found 7"):
+        align.five_points(landmarks[:7])
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.floats(0.2, 20), st.floats(-1.2, 1.2), st.floats(-0.5, 0.5), st.floats(-0.4, 0.4), st.floats(-500, 3000))
+def test_pos_recovers_a_scaled_orthographic_camera(scale, yaw, pitch, roll, shift):
+    rotation = turn(yaw, pitch, roll)
+    points = scale * (STANDARD @ rotation.T)[:, :2] + (shift, 2 * shift)
+    pos = fit_pos(points, STANDARD)
+    assert_allclose(pos.axes, scale * rotation[:2], atol=1e-8 * scale)
+    assert_allclose(pos.translation, (shift, 2 * shift), atol=1e-6)
+    assert pos.scale == pytest.approx(scale)
+    assert pos.residual_px < 1e-6
+
+
+@pytest.mark.parametrize("yaw", [-1.0, 0.0, 0.7])
+def test_aligned_face_has_the_standard_scale_and_its_origin_at_the_centre(yaw):
+    rotation = turn(yaw)
+    affine = alignment_affine(project(STANDARD, 0.83, (110, 131), rotation), STANDARD, 224)
+    assert_allclose(align.map_points(affine, np.array([[110, 131]])), [[112, 112]], atol=1e-9)
+    assert affine[0, 0] * 0.83 == pytest.approx(1.02)
+    expected = project(STANDARD, 1.02, (112, 112), rotation)
+    found = align.map_points(affine, project(STANDARD, 0.83, (110, 131), rotation))
+    assert_allclose(found, expected, atol=1e-9)
+
+
+def test_aligned_face_stands_as_the_camera_sees_it():
+    depth = CAMERA_DISTANCE_MM - STANDARD[:, 2]
+    seen = 112 + FOCAL_PX_AT_224 * STANDARD[:, :2] * (1, -1) / depth[:, None]
+    affine = alignment_affine(seen, STANDARD, 224)
+    # Orthographic against perspective, and 1.02 against 1.015 px/mm: about a pixel at 224.
+    assert np.abs(align.map_points(affine, seen) - seen).max() < 1.5
+
+
+@pytest.mark.parametrize("scale", [0.4, 0.8, 1.7, 6.0])
+@pytest.mark.parametrize("size", [96, 224])
+def test_dot_at_a_landmark_is_found_at_the_mapped_landmark(scale, size):
+    five = project(STANDARD, scale, (96.3 * scale, 127.8 * scale))
+    height, width = int(256 * scale), int(192 * scale)
+    y, x = np.mgrid[:height, :width] + 0.5
+    for u, v in five:
+        dot = 255 * np.exp(-((x - u) ** 2 + (y - v) ** 2) / (2 * (4 * scale) ** 2))
+        photo = np.rint(np.stack([dot] * 3, -1)).astype(np.uint8)
+        crop, affine = align.align_photo(photo, five, STANDARD, size)
+        weight = crop[..., 0].astype(float)
+        rows, columns = np.mgrid[:size, :size] + 0.5
+        centroid = np.array([(weight * columns).sum(), (weight * rows).sum()]) / weight.sum()
+        assert_allclose(centroid, align.map_points(affine, np.array([[u, v]]))[0], atol=0.1)
+
+
+def test_crops_of_two_sizes_agree():
+    five = project(STANDARD, 1.3, (160, 200))
+    photo = face_photo(five, 400, 320)
+    large, affine = align.align_photo(photo, five, STANDARD, 224)
+    small, half = align.align_photo(photo, five, STANDARD, 112)
+    assert_allclose(half, affine / 2)
+    averaged = large.reshape(112, 2, 112, 2, 3).mean((1, 3))
+    assert np.abs(averaged - small).max() < 6
+
+
+def test_crop_does_not_depend_on_the_resolution_of_the_photo():
+    crops = [
+        align.align_photo(face_photo_scaled(scale), project(STANDARD, scale, (96 * scale, 128 * scale)), STANDARD, 96)
+        for scale in (1.0, 2.0, 5.0)
+    ]
+    for crop, _ in crops[1:]:
+        assert np.abs(crop.astype(float) - crops[0][0]).max() < 8
+
+
+def face_photo_scaled(scale):
+    height, width = int(256 * scale), int(192 * scale)
+    y, x = (np.mgrid[:height, :width] + 0.5) / scale
+    wave = 128 + 60 * np.sin(x / 9) + 60 * np.cos(y / 11)
+    return np.rint(np.stack([wave] * 3, -1)).astype(np.uint8)
+
+
+def test_shrinking_does_not_alias():
+    stripes = np.zeros((1200, 1200, 3), np.uint8)
+    stripes[:, ::2] = 200
+    crop, _ = align.align_photo(stripes, project(STANDARD, 5, (600, 600)), STANDARD, 96)
+    assert np.ptp(crop[20:-20, 20:-20]) <= 2
+
+
+def test_outside_of_the_photo_is_black_and_the_identity_keeps_pixels():
+    photo = np.random.default_rng(0).integers(1, 256, (20, 20, 3)).astype(np.uint8)
+    assert_array_equal(align.crop_photo(photo, np.eye(2, 3), 20), photo)
+    shifted = align.crop_photo(photo, np.array([[1, 0, 5], [0, 1, -3.0]]), 20)
+    assert_array_equal(shifted[:17, 5:], photo[3:, :15])
+    assert not shifted[17:].any()
+    assert not shifted[:, :5].any()
+    assert not align.crop_photo(photo, np.array([[1, 0, 500], [0, 1, 0.0]]), 20).any()
+
+
+@pytest.mark.parametrize("linear", [[[0, -1], [1, 0]], [[1, 0], [0, 2]], [[-1, 0], [0, -1]]])
+def test_crop_refuses_to_turn(linear):
+    with pytest.raises(ValueError, match="positive scale and a translation"):
+        align.crop_photo(np.zeros((9, 9, 3), np.uint8), np.column_stack([linear, [0, 0]]), 9)
+
+
+@pytest.mark.parametrize(
+    ("five", "message"),
+    [
+        (project(STANDARD, 0.8, (20, 128)), r"1 of 5 landmarks outside .* 192 x 256 px, by up to 4\.8 px"),
+        (project(STANDARD, 0.1, (96, 128)), "face too small"),
+        (np.full((5, 2), 99.0), "face too small"),
+        (project(STANDARD, 0.8, (96, 128), turn(roll=np.pi)), "upside down"),
+        (project(STANDARD, 0.8, (96, 128), turn(roll=np.pi / 2)), "on its side"),
+        (project(STANDARD, 0.8, (96, 128))[[1, 0, 2, 4, 3]], "mirrored"),
+        (project(STANDARD * (1, 0.2, 1), 0.8, (96, 128)), "implausible alignment"),
+        (project(STANDARD, 0.8, (96, 128))[[0, 2, 1, 3, 4]], "implausible alignment"),
+        (np.full((5, 2), np.nan), "not a finite number"),
+        (np.full((6, 2), 99.0), "expected 5 or 68 points"),
+    ],
+)
+def test_implausible_landmarks_are_refused(five, message):
+    with pytest.raises(DataError, match=message):
+        align.align_photo(np.zeros((256, 192, 3), np.uint8), five, STANDARD, 96)
+
+
+def test_standard_points_are_about_the_centroid(tmp_path):
+    shift = np.array([5, 6, 7])
+    mean = np.vstack([as_68(STANDARD), np.random.default_rng(0).normal(size=(30, 3))]) + shift
+    write_npz(tmp_path / "model.npz", mean=mean, landmarks_68=np.arange(68))
+    assert_allclose(align.read_standard_points(tmp_path / "model.npz"), STANDARD + shift - mean.mean(0))
+    write_npz(tmp_path / "model.npz", mean=mean, landmarks_68=np.arange(68) + 31)
+    with pytest.raises(DataError, match="build the model again"):
+        align.read_standard_points(tmp_path / "model.npz")
+
+
+def test_detector_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "face_alignment", None)
+    with pytest.raises(UnavailableError, match=r"pip install face-alignment.*align\.landmarks: annotated"):
+        align.detect_landmarks(np.zeros((8, 8, 3), np.uint8))
+
+
+SCALES = (0.7, 0.8, 0.75)
+CENTRES = ((90, 120), (96, 128), (100, 131))
+YAWS = (-0.6, 0.0, 0.6)
+
+
+def five_of(view):
+    return project(STANDARD, SCALES[view], CENTRES[view], turn(YAWS[view]))
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Four subjects of the stand-in's layout, and a face model file."""
+    root = tmp_path / "data"
+    points = np.random.default_rng(0).uniform(-60, 60, (106, 3))
+    truth = GroundTruth(points, np.zeros((0, 3), int), points)
+    infos = [SampleInfo(f"s{i}_1", f"s{i}", "train" if i < 3 else "test", "1") for i in range(4)]
+    for info in infos:
+        photos = [face_photo(five_of(view)) for view in range(3)]
+        pixel_face.write_sample(root, info.sample, photos, truth, [as_68(five_of(view)) for view in range(3)])
+    pixel_face.write_splits(root, infos)
+    mean = as_68(STANDARD)
+    mean = np.vstack([mean, -mean.sum(0, keepdims=True)])  # centroid at the origin
+    write_npz(tmp_path / "model.npz", mean=mean, landmarks_68=np.arange(68))
+    return root
+
+
+def run(data, *arguments):
+    output = data.parent / "out"
+    files = ["--data", data, "--face-model", data.parent / "model.npz", "--output", output]
+    code = cli.main(["align", *map(str, files), *arguments])
+    return code, output
+
+
+def test_stage_writes_what_the_contract_says(data):
+    code, output = run(data, "--settings", json.dumps({"image_size": 64}))
+    assert code == 0
+    images = np.load(output / "images.npy")
+    samples = np.load(output / "samples.npz")
+    assert (images.shape, images.dtype) == ((4, 3, 64, 64, 3), np.uint8)
+    assert samples["sample"].tolist() == ["s0_1", "s1_1", "s2_1", "s3_1"]
+    assert samples["split"].tolist() == ["train"] * 3 + ["test"]
+    shapes = {name: samples[name].shape for name in ("landmarks", "landmarks_3d", "crop", "subject")}
+    assert shapes == {"landmarks": (4, 3, 68, 2), "landmarks_3d": (4, 101, 3), "crop": (4, 3, 2, 3), "subject": (4,)}
+    truth = pixel_face.read_landmarks_106(data / "s0_1" / "fusion" / "gt.mat")
+    assert_allclose(samples["landmarks_3d"][0], np.delete(truth, DROPPED_FROM_106, axis=0), atol=1e-4)
+    for view in range(3):
+        expected = align.map_points(samples["crop"][1, view], as_68(five_of(view)))
+        assert_allclose(samples["landmarks"][1, view], expected, atol=2e-3)
+        seen = images[1, view, :, :, 0]
+        u, v = samples["landmarks"][1, view, 30]
+        assert seen[int(v), int(u)] > 200
+
+
+def test_manifest_has_one_row_a_view(data):
+    _, output = run(data)
+    manifest = pd.read_parquet(output / "manifest.parquet")
+    assert len(manifest) == 12
+    row = manifest.iloc[10].to_dict()
+    assert row == {
+        "sample": "s3_1",
+        "subject": "s3",
+        "expression": "1",
+        "split": "test",
+        "view": "front",
+        "index": 3,
+        "photo": str(data / "s3_1" / "1" / "t.jpg"),
+        "scan": str(data / "s3_1" / "fusion" / "gt.mat"),
+        "status": "ok",
+        "reason": "",
+    }
+
+
+def damage_photo(folder):
+    path = folder / "2" / "t.jpg"
+    path.write_bytes(path.read_bytes()[:500])
+
+
+def damage_landmarks(folder):
+    pixel_face.write_landmark_file(folder / "0" / "landmarks_68.txt", as_68(five_of(0)) + 500)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (damage_photo, "right: .*not a readable image"),
+        (lambda folder: (folder / "0" / "t.jpg").unlink(), "^left: no photograph"),
+        (damage_landmarks, "^left: 68 of 68 landmarks outside"),
+        (lambda folder: (folder / "1" / "landmarks_68.txt").unlink(), "^front: no annotated landmarks"),
+        (lambda folder: (folder / "1" / "landmarks_68.txt").write_text("1 2\n"), "^front: .*found 1"),
+        (lambda folder: (folder / "fusion" / "gt.mat").write_bytes(b"no"), "^scan: .*not a readable .mat"),
+    ],
+)
+def test_broken_sample_is_set_aside_with_its_reason(data, damage, reason):
+    damage(data / "s1_1")
+    code, output = run(data)
+    manifest = pd.read_parquet(output / "manifest.parquet")
+    aside = manifest[manifest["status"] == "set aside"]
+    assert code == 0
+    assert aside["sample"].tolist() == ["s1_1"] * 3
+    assert aside["index"].tolist() == [-1] * 3
+    assert aside["reason"].str.contains(reason).all()
+    assert manifest["index"].tolist() == [0] * 3 + [-1] * 3 + [1] * 3 + [2] * 3
+    assert np.load(output / "images.npy").shape[0] == 3
+    assert np.load(output / "samples.npz")["sample"].tolist() == ["s0_1", "s2_1", "s3_1"]
+
+
+def test_sample_without_scan_has_nan_landmarks(data):
+    (data / "s2_1" / "fusion" / "gt.mat").unlink()
+    _, output = run(data)
+    landmarks = np.load(output / "samples.npz")["landmarks_3d"]
+    assert np.isnan(landmarks).all((1, 2)).tolist() == [False, False, True, False]
+
+
+def test_no_usable_sample_is_an_error_and_keeps_the_old_output(data, capsys):
+    _, output = run(data)
+    for folder in data.glob("s*"):
+        (folder / "0" / "t.jpg").unlink()
+    code, _ = run(data)
+    assert code == 2
+    assert "none of 4 samples can be used, for example: left: no photograph" in capsys.readouterr().err
+    assert sorted(path.name for path in output.iterdir()) == ["images.npy", "manifest.parquet", "samples.npz"]
+    assert [path.name for path in output.parent.iterdir() if path.name.startswith(".")] == []
+
+
+def test_threads_change_nothing(data):
+    _, output = run(data)
+    before = [(output / name).read_bytes() for name in ("images.npy", "manifest.parquet")]
+    run(data, "--workers", "3")
+    assert [(output / name).read_bytes() for name in ("images.npy", "manifest.parquet")] == before
+
+
+def test_missing_detector_stops_the_stage(data, monkeypatch):
+    monkeypatch.setitem(sys.modules, "face_alignment", None)
+    args = argparse.Namespace(
+        data=data, format="pixel_face", face_model=data.parent / "model.npz", output=data.parent / "out", workers=1
+    )
+    with pytest.raises(UnavailableError, match="face_alignment"):
+        align.main(args, AlignSection(landmarks="face_alignment"))
+
+
+def test_own_photo_as_a_file(tmp_path):
+    five = project(STANDARD, 1.1, (150, 180))
+    Image.fromarray(face_photo(five, 360, 300)).save(tmp_path / "me.png")
+    np.savetxt(tmp_path / "me.txt", five)
+    photo = pixel_face.read_photo(tmp_path / "me.png", orientation="upright")
+    crop, affine = align.align_photo(photo, align.read_landmark_file(tmp_path / "me.txt"), STANDARD, 224)
+    u, v = align.map_points(affine, five)[2]
+    assert crop[int(v), int(u), 0] > 230
