@@ -1,0 +1,59 @@
+"""From coefficients to what the three cameras see: Eq. 1, pose, lighting, rendering."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from dfmvr.face_model.model import MorphableModel
+from dfmvr.geometry.camera import pose, project
+from dfmvr.geometry.rotation import euler_to_rotmat
+from dfmvr.networks.df_mvr import Coefficients
+from dfmvr.rendering.renderer import render
+from dfmvr.rendering.shading import shade, vertex_normals
+
+
+class Views(NamedTuple):
+    """A batch of B faces in V views."""
+
+    vertices: Tensor  # (B, N, 3) mm, the model's frame, expression included
+    image: Tensor  # (B, V, 3, S, S), unclamped, 0 at background
+    alpha: Tensor  # (B, V, S, S), 1 where the face is seen; without gradient
+    landmarks: Tensor  # (B, V, 68, 2) pixels
+
+
+def render_views(model: MorphableModel, coefficients: Coefficients, image_size: int) -> Views:
+    """Render every face in every view.
+
+    Args:
+        model: the face model, fine or coarse.
+        coefficients: of B faces in V views.
+        image_size: width and height in pixels.
+    Returns:
+        Images and landmarks, differentiable in all coefficients.
+    """
+    identity, expression, texture, lighting, angles, translation = coefficients
+    batch, views = angles.shape[:2]
+    vertices = model.shape(identity, expression)
+    # Normals turn with the face: one set for the neutral pose, rotated into each view, since lighting is per view.
+    # Code: the released code rotates them with the right view's rotation for all views.
+    normals = vertex_normals(vertices, model.triangles)[:, None] @ euler_to_rotmat(angles).transpose(-1, -2)
+    albedo = model.albedo(texture)[:, None].expand(-1, views, -1, -1)
+    colours = shade(albedo.flatten(0, 1), normals.flatten(0, 1), lighting.flatten(0, 1))
+    posed = pose(vertices[:, None], angles, translation)
+    rendering = render(posed.flatten(0, 1), model.triangles, colours, image_size)
+    return Views(
+        vertices,
+        rendering.image.unflatten(0, (batch, views)),
+        rendering.alpha[:, 0].unflatten(0, (batch, views)),
+        project(posed[:, :, model.landmarks_68], image_size)[..., :2],
+    )
+
+
+def coarse_for(model: MorphableModel, image_size: int) -> MorphableModel:
+    """The coarse mesh where its triangles (some 2 mm a side) are still below two pixels, else the model itself.
+
+    ASSUME: a face of 1 px/mm at 224 px; beyond 224 px the fine mesh is needed.
+    """
+    return model.coarse() if image_size <= 224 and len(model.coarse_triangles) else model

@@ -1,0 +1,143 @@
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from test_rasterizer import sphere
+
+from dfmvr.errors import ConfigError, DataError, UnavailableError
+from dfmvr.geometry.camera import pose
+from dfmvr.rendering import render, sh_basis, shade, vertex_normals
+
+
+def directions(seed, count=200):
+    vectors = np.random.default_rng(seed).normal(size=(count, 3))
+    return torch.from_numpy(vectors / np.linalg.norm(vectors, axis=1)[:, None])
+
+
+def quadrature(heights=16, turns=32):
+    """Directions and weights that integrate polynomials up to degree 31 over the sphere exactly."""
+    z, weight = np.polynomial.legendre.leggauss(heights)
+    angle = np.arange(turns) * 2 * np.pi / turns
+    z, angle = (grid.ravel() for grid in np.meshgrid(z, angle, indexing="ij"))
+    ring = np.sqrt(1 - z**2)
+    nodes = np.stack((ring * np.cos(angle), ring * np.sin(angle), z), -1)
+    return torch.from_numpy(nodes), np.repeat(weight, turns) * 2 * np.pi / turns
+
+
+def test_sh_basis_is_the_published_formula():
+    normals = directions(0)
+    x, y, z = normals.numpy().T
+    a0, a1, a2 = np.pi, 2 * np.pi / np.sqrt(3), 2 * np.pi / np.sqrt(8)
+    c0, c1, c2 = 1 / np.sqrt(4 * np.pi), np.sqrt(3) / np.sqrt(4 * np.pi), 3 * np.sqrt(5) / np.sqrt(12 * np.pi)
+    expected = [a0 * c0 + 0 * x, -a1 * c1 * y, a1 * c1 * z, -a1 * c1 * x, a2 * c2 * x * y, -a2 * c2 * y * z]
+    expected += [a2 * c2 * (3 * z**2 - 1) / (2 * np.sqrt(3)), -a2 * c2 * x * z, a2 * c2 * (x**2 - y**2) / 2]
+    assert_allclose(sh_basis(normals), np.stack(expected, -1), atol=1e-12)
+
+
+def test_sh_basis_is_orthogonal_with_norms_a_k():
+    nodes, weights = quadrature()
+    basis = sh_basis(nodes).numpy()
+    attenuation = np.pi * np.array([1] + [2 / np.sqrt(3)] * 3 + [2 / np.sqrt(8)] * 5)
+    assert_allclose((basis * weights[:, None]).T @ basis, np.diag(attenuation**2), atol=1e-10)
+
+
+@pytest.mark.parametrize("degree", [0, 1, 2])
+def test_sh_basis_transforms_alike_within_a_degree(degree):
+    part = slice(degree**2, (degree + 1) ** 2)
+    squares = sh_basis(directions(1))[:, part].square().sum(-1)
+    assert_allclose(squares, squares[0].expand(200), rtol=1e-12)
+
+
+def test_shade_is_albedo_times_the_sum_over_harmonics():
+    rng = np.random.default_rng(2)
+    albedo, lighting = (torch.from_numpy(rng.normal(size=size)) for size in ((2, 100, 3), (2, 9, 3)))
+    normals = directions(3).view(2, 100, 3)
+    basis, expected = sh_basis(normals), torch.zeros(2, 100, 3, dtype=torch.float64)
+    for channel in range(3):
+        for k in range(9):
+            gamma = lighting[:, k, channel] + (0.8 if k == 0 else 0)
+            expected[..., channel] += albedo[..., channel] * basis[..., k] * gamma[:, None]
+    assert_allclose(shade(albedo, normals, lighting), expected, atol=1e-12)
+
+
+def test_no_lighting_coefficients_light_evenly():
+    colours = shade(torch.ones(1, 200, 3, dtype=torch.float64), directions(4)[None], torch.zeros(1, 9, 3).double())
+    assert_allclose(colours, np.full((1, 200, 3), 0.8 * np.sqrt(np.pi) / 2), rtol=1e-12)
+
+
+def test_vertex_normals_of_a_sphere_point_outside():
+    vertices, triangles = sphere(24)
+    normals = vertex_normals(torch.stack((vertices, 2 * vertices + 5)), triangles)
+    assert_allclose(normals.norm(dim=-1), np.ones(normals.shape[:2]), rtol=1e-12)
+    assert_allclose(normals, (vertices / 80).expand(2, -1, -1), atol=0.02)
+
+
+def test_vertex_normals_of_lone_vertices_are_zero_with_finite_gradient():
+    vertices = torch.tensor([[[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [5, 5, 5]]], requires_grad=True)
+    normals = vertex_normals(vertices, torch.tensor([[0, 1, 2], [1, 1, 2]]))
+    normals.square().sum().backward()
+    assert normals[0, :, 2].tolist() == [1, 1, 1, 0]
+    assert torch.isfinite(vertices.grad).all()
+
+
+def test_gradients_of_shading_equal_finite_differences():
+    rng = np.random.default_rng(5)
+    vertices, triangles = sphere(2)
+    points = vertices + torch.from_numpy(rng.normal(size=(2, *vertices.shape)))
+    albedo, lighting = (torch.from_numpy(rng.uniform(size=(2, count, 3))) for count in (len(vertices), 9))
+    inputs = [value.requires_grad_() for value in (points, albedo, lighting)]
+    assert torch.autograd.gradcheck(lambda p, a, g: shade(a, vertex_normals(p, triangles), g), inputs)
+
+
+def test_gradients_of_images_equal_finite_differences():
+    rng = np.random.default_rng(6)
+    vertices, triangles = sphere(3)
+    angles, lighting = (torch.from_numpy(rng.normal(size=size) * 0.3) for size in ((2, 3), (2, 9, 3)))
+    translation = torch.from_numpy(rng.normal(size=(2, 3)) * 5)
+    albedo = torch.from_numpy(rng.uniform(size=(2, len(vertices), 3)))
+
+    def image(points, albedo, lighting, angles, translation):
+        posed = pose(points.expand(2, -1, -1), angles, translation)
+        return render(posed, triangles, shade(albedo, vertex_normals(posed, triangles), lighting), 9).image
+
+    inputs = [value.requires_grad_() for value in (vertices, albedo, lighting, angles, translation)]
+    assert (image(*inputs) != 0).sum() > 30
+    assert torch.autograd.gradcheck(image, inputs, eps=1e-7, fast_mode=True)
+
+
+def test_render_shows_colours_on_black():
+    vertices, triangles = sphere(20)
+    posed = (vertices + torch.tensor([20.0, 10, 0]))[None].expand(2, -1, -1)
+    colour = torch.tensor([[0.2, 0.4, 0.6], [0.9, 0.1, 0.5]], dtype=torch.float64)
+    image, alpha, fragments = render(posed, triangles, colour[:, None].expand(posed.shape), 64)
+    assert_allclose(image, colour[:, :, None, None] * alpha, atol=1e-12)
+    assert torch.equal(alpha[:, 0] > 0, fragments.pix_to_face >= 0)
+    rows, columns = (alpha[0, 0].double().nonzero().double().mean(0) + 0.5).tolist()
+    # 20 mm to the right and 10 mm up, at 1 px a mm for 224 px
+    assert_allclose((columns, rows), (32 + 20 * 1015 / 1000 * 64 / 224, 32 - 10 * 1015 / 1000 * 64 / 224), atol=0.2)
+
+
+def test_a_camera_that_sees_nothing_gives_black_and_zero_gradients():
+    vertices, triangles = sphere(4)
+    points = (vertices[None] + torch.tensor([0, 0, 2000.0])).requires_grad_()
+    image, alpha, _ = render(points, triangles, torch.ones_like(points), 16)
+    image.sum().backward()
+    assert not image.any()
+    assert not alpha.any()
+    assert not points.grad.any()
+
+
+def test_render_names_what_is_wrong():
+    vertices, triangles = sphere(2)
+    with pytest.raises(ConfigError, match="torch, pytorch3d"):
+        render(vertices[None], triangles, vertices[None], 8, backend="nvdiffrast")
+    with pytest.raises(DataError, match="colours"):
+        render(vertices[None], triangles, vertices[None, :5], 8)
+
+
+def test_a_missing_pytorch3d_is_reported_with_its_remedy(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pytorch3d", None)
+    monkeypatch.setitem(__import__("sys").modules, "pytorch3d.renderer.mesh", None)
+    vertices, triangles = sphere(2)
+    with pytest.raises(UnavailableError, match="conda-forge"):
+        render(vertices[None], triangles, vertices[None], 8, backend="pytorch3d")
