@@ -1,0 +1,196 @@
+"""Batches of aligned samples: read, augmented, the same for a seed whatever came before.
+
+B samples, V = 3 views in the order left, front, right, S pixels a side.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dfmvr.conventions import MIRRORED_68, MIRRORED_CLASS
+from dfmvr.errors import DataError
+from dfmvr.files import read_npz
+
+GREY = (0.299, 0.587, 0.114)
+"""Luma weights, ITU-R BT.601."""
+
+
+class Batch(NamedTuple):
+    """What one training step needs."""
+
+    images: Tensor  # (B, 3, 3, S, S) RGB in [0, 1]
+    masks: Tensor  # (B, 3, S, S) class ids, int64
+    weights: Tensor  # (B, 3, S, S) weight map of the photo loss, 0..255
+    landmarks: Tensor  # (B, 3, 68, 2) pixels
+    landmarks_3d: Tensor  # (B, 101, 3) mm, NaN where a sample has none
+
+    def to(self, device: torch.device) -> Batch:
+        """Copy to a device."""
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
+
+
+def _open(folder: Path, name: str) -> np.ndarray:
+    try:
+        return np.load(folder / name, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError(f"{folder / name}: no such file; run the stage that makes it") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{folder / name}: not a readable .npy ({error}); make it again") from error
+
+
+def sample_names(aligned: Path | str, split: str) -> np.ndarray:
+    """Names of the aligned samples of one split, in the order of `AlignedSamples`.
+
+    Raises:
+        DataError: samples.npz is missing or unreadable.
+    """
+    table = read_npz(Path(aligned) / "samples.npz", "sample", "split")
+    return table["sample"][table["split"] == split]
+
+
+class AlignedSamples:
+    """The samples of one split of an aligned data set with their masks; images stay on disk until asked for."""
+
+    def __init__(self, aligned: Path | str, parsed: Path | str, split: str) -> None:
+        """Open the outputs of the stages align and parse.
+
+        Args:
+            aligned: folder with images.npy and samples.npz.
+            parsed: folder with masks.npy and weights.npy of the same samples.
+            split: `train` or `test`.
+
+        Raises:
+            DataError: a file is missing or unreadable, the folders disagree, or the split is empty.
+        """
+        aligned, parsed = Path(aligned), Path(parsed)
+        self._images = _open(aligned, "images.npy")
+        self._masks = _open(parsed, "masks.npy")
+        self._weights = _open(parsed, "weights.npy")
+        table = read_npz(aligned / "samples.npz", "landmarks", "landmarks_3d", "sample", "subject", "split")
+        for name, array in (("masks", self._masks), ("weights", self._weights)):
+            if array.shape != self._images.shape[:-1]:
+                raise DataError(
+                    f"{parsed / name}.npy: expected {self._images.shape[:-1]} as in {aligned / 'images.npy'}, "
+                    f"found {array.shape}; run parse again"
+                )
+        self.rows = np.flatnonzero(table["split"] == split)
+        if not len(self.rows):
+            raise DataError(f"{aligned}: no sample of the split '{split}'; check the split files of the data set")
+        self.names = table["sample"][self.rows]
+        self.subjects = table["subject"][self.rows]
+        self._landmarks = table["landmarks"][self.rows]
+        self._landmarks_3d = table["landmarks_3d"][self.rows]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def image_size(self) -> int:
+        """Width and height of the crops in pixels."""
+        return self._images.shape[2]
+
+    def batch(self, indices: np.ndarray) -> Batch:
+        """Read the samples at `indices` (B,) of this split, unaugmented."""
+        rows = self.rows[indices]
+        images = torch.from_numpy(self._images[rows]).permute(0, 1, 4, 2, 3).float().div_(255)
+        return Batch(
+            images,
+            torch.from_numpy(self._masks[rows]).long(),
+            torch.from_numpy(self._weights[rows]).float(),
+            torch.from_numpy(self._landmarks[indices]).float(),
+            torch.from_numpy(self._landmarks_3d[indices]).float(),
+        )
+
+
+def mirror(batch: Batch, which: Tensor, mirrored_101: Tensor) -> Batch:
+    """Exchange the samples of `which` (B,) bool by their mirror images.
+
+    The left view becomes the right one, left features become right ones, and 3D x changes its sign.
+    ASSUME: a mirrored face is as likely a face as the original.
+
+    Args:
+        mirrored_101: (101,) index of each 3D landmark's mirror image.
+    """
+    if not which.any():
+        return batch
+    size = batch.images.shape[-1]
+    classes = torch.tensor(MIRRORED_CLASS)
+    landmarks = batch.landmarks[which].flip(1)[:, :, torch.tensor(MIRRORED_68)]
+    landmarks = torch.stack((size - landmarks[..., 0], landmarks[..., 1]), -1)
+    points = batch.landmarks_3d[which][:, mirrored_101] * torch.tensor([-1.0, 1.0, 1.0])
+    changed = (
+        batch.images[which].flip(1, -1),
+        classes[batch.masks[which].flip(1, -1)],
+        batch.weights[which].flip(1, -1),
+        landmarks,
+        points,
+    )
+    result = Batch(*(tensor.clone() for tensor in batch))
+    for tensor, values in zip(result, changed, strict=True):
+        tensor[which] = values
+    return result
+
+
+def vary_colours(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Vary brightness, contrast, saturation, tint and sharpness of each sample, the same for its three views.
+
+    Code: the released code varies the first three and sharpness by U(0.5, 1.5) and blurs by chance; ours varies less,
+    since the photographs are varied already.
+
+    Args:
+        images: (B, V, 3, S, S) RGB in [0, 1].
+    """
+    count = len(images)
+
+    def uniform(low: float, high: float, channels: int = 1) -> Tensor:
+        values = torch.rand((count, 1, channels, 1, 1), generator=generator)
+        return (low + (high - low) * values).to(images)
+
+    grey_weights = images.new_tensor(GREY)[:, None, None]
+    result = images * uniform(0.7, 1.3) * uniform(0.9, 1.1, 3)
+    mean = (result * grey_weights).sum(2, keepdim=True).mean((1, 3, 4), keepdim=True)
+    result = mean + (result - mean) * uniform(0.7, 1.3)
+    grey = (result * grey_weights).sum(2, keepdim=True)
+    result = grey + (result - grey) * uniform(0.6, 1.4)
+    smooth = torch.nn.functional.avg_pool2d(result.flatten(0, 2), 3, 1, 1, count_include_pad=False).view_as(result)
+    result = smooth + (result - smooth) * uniform(0.2, 1.5)
+    noise = torch.randn(result.shape, generator=generator).to(images)
+    return (result + noise * uniform(0.0, 0.02)).clamp(0, 1)
+
+
+def epoch_order(samples: int, seed: int, epoch: int) -> np.ndarray:
+    """Order (samples,) in which an epoch visits the samples; depends on nothing but its arguments."""
+    return np.random.default_rng([seed, epoch]).permutation(samples)
+
+
+def steps_per_epoch(samples: int, batch_size: int) -> int:
+    """Steps of an epoch; the last, smaller batch is left out unless it is the only one."""
+    return max(1, samples // batch_size)
+
+
+def training_batch(
+    samples: AlignedSamples, step: int, batch_size: int, seed: int, mirrored_101: Tensor | None
+) -> Batch:
+    """The batch of one global step, augmented unless `mirrored_101` is None.
+
+    It depends on the step and the seed alone, so a resumed run sees what an uninterrupted one would have seen.
+    """
+    epoch, within = divmod(step, steps_per_epoch(len(samples), batch_size))
+    chosen = epoch_order(len(samples), seed, epoch)[within * batch_size : (within + 1) * batch_size]
+    batch = samples.batch(chosen)
+    if mirrored_101 is None:
+        return batch
+    generator = torch.Generator().manual_seed((seed * 1_000_003 + step) % 2**63)
+    batch = mirror(batch, torch.rand(len(chosen), generator=generator) < 0.5, mirrored_101)
+    return batch._replace(images=vary_colours(batch.images, generator))
+
+
+def cosine_rate(step: int, steps: int) -> float:
+    """Factor of the learning rate at `step` of `steps`: from 1 to 0 by half a cosine (Loshchilov & Hutter 2017)."""
+    return 0.5 * (1 + math.cos(math.pi * min(step, steps) / steps))

@@ -1,0 +1,192 @@
+"""The training loop: Adam, cosine annealing, atomic checkpoints, exact resume.
+
+A checkpoint holds the network, the optimiser and the number of steps done. Everything else (order, augmentation,
+learning rate) is a function of the step and the seed, so a run that was killed goes on as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dfmvr.errors import DataError
+from dfmvr.files import writing
+from dfmvr.train.data import cosine_rate
+
+logger = logging.getLogger(__name__)
+
+Terms = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train."""
+
+    steps: int
+    steps_per_epoch: int
+    learning_rate: float  # of the first step
+    checkpoint_minutes: float
+    names: tuple[str, ...]  # losses to note, `total` among them
+
+
+class Checkpoints:
+    """The newest state of a run, in `folder`/last.pt; written whole or not at all."""
+
+    def __init__(self, folder: Path | str, fingerprint: str) -> None:
+        """Name the folder and the run.
+
+        Args:
+            fingerprint: of everything that fixes the run; a checkpoint of another one is not resumed.
+        """
+        self.path = Path(folder) / "last.pt"
+        self.fingerprint = fingerprint
+
+    def save(self, step: int, network: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+        """Write the state after `step` steps."""
+        state = {
+            "fingerprint": self.fingerprint,
+            "step": step,
+            "network": network.state_dict(),
+            "optimiser": optimiser.state_dict(),
+        }
+        with writing(self.path) as partial:
+            torch.save(state, partial)
+
+    def restore(self, network: nn.Module, optimiser: torch.optim.Optimizer) -> int:
+        """Load the newest state and return its step; 0 where there is none of this run."""
+        if not self.path.exists():
+            return 0
+        try:
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises many kinds for a damaged file; all mean the same here
+            logger.warning("%s: not a readable checkpoint (%s); starting anew", self.path, type(error).__name__)
+            return 0
+        if state["fingerprint"] != self.fingerprint:
+            logger.info("%s: of other settings or data; starting anew", self.path)
+            return 0
+        network.load_state_dict(state["network"])
+        optimiser.load_state_dict(state["optimiser"])
+        return int(state["step"])
+
+
+def fingerprint(settings: dict[str, Any], *files: Path | str) -> str:
+    """Digest of settings and of the contents of files, to tell runs apart.
+
+    Raises:
+        DataError: a file cannot be read.
+    """
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for file in files:
+        try:
+            with Path(file).open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        except OSError as error:
+            raise DataError(f"{file}: cannot be read ({error.strerror}); run the stage that makes it") from None
+    return digest.hexdigest()
+
+
+class Metrics:
+    """Losses of every step as CSV, flushed with each checkpoint; a resumed run drops what came after its checkpoint."""
+
+    def __init__(self, path: Path | str, names: tuple[str, ...], first_step: int) -> None:
+        """Open `path` and keep the rows of the steps before `first_step`.
+
+        Raises:
+            DataError: rows are missing.
+        """
+        self.path, self.names = Path(path), ["step", "epoch", "learning_rate", *names]
+        self.rows: list[list[str]] = []
+        if first_step:
+            with self.path.open(newline="", encoding="utf-8") as stream:
+                header, *rows = csv.reader(stream)
+            self.rows = rows[:first_step]
+            if header != self.names or len(self.rows) < first_step:
+                raise DataError(f"{path}: expected {first_step} rows, found {len(rows)}; remove the checkpoints")
+
+    def add(self, step: int, epoch: int, rate: float, terms: Terms) -> None:
+        """Note the losses of one step."""
+        values = [f"{float(terms[name].detach()):.6g}" for name in self.names[3:]]
+        self.rows.append([str(step), str(epoch), f"{rate:.6g}", *values])
+
+    def flush(self) -> None:
+        """Write all rows."""
+        with writing(self.path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
+            csv.writer(stream).writerows([self.names, *self.rows])
+
+
+def prefetched(make: Callable[[int], Any], first: int, last: int) -> Iterator[Any]:
+    """Yield make(first) .. make(last - 1), each made in a thread while the one before it is used."""
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(make, first)
+        for index in range(first, last):
+            value = future.result()
+            if index + 1 < last:
+                future = pool.submit(make, index + 1)
+            yield value
+
+
+def optimise(
+    network: nn.Module,
+    losses: Callable[[Any], Terms],
+    batch_of: Callable[[int], Any],
+    schedule: Schedule,
+    checkpoints: Checkpoints,
+    metrics_path: Path | str,
+) -> int:
+    """Minimise losses(batch)["total"] over the network's parameters.
+
+    Args:
+        network: what is trained; its state is what checkpoints hold.
+        losses: from a batch to named scalars, one of them `total`.
+        batch_of: from a step to its batch, depending on nothing else.
+        schedule: number of steps, learning rate, time between checkpoints.
+        checkpoints: where to go on from and to save to.
+        metrics_path: CSV with one row a step.
+    Returns:
+        The step that the run went on from.
+    Raises:
+        DataError: the loss is not finite.
+    """
+    from tqdm import tqdm
+
+    optimiser = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate)
+    first = checkpoints.restore(network, optimiser)
+    unfinished = Path(metrics_path).with_name("metrics.partial.csv")
+    metrics = Metrics(unfinished, schedule.names, first)
+    bar = tqdm(total=schedule.steps, initial=first, unit="step", mininterval=5, disable=None)
+    saved = time.monotonic()
+    for step, batch in enumerate(prefetched(batch_of, first, schedule.steps), first):
+        rate = schedule.learning_rate * cosine_rate(step, schedule.steps)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        terms = losses(batch)
+        if not torch.isfinite(terms["total"]):
+            found = ", ".join(f"{name} {float(value):.4g}" for name, value in terms.items())
+            raise DataError(f"step {step}: expected finite losses, found {found}; lower train.learning_rate")
+        optimiser.zero_grad(set_to_none=True)
+        terms["total"].backward()
+        optimiser.step()
+        metrics.add(step, step // schedule.steps_per_epoch, rate, terms)
+        bar.update()
+        if time.monotonic() - saved > 60 * schedule.checkpoint_minutes or step + 1 == schedule.steps:
+            metrics.flush()
+            checkpoints.save(step + 1, network, optimiser)
+            loss = float(terms["total"].detach())
+            bar.set_postfix(loss=f"{loss:.4g}")
+            logger.info("step %d of %d, loss %.4g", step + 1, schedule.steps, loss)
+            saved = time.monotonic()
+    bar.close()
+    with writing(metrics_path) as partial:
+        partial.write_bytes(unfinished.read_bytes())
+    return first

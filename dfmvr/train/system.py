@@ -1,0 +1,73 @@
+"""From a batch to its losses: network, face model, renderer and frozen parser in one step (Fig. 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from dfmvr.face_model.model import MorphableModel
+from dfmvr.losses import Losses, LossWeights, Prediction, Target, total_loss
+from dfmvr.networks.df_mvr import Coefficients
+from dfmvr.rendering.views import coarse_for, render_views
+from dfmvr.train.data import Batch
+
+
+class TrainingSystem:
+    """What turns a batch into losses. Only the network learns; the face model and the parser are fixed."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        model: MorphableModel,
+        parser: Callable[[Tensor], Tensor] | None,
+        weights: LossWeights,
+        image_size: int,
+        precision: torch.dtype = torch.float32,
+    ) -> None:
+        """Put the parts together; they must be on one device.
+
+        Args:
+            network: images and masks to `Coefficients`.
+            parser: images (N, 3, S, S) to logits; None switches the mask loss off.
+            weights: of the losses.
+            precision: of the networks; geometry and rendering are always float32.
+        """
+        self.network, self.parser, self.weights = network, parser, weights
+        self.model = coarse_for(model, image_size)
+        self.image_size, self.precision = image_size, precision
+
+    def predict(self, batch: Batch) -> tuple[Coefficients, Prediction]:
+        """Run the network on a batch and render what it answers."""
+        coefficients = self._autocast(self.network)(batch.images, batch.masks)
+        views = render_views(self.model, coefficients, self.image_size)
+        points = views.vertices[:, self.model.landmarks_101]
+        return coefficients, Prediction(views.image, views.alpha, views.landmarks, points, coefficients)
+
+    def losses(self, batch: Batch) -> Losses:
+        """All losses of a batch (Eqs. 2 to 8)."""
+        _, prediction = self.predict(batch)
+        target = Target(batch.images, batch.masks, batch.weights, batch.landmarks, batch.landmarks_3d)
+        parser = None if self.parser is None else self._autocast(self.parser)
+        return total_loss(prediction, target, parser, self.weights)
+
+    def _autocast(self, function: Callable) -> Callable:
+        """The function under mixed precision where that is asked for."""
+        if self.precision == torch.float32:
+            return function
+
+        def run(images: Tensor, *rest: Tensor) -> Tensor | Coefficients:
+            with torch.autocast(images.device.type, self.precision):
+                return function(images, *rest)
+
+        return run
+
+
+def mirrored_landmarks(model: MorphableModel) -> Tensor:
+    """Index (101,) of the mirror image of each 3D landmark: the landmark nearest to it on the mean face.
+
+    Raises nothing: on an asymmetric model the nearest landmark is an approximation of at most the asymmetry.
+    """
+    points = model.mean[model.landmarks_101]
+    return torch.cdist(points * points.new_tensor([-1.0, 1.0, 1.0]), points).argmin(1).cpu()

@@ -1,0 +1,26 @@
+"""A face-like surface in closed form, for tests whose answer must be known: half an ellipsoid, nose, eyes and mouth."""
+
+import numpy as np
+
+from dfmvr.register import Registration
+from dfmvr.register.icp import rotation_of
+
+SEVEN = np.array([(-45, 30), (-18, 30), (18, 30), (45, 30), (0, -5), (-25, -45), (25, -45)], float)
+MOTION = Registration(1.07, rotation_of(np.array([0.2, -0.3, 0.1])), np.array([30.0, -20.0, 500.0]))
+
+
+def height(x, y):
+    dome = 100 * np.sqrt(np.clip(1 - (x / 130) ** 2 - (y / 160) ** 2, 0, None))
+    nose = 22 * np.exp(-((x / 12) ** 2) - ((y + 5) / 18) ** 2)
+    eyes = 6 * np.exp(-(((np.abs(x) - 32) / 14) ** 2) - ((y - 30) / 8) ** 2)
+    return dome + nose - eyes + 4 * np.exp(-((x / 22) ** 2) - ((y + 45) / 7) ** 2)
+
+
+def face(n=90, width=85.0, tall=110.0):
+    """Vertices (n^2, 3) mm, triangles counter-clockwise from outside, and the seven landmarks (7, 3)."""
+    x, y = np.meshgrid(np.linspace(-width, width, n), np.linspace(-tall, tall, n))
+    ids = np.arange(n * n).reshape(n, n)
+    a, b, c, d = ids[:-1, :-1].ravel(), ids[:-1, 1:].ravel(), ids[1:, 1:].ravel(), ids[1:, :-1].ravel()
+    triangles = np.concatenate([np.stack([a, b, c], -1), np.stack([a, c, d], -1)])
+    vertices = np.stack([x, y, height(x, y)], -1).reshape(-1, 3)
+    return vertices, triangles, np.column_stack([SEVEN, height(*SEVEN.T)])

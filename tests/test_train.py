@@ -1,0 +1,267 @@
+"""Training: batches, losses that move the network, exact resume, one batch learnt by heart."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+from toy_model import SIZES, toy_model, toy_samples
+
+from dfmvr import cli
+from dfmvr.conventions import CLASSES
+from dfmvr.errors import DataError
+from dfmvr.losses import LossWeights
+from dfmvr.networks import DFMVR, NetworkSettings
+from dfmvr.networks.checkpoint import read_network
+from dfmvr.parse.parser import FaceParser, ParserSpec, save_parser
+from dfmvr.train import data, loop
+from dfmvr.train.system import TrainingSystem, mirrored_landmarks
+
+SMALL = NetworkSettings(width=4, backbone_width=16, depth=26)
+NO_WEIGHTS = dict.fromkeys(("photo", "mask", "landmark_2d", "landmark_3d", "regularisation"), 0.0)
+
+
+def small_network(seed=0, size=48):
+    torch.manual_seed(seed)
+    return DFMVR(SMALL, size, **SIZES)
+
+
+def random_parser(size=48):
+    torch.manual_seed(5)
+    return FaceParser(ParserSpec(size, width=8))
+
+
+@pytest.fixture
+def samples(tmp_path):
+    toy_samples(tmp_path, 6)
+    return data.AlignedSamples(tmp_path / "align", tmp_path / "parse", "train")
+
+
+def test_a_batch_depends_on_its_step_alone(samples):
+    mirrored = torch.arange(101)
+    first = [data.training_batch(samples, step, 2, 3, mirrored) for step in range(5)]
+    again = data.training_batch(samples, 4, 2, 3, mirrored)
+    assert all(torch.equal(a, b) for a, b in zip(first[4], again, strict=True))
+    assert not torch.equal(first[3].images, first[4].images)
+
+
+def test_an_epoch_visits_every_sample_once(samples):
+    seen = [samples.batch(data.epoch_order(6, 0, 1)[i : i + 2]).landmarks for i in (0, 2, 4)]
+    everything = samples.batch(np.arange(6)).landmarks
+    assert sorted(torch.cat(seen).flatten(1).sum(1).tolist()) == sorted(everything.flatten(1).sum(1).tolist())
+
+
+def test_mirroring_twice_is_nothing(samples):
+    batch = samples.batch(np.arange(3))
+    permutation = torch.from_numpy(np.random.default_rng(0).permutation(101))
+    involution = torch.arange(101)
+    involution[permutation[:50]], involution[permutation[50:100]] = permutation[50:100], permutation[:50]
+    which = torch.tensor([True, False, True])
+    twice = data.mirror(data.mirror(batch, which, involution), which, involution)
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(batch, twice, strict=True))
+
+
+def test_a_mirrored_landmark_stays_on_its_pixel(samples):
+    batch = samples.batch(np.arange(1))
+    dotted = batch._replace(images=torch.zeros_like(batch.images), landmarks=torch.full((1, 3, 68, 2), 7.5))
+    dotted.images[:, 0, :, 7, 20] = 1
+    dotted.landmarks[0, 0, 36] = torch.tensor([20.5, 7.5])
+    mirrored = data.mirror(dotted, torch.tensor([True]), torch.arange(101))
+    x, y = mirrored.landmarks[0, 2, 45].tolist()
+    assert mirrored.images[0, 2, 0, int(y), int(x)] == 1
+
+
+def test_mirroring_exchanges_left_and_right_features(samples):
+    batch = samples.batch(np.arange(1))
+    masks = torch.full_like(batch.masks, CLASSES.index("left_eye"))
+    mirrored = data.mirror(batch._replace(masks=masks), torch.tensor([True]), torch.arange(101))
+    assert (mirrored.masks == CLASSES.index("right_eye")).all()
+
+
+def test_colours_vary_alike_in_all_views_and_stay_in_range(samples):
+    images = samples.batch(np.arange(2)).images
+    images[:, 1] = images[:, 0]
+    varied = data.vary_colours(images, torch.Generator().manual_seed(0))
+    assert varied.min() >= 0
+    assert varied.max() <= 1
+    # The noise alone, at most 0.02, differs between views.
+    assert (varied[:, 1] - varied[:, 0]).abs().mean() < 0.03
+    assert (varied - images).abs().mean() > 0.03
+
+
+def test_the_rate_follows_half_a_cosine():
+    rates = [data.cosine_rate(step, 8) for step in (0, 4, 8)]
+    assert rates == pytest.approx([1, 0.5, 0])
+
+
+def test_folders_that_disagree_are_an_error(tmp_path):
+    toy_samples(tmp_path, 2)
+    np.save(tmp_path / "parse" / "masks.npy", np.zeros((1, 3, 48, 48), np.uint8))
+    with pytest.raises(DataError, match=r"masks\.npy: expected \(2, 3, 48, 48\).*found \(1, 3, 48, 48\)"):
+        data.AlignedSamples(tmp_path / "align", tmp_path / "parse", "train")
+
+
+def test_an_empty_split_is_an_error(tmp_path):
+    toy_samples(tmp_path, 2)
+    with pytest.raises(DataError, match="no sample of the split 'test'"):
+        data.AlignedSamples(tmp_path / "align", tmp_path / "parse", "test")
+
+
+@pytest.mark.parametrize("term", NO_WEIGHTS)
+def test_each_loss_alone_moves_the_network(samples, term):
+    network = small_network().train()
+    # Away from the start, where the regularisation has no gradient.
+    torch.nn.init.normal_(network.heads["identity"].weight, std=0.1)
+    weights = LossWeights(**(NO_WEIGHTS | {term: 1.0}))
+    system = TrainingSystem(network, toy_model(), random_parser(), weights, 48)
+    system.losses(samples.batch(np.arange(2))).total.backward()
+    gradient = sum(p.grad.abs().sum() for p in network.fusion.parameters() if p.grad is not None)
+    assert torch.isfinite(gradient)
+    assert gradient > 0
+
+
+def test_the_mask_loss_falls_when_followed(samples):
+    batch, parser = samples.batch(np.arange(2)), random_parser()
+    batch = batch._replace(masks=parser(batch.images.flatten(0, 1)).argmax(1).unflatten(0, (2, 3)).clamp_min(1))
+    network = small_network().train()
+    system = TrainingSystem(network, toy_model(), parser, LossWeights(**(NO_WEIGHTS | {"mask": 1.0})), 48)
+    optimiser = torch.optim.Adam(network.parameters(), 3e-3)
+    history = []
+    for _ in range(40):
+        loss = system.losses(batch).total
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        history.append(float(loss))
+    assert np.mean(history[-5:]) < 0.9 * history[0]
+
+
+def test_bfloat16_stays_near_float32(samples):
+    batch = samples.batch(np.arange(2))
+    systems = [
+        TrainingSystem(small_network().eval(), toy_model(), random_parser(), LossWeights(), 48, precision)
+        for precision in (torch.float32, torch.bfloat16)
+    ]
+    exact, rough = (float(system.losses(batch).total) for system in systems)
+    assert rough == pytest.approx(exact, rel=0.03)
+
+
+def test_mirrored_landmarks_of_a_symmetric_model_are_an_involution():
+    model = toy_model(41)
+    half = torch.arange(41 * 41).view(41, 41)
+    left = half[::4, :20:3].flatten()[:50]
+    right = half.flip(1)[::4, :20:3].flatten()[:50]
+    kept = torch.ones(106, dtype=torch.bool)
+    kept[[3, 15, 17, 25, 27]] = False
+    model.landmarks_106[kept] = torch.cat((left, right, half[20, 20].view(1)))
+    assert mirrored_landmarks(model).tolist() == [*range(50, 100), *range(50), 100]
+
+
+def test_one_batch_is_learnt_by_heart(tmp_path):
+    model, _ = toy_samples(tmp_path, 2, split="train")
+    batch = data.AlignedSamples(tmp_path / "align", tmp_path / "parse", "train").batch(np.arange(2))
+    network = small_network(1).train()
+    weights = LossWeights(mask=0.0, regularisation=0.0)
+    system = TrainingSystem(network, model, None, weights, 48)
+    optimiser = torch.optim.Adam(network.parameters(), 5e-3)
+    first = None
+    for step in range(400):
+        for group in optimiser.param_groups:
+            group["lr"] = 5e-3 * data.cosine_rate(step, 400)
+        loss = system.losses(batch).total
+        first = first or float(loss)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert float(loss) < 0.1 * first
+
+
+def arguments(folder, output, *more):
+    save_parser(folder / "parser.safetensors", random_parser())
+    toy_model().save(folder / "model.npz")
+    files = {
+        "align": folder / "align",
+        "parse": folder / "parse",
+        "face-model": folder / "model.npz",
+        "parser": folder / "parser.safetensors",
+        "weights": output / "weights.safetensors",
+        "metrics": output / "metrics.csv",
+    }
+    settings = (
+        "epochs=2",
+        "batch_size=2",
+        "checkpoint_minutes=0.00001",
+        "network.width=4",
+        "network.backbone_width=16",
+    )
+    result = ["train", "--device", "cpu", "--threads", "1"]
+    for name, path in files.items():
+        result += [f"--{name}", str(path)]
+    for setting in (*settings, *more):
+        result += ["--set", f"train.{setting}"]
+    return result
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch):
+    toy_samples(tmp_path, 4)
+    assert cli.main(arguments(tmp_path, tmp_path / "whole")) == 0
+
+    save = loop.Checkpoints.save
+
+    def die_after_two_steps(self, step, *state):
+        save(self, step, *state)
+        if step == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Checkpoints, "save", die_after_two_steps)
+        assert cli.main(arguments(tmp_path, tmp_path / "killed")) == 130
+    assert not (tmp_path / "killed" / "weights.safetensors").exists()
+    assert cli.main(arguments(tmp_path, tmp_path / "killed")) == 0
+
+    whole, killed = ((tmp_path / run / "metrics.csv").read_text() for run in ("whole", "killed"))
+    assert whole == killed
+    assert len(whole.splitlines()) == 5
+    networks = [read_network(tmp_path / run / "weights.safetensors").network for run in ("whole", "killed")]
+    states = [network.state_dict() for network in networks]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_other_settings_start_anew(tmp_path):
+    toy_samples(tmp_path, 4)
+    assert cli.main(arguments(tmp_path, tmp_path / "run")) == 0
+    assert cli.main(arguments(tmp_path, tmp_path / "run", "seed=1")) == 0
+    assert cli.main(arguments(tmp_path, tmp_path / "other", "seed=1")) == 0
+    run, other = ((tmp_path / name / "metrics.csv").read_text() for name in ("run", "other"))
+    assert run == other
+
+
+def test_a_damaged_checkpoint_starts_anew(tmp_path):
+    network = small_network()
+    optimiser = torch.optim.Adam(network.parameters())
+    checkpoints = loop.Checkpoints(tmp_path, "x")
+    checkpoints.save(3, network, optimiser)
+    assert checkpoints.restore(network, optimiser) == 3
+    checkpoints.path.write_bytes(checkpoints.path.read_bytes()[:1000])
+    assert checkpoints.restore(network, optimiser) == 0
+
+
+def test_metrics_name_every_loss(tmp_path):
+    toy_samples(tmp_path, 2)
+    cli.main(arguments(tmp_path, tmp_path / "run"))
+    with (tmp_path / "run" / "metrics.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["step"] for row in rows] == ["0", "1"]
+    row = {name: float(value) for name, value in rows[0].items()}
+    weighted = 4 * row["photo"] + 3 * row["mask"] + 0.02 * row["landmark_2d"] + row["landmark_3d"]
+    assert row["total"] == pytest.approx(weighted + 3e-4 * row["regularisation"], rel=1e-4)
+
+
+def test_a_loss_that_is_not_finite_is_an_error(tmp_path, capsys):
+    toy_samples(tmp_path, 2)
+    with np.load(tmp_path / "align" / "samples.npz") as archive:
+        table = dict(archive)
+    table["landmarks"] = np.full_like(table["landmarks"], np.nan)
+    np.savez(tmp_path / "align" / "samples.npz", **table)
+    assert cli.main(arguments(tmp_path, tmp_path / "run")) == 2
+    assert "step 0: expected finite losses, found" in capsys.readouterr().err
