@@ -90,9 +90,9 @@ class ParseSection(Section):
     output_stride: Literal[2, 4, 8] = Field(
         4, description="Pixels to one cell of the grid of classes; the paper's net has 8, small images want 4."
     )
-    epochs: int = Field(12, ge=0, description="Passes over the training images; 0 keeps `facexlib_weights` unchanged.")
-    batch_size: int = Field(16, ge=2, description="Images a step.")
-    learning_rate: float = Field(2e-3, gt=0, description="Peak learning rate.")
+    epochs: int = Field(10, ge=0, description="Passes over the training images; 0 keeps `facexlib_weights` unchanged.")
+    batch_size: int = Field(8, ge=2, description="Images a step.")
+    learning_rate: float = Field(8e-3, gt=0, description="Peak learning rate.")
     checkpoint_minutes: float = Field(1.0, gt=0, description="Time between two checkpoints.")
     facexlib_weights: Path | None = Field(
         None, description="facexlib's parsing_bisenet.pth, to start from instead of random weights (width 64, 512 px)."

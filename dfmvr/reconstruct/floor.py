@@ -1,0 +1,243 @@
+"""The floor of every table: the face model fitted to the scan itself, which no regressor with that model can beat.
+
+Regularised least squares inside ICP: closest points of the scan on the model's surface, then one linear solve for
+identity, expression and pose together, with a prior that is relaxed from stage to stage. It minimises what the
+protocol `paper` measures: the point-to-plane distances of the scan within 95 mm of the nose tip.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import csr_array
+from tqdm import tqdm
+
+from dfmvr.config import ProtocolSection
+from dfmvr.conventions import VIEWS
+from dfmvr.errors import DfmvrError, UnavailableError
+from dfmvr.face_model.model import MorphableModel
+from dfmvr.files import write_npz, writing_folder
+from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
+from dfmvr.geometry.surface import Surface, open_boundary
+from dfmvr.register import Registration, Target, align_landmarks, check_landmarks, evaluated_samples, pair, read_target
+from dfmvr.register.icp import Pairs, PoseFrame, check_coverage, then
+from dfmvr.register.target import inside_crop
+
+log = logging.getLogger(__name__)
+
+CROP = ProtocolSection()
+MARGIN = ProtocolSection(crop_radius_mm=115.0)
+MARGIN_WEIGHT = 0.05
+"""Points between the two crops count little: they keep the rim of the face at the scan and hardly move the rest."""
+
+NOMINAL_POINTS = 6000
+"""Weights are such that every stage has as much to say as this number of points."""
+
+POSE = 6
+"""Numbers of a rigid motion. The size of a face is a matter of identity: with a free scale a fit drifts to faces of
+other sizes, which protocols that keep the size would score by that."""
+
+
+class Stage(NamedTuple):
+    """One stage of the fit.
+
+    ASSUME: what the model cannot express varies slowly over the face, so the distances of neighbouring points are
+    alike; `alike` of them count as one independent measurement. The weight of the prior is that number times the mean
+    squared distance found so far: it fades as the fit improves, and stays where a face is not one of the model's.
+    """
+
+    alike: float
+    landmarks: float  # weight of a landmark, in points
+    points: int  # points of the scan used, about
+    steps: int
+
+
+STAGES = (
+    Stage(200.0, 20.0, 3000, 4),
+    Stage(50.0, 5.0, 3000, 3),
+    Stage(20.0, 0.5, 6000, 3),
+    Stage(5.0, 0.0, 6000, 5),
+    Stage(3.0, 0.0, 30000, 4),
+)
+
+
+class FloorFit(NamedTuple):
+    """The face model fitted to a scan."""
+
+    identity: np.ndarray  # (K,)
+    expression: np.ndarray  # (E,)
+    vertices: np.ndarray  # (V, 3) mm, the model's frame
+    registration: Registration  # model -> scan frame; rmse_mm (steps,) is that of the crop before each step
+
+
+class Fitter:
+    """Fits one face model to scans; prepares once what all fits share."""
+
+    def __init__(self, model: MorphableModel) -> None:
+        identity, expression = (basis.cpu().numpy() for basis in (model.identity_basis, model.expression_basis))
+        basis = np.concatenate((identity, expression)).astype(np.float32)
+        self.identity_size = len(identity)
+        self.mean = model.mean.cpu().numpy().astype(np.float64)
+        self.rows = np.ascontiguousarray(basis.reshape(len(basis), -1).T)  # (3 V, K + E)
+        self.triangles = model.triangles.cpu().numpy()
+        self.boundary = open_boundary(self.triangles, len(self.mean))
+        self.landmarks_101 = model.landmarks_101.cpu().numpy()
+        self.alignment = model.alignment.cpu().numpy()
+
+    def shape(self, coefficients: np.ndarray) -> np.ndarray:
+        """Vertices (V, 3), mm, of identity and expression coefficients (K + E,); Eq. 1."""
+        return self.mean + (self.rows @ coefficients.astype(np.float32)).reshape(-1, 3)
+
+    def fit(self, target: Target) -> FloorFit:
+        """Fit the model to a scan, by its points and its 101 (or, without them, 7) landmarks.
+
+        Raises:
+            DataError: the landmarks are in a wrong unit or mirrored, or no scan is near them.
+        """
+        check_landmarks(self.mean[self.alignment], target.landmarks)
+        pose = align_landmarks(self.mean[self.alignment], target.landmarks, with_scale=False)
+        points, weights = _weighted_points(target)
+        coefficients, history = np.zeros(self.rows.shape[1]), []
+        for stage in STAGES:
+            stride = -(-len(points) // stage.points)
+            near = points[::stride]
+            weight = weights[::stride] * NOMINAL_POINTS / len(near)
+            for _ in range(stage.steps):
+                vertices = self.shape(coefficients)
+                pairs = pair(Surface(vertices, self.triangles, self.boundary), near, pose)
+                check_coverage(pairs.kept)
+                inside = pairs.kept & (weights[::stride] == 1)
+                history.append(float(np.sqrt((pairs.residual[inside] ** 2).mean())))
+                problem = _Problem(self, pose, PoseFrame.of(pairs.points[inside]))
+                problem.add_points(pairs, weight)
+                if stage.landmarks:
+                    problem.add_landmarks(vertices, target, stage.landmarks)
+                coefficients, pose = problem.solve(coefficients, stage.alike * history[-1] ** 2)
+        k = self.identity_size
+        pose = pose._replace(rmse_mm=np.array(history))
+        return FloorFit(coefficients[:k], coefficients[k:], self.shape(coefficients), pose)
+
+
+class _Problem:
+    """The normal equations of one step, in 6 numbers of the pose and all coefficients."""
+
+    def __init__(self, fitter: Fitter, pose: Registration, frame: PoseFrame) -> None:
+        size = POSE + fitter.rows.shape[1]
+        self.fitter, self.pose, self.frame = fitter, pose, frame
+        self.matrix, self.right = np.zeros((size, size)), np.zeros(size)
+
+    def add_points(self, pairs: Pairs, weight: np.ndarray) -> None:
+        """Add the point-to-plane distances of a scan, weighted (n,)."""
+        kept, closest = pairs.kept, pairs.closest
+        corners = self.fitter.triangles[closest.triangles[kept]]
+        along = closest.barycentric[kept][:, :, None] * closest.normals[kept][:, None, :]
+        self._add(pairs.points[kept], pairs.normals[kept], pairs.residual[kept], weight[kept], (corners, along))
+
+    def add_landmarks(self, vertices: np.ndarray, target: Target, weight: float) -> None:
+        """Add the distances of landmarks: along each axis a point-to-plane distance."""
+        few = target.landmarks_101 is None
+        ids, marks = (
+            (self.fitter.alignment, target.landmarks) if few else (self.fitter.landmarks_101, target.landmarks_101)
+        )
+        points = self.pose.apply(vertices[ids])
+        for axis in range(3):
+            normals = np.tile(np.eye(3)[axis], (len(ids), 1))
+            # The axis as the model sees it: a row of the rotation.
+            along = np.tile(self.pose.rotation[axis], (len(ids), 1))[:, None, :]
+            residual = (marks - points)[:, axis]
+            self._add(points, normals, residual, np.full(len(ids), weight), (ids[:, None], along))
+
+    def _add(
+        self,
+        points: np.ndarray,
+        normals: np.ndarray,
+        residual: np.ndarray,
+        weight: np.ndarray,
+        sources: tuple[np.ndarray, np.ndarray],
+    ) -> None:
+        """Add residuals (n,) whose points follow c vertices (n, c), with directions (n, c, 3) in the model's frame."""
+        corners, along = sources
+        columns = (3 * corners[:, :, None] + np.arange(3)).reshape(len(points), -1)
+        starts = np.arange(len(points) + 1) * columns.shape[1]
+        shape = (len(points), len(self.fitter.rows))
+        pick = csr_array((along.ravel().astype(np.float32), columns.ravel(), starts), shape)
+        jacobian = np.hstack([self.frame.jacobian(points, normals)[:, :POSE], pick @ self.fitter.rows])
+        weighted = jacobian.T * weight
+        self.matrix += weighted @ jacobian
+        self.right += weighted @ residual
+
+    def solve(self, coefficients: np.ndarray, prior: float) -> tuple[np.ndarray, Registration]:
+        """Find the new coefficients and pose; the prior pulls coefficients, not their change, to zero."""
+        matrix, right = self.matrix.copy(), self.right.copy()
+        place = np.arange(POSE, len(right))
+        matrix[place, place] += prior
+        right[POSE:] -= prior * coefficients
+        x = np.linalg.solve(matrix, right)
+        return coefficients + x[POSE:], then(self.pose, self.frame.motion(np.append(x[:POSE], 0.0)))
+
+
+def _weighted_points(target: Target) -> tuple[np.ndarray, np.ndarray]:
+    """Points (n, 3) of the scan in and around the crop, and their weights (n,), 1 in the crop."""
+    near = inside_crop(target, MARGIN)
+    return target.vertices[near], np.where(inside_crop(target, CROP), 1.0, MARGIN_WEIGHT)[near]
+
+
+def fit_to_scan(model: MorphableModel, target: Target) -> FloorFit:
+    """Fit identity, expression and pose of a face model to a scan; deterministic.
+
+    Raises:
+        DataError: the landmarks are in a wrong unit or mirrored, or no scan is near them.
+    """
+    return Fitter(model).fit(target)
+
+
+def reconstruct_floor(model: MorphableModel, data: Path, output: Path) -> dict[str, str]:
+    """Fit the model to the scans of a data set's test samples; write coefficients and meshes as other methods do.
+
+    Args:
+        model: the face model.
+        data: a data set in Pixel-Face's layout.
+        output: folder for coefficients.npz and meshes/, replaced as a whole. Texture, lighting and pose, which a scan
+            does not tell, are zero: the meshes have the mean albedo.
+    Returns:
+        The samples set aside, with the reasons.
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    fitter, set_aside = Fitter(model), {}
+    samples, fits = [], []
+    colours = model.albedo_mean.clamp(0, 1).cpu().numpy()
+    with writing_folder(output) as partial:
+        for sample in tqdm(evaluated_samples(data), desc="floor", unit="sample", mininterval=1):
+            try:
+                fit = fitter.fit(read_target(sample.ground_truth))
+            except UnavailableError:
+                raise
+            except DfmvrError as error:
+                set_aside[sample.sample] = str(error)
+                log.info("set aside: %s: %s", sample.sample, error)
+                continue
+            meshes = partial / "meshes"
+            write_mesh(meshes / f"{sample.sample}.ply", Mesh(fit.vertices, fitter.triangles, colours))
+            write_landmarks(meshes / f"{sample.sample}.landmarks.csv", fit.vertices[fitter.alignment])
+            samples.append(sample.sample)
+            fits.append(fit)
+        _write_coefficients(partial / "coefficients.npz", samples, fits, model)
+    return set_aside
+
+
+def _write_coefficients(path: Path, samples: list[str], fits: list[FloorFit], model: MorphableModel) -> None:
+    count, views = len(fits), len(VIEWS)
+    write_npz(
+        path,
+        sample=np.array(samples, str),
+        identity=np.array([fit.identity for fit in fits], np.float32).reshape(count, model.identity_size),
+        expression=np.array([fit.expression for fit in fits], np.float32).reshape(count, model.expression_size),
+        texture=np.zeros((count, model.texture_size), np.float32),
+        lighting=np.zeros((count, views, 9, 3), np.float32),
+        angles=np.zeros((count, views, 3), np.float32),
+        translation=np.zeros((count, views, 3), np.float32),
+    )

@@ -1,0 +1,53 @@
+"""Reconstruction by a trained network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dfmvr.errors import DataError
+from dfmvr.face_model.model import MorphableModel
+from dfmvr.networks.checkpoint import Trained, read_network
+from dfmvr.networks.df_mvr import SH_BANDS, Coefficients
+from dfmvr.train.data import AlignedSamples
+
+
+def load_for_model(path: Path | str, model: MorphableModel) -> Trained:
+    """Read a network and check that it speaks the language of this face model.
+
+    Raises:
+        DataError: unreadable, or trained for a model of another size.
+    """
+    trained = read_network(path)
+    for name in ("identity_size", "expression_size", "texture_size"):
+        if trained.about[name] != getattr(model, name):
+            raise DataError(
+                f"{path}: expected {name} {getattr(model, name)} as in the face model, found {trained.about[name]}; "
+                "name the face model that it was trained with by --face-model"
+            )
+    return trained
+
+
+@torch.inference_mode()
+def regress(trained: Trained, samples: AlignedSamples, batch_size: int = 16) -> Coefficients:
+    """Coefficients of all samples, in their order."""
+    parts = []
+    for start in range(0, len(samples), batch_size):
+        batch = samples.batch(np.arange(start, min(start + batch_size, len(samples))))
+        parts.append(trained.network(batch.images, batch.masks))
+    return Coefficients(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+
+
+def mean_faces(model: MorphableModel, count: int, views: int = 3) -> Coefficients:
+    """Coefficients of `count` mean faces in neutral pose: what a method that has learnt nothing would answer."""
+    zeros = torch.zeros
+    return Coefficients(
+        zeros(count, model.identity_size),
+        zeros(count, model.expression_size),
+        zeros(count, model.texture_size),
+        zeros(count, views, SH_BANDS, 3),
+        zeros(count, views, 3),
+        zeros(count, views, 3),
+    )

@@ -1,0 +1,54 @@
+"""What a reconstruction is and how it is written: coefficients.npz, one mesh and seven landmarks a sample."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dfmvr.face_model.model import MorphableModel
+from dfmvr.files import write_npz
+from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
+from dfmvr.networks.df_mvr import Coefficients
+from dfmvr.rendering.shading import AMBIENT, sh_basis
+
+FORMATS = ("ply", "obj", "glb")
+
+
+def mesh_of(model: MorphableModel, coefficients: Coefficients, index: int = 0) -> Mesh:
+    """Mesh of one face in canonical pose, mm, coloured with its albedo under even light.
+
+    Args:
+        coefficients: of B faces.
+        index: which of them.
+    """
+    with torch.no_grad():
+        vertices = model.shape(coefficients.identity[index : index + 1], coefficients.expression[index : index + 1])[0]
+        albedo = model.albedo(coefficients.texture[index : index + 1])[0]
+        # The constant harmonic alone: what the model's ambient light makes of the albedo.
+        colours = (albedo * AMBIENT * sh_basis(torch.zeros(1, 3))[0, 0]).clamp(0, 1)
+    return Mesh(vertices.double().numpy(), model.triangles.numpy(), colours.double().numpy())
+
+
+def write_faces(
+    folder: Path, model: MorphableModel, names: np.ndarray, coefficients: Coefficients, suffix: str = "ply"
+) -> None:
+    """Write the coefficients of all faces and the mesh and seven alignment points of each.
+
+    Args:
+        folder: gets coefficients.npz, meshes/{name}.{suffix} and meshes/{name}.landmarks.csv.
+        names: (N,) names of the faces.
+        coefficients: of N faces.
+        suffix: one of `FORMATS`.
+    """
+    (folder / "meshes").mkdir(parents=True, exist_ok=True)
+    write_npz(
+        folder / "coefficients.npz",
+        sample=names,
+        **{name: tensor.numpy() for name, tensor in coefficients._asdict().items()},
+    )
+    for index, name in enumerate(names):
+        mesh = mesh_of(model, coefficients, index)
+        write_mesh(folder / "meshes" / f"{name}.{suffix}", mesh)
+        write_landmarks(folder / "meshes" / f"{name}.landmarks.csv", mesh.vertices[model.alignment.numpy()])

@@ -1,0 +1,153 @@
+"""A real, textured head scan photographed from left, front and right, for a test on a face that nobody simulated.
+
+In     a folder with head.obj (with texture coordinates), albedo.jpg and landmarks.csv, in one unit.
+Gives  {view}.jpg and {view}.txt (the five points that `dfmvr reconstruct --landmarks` reads) for each view, and
+       scan.ply with scan.landmarks.csv (what `dfmvr score --ground-truth` reads), mm.
+
+landmarks.csv names its points by the side of the image on which a frontal photograph shows them:
+{outer,inner}_eye_image_{left,right}, nose_tip, mouth_corner_image_{left,right}; others are passed over.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from dfmvr.conventions import CAMERA_DISTANCE_MM, FOCAL_PX_AT_224, REFERENCE_SIZE_PX, VIEWS
+from dfmvr.datasets.images import write_image
+from dfmvr.datasets.landmark_files import write_landmark_file
+from dfmvr.errors import DataError
+from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
+from dfmvr.networks.df_mvr import MEAN_YAW_DEG
+from dfmvr.simulate.light import Light, Material, shade
+from dfmvr.simulate.photograph import Camera, cast_shadow, fragments, mix
+from dfmvr.simulate.sensor import CameraMaker, decode_srgb, develop
+
+PHOTO_PX = 512
+FIELD = 1.6
+"""Width of the photograph in widths of an aligned crop, so that the whole head is seen."""
+
+SEVEN = (
+    "outer_eye_image_left",
+    "inner_eye_image_left",
+    "inner_eye_image_right",
+    "outer_eye_image_right",
+    "nose_tip",
+    "mouth_corner_image_left",
+    "mouth_corner_image_right",
+)
+"""The names in landmarks.csv of `conventions.ALIGNMENT_POINTS`, in their order."""
+
+# ASSUME: daylight from above and to the side, and a bright room: ordinary light that hides nothing of the face.
+LIGHT = Light(
+    np.array([[0.45, 0.55, 0.70]], np.float32) / np.float32(1.0),
+    np.array([[0.75, 0.72, 0.68]], np.float32),
+    np.array([[0.45, 0.46, 0.48], [0, 0, 0], [0.1, 0.1, 0.1], [0.05, 0.05, 0.05]], np.float32),
+)
+MAKER = CameraMaker(1.0, np.ones(3, np.float32), 0.6, 0.0, 0.0, 1e-4, 1e-3, 0.2, 92)
+
+
+class HeadScan(NamedTuple):
+    """A textured scan; N vertices (repeated along the seams of the texture), M triangles."""
+
+    vertices: np.ndarray  # (N, 3) mm, y up, z toward the viewer, origin at the mean of the seven points
+    triangles: np.ndarray  # (M, 3)
+    normals: np.ndarray  # (N, 3) unit
+    uv: np.ndarray  # (N, 2) in [0, 1], v up
+    texture: np.ndarray  # (H, W, 3) uint8 sRGB
+    landmarks: np.ndarray  # (7, 3) mm
+
+
+def _read_points(path: Path) -> np.ndarray:
+    """The seven points (7, 3) in the scan's unit."""
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            rows = {row["name"]: [float(row[axis]) for axis in "xyz"] for row in csv.DictReader(stream)}
+        return np.array([rows[name] for name in SEVEN])
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; mark the scan's points {', '.join(SEVEN)}") from None
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise DataError(f"{path}: expected lines name,x,y,z with {', '.join(SEVEN)}, failed at {error}") from None
+
+
+def read_head_scan(folder: Path | str, mm_per_unit: float) -> HeadScan:
+    """Read a textured scan.
+
+    Args:
+        folder: with head.obj, albedo.jpg and landmarks.csv.
+        mm_per_unit: millimetres in one unit of the files.
+
+    Raises:
+        DataError: a file is missing or unreadable, or the mesh has no texture coordinates.
+    """
+    import trimesh
+
+    folder = Path(folder)
+    try:
+        with Image.open(folder / "albedo.jpg") as image:
+            texture = np.asarray(image.convert("RGB"))
+        loaded = trimesh.load(folder / "head.obj", process=False, force="mesh")
+        uv = np.asarray(loaded.visual.uv, float)
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise DataError(
+            f"{folder}: expected head.obj with texture coordinates and albedo.jpg, failed: {error}"
+        ) from None
+    points = _read_points(folder / "landmarks.csv") * mm_per_unit
+    origin = points.mean(0)
+    vertices = np.asarray(loaded.vertices, float) * mm_per_unit - origin
+    # A seam has one vertex on each side; their normals must agree, so they are those of the merged surface.
+    _, first, back = np.unique(vertices.round(6), axis=0, return_index=True, return_inverse=True)
+    back = back.ravel()
+    merged = trimesh.Trimesh(vertices[first], back[loaded.faces], process=False)
+    return HeadScan(vertices, np.asarray(loaded.faces), merged.vertex_normals[back], uv, texture, points - origin)
+
+
+def camera_of(view: str) -> Camera:
+    """The camera that sees the head turned as the mean face of that view, from the distance of the camera model."""
+    yaw = math.radians(MEAN_YAW_DEG[view])
+    rotation = np.array([[math.cos(yaw), 0, math.sin(yaw)], [0, 1, 0], [-math.sin(yaw), 0, math.cos(yaw)]])
+    focal = FOCAL_PX_AT_224 / REFERENCE_SIZE_PX * PHOTO_PX / FIELD
+    centre = (PHOTO_PX / 2, PHOTO_PX / 2)
+    return Camera(rotation, np.array([0, 0, -CAMERA_DISTANCE_MM]), focal, centre, (PHOTO_PX, PHOTO_PX))
+
+
+def photograph_scan(scan: HeadScan, view: str, light: Light = LIGHT) -> np.ndarray:
+    """Photograph (S, S, 3) uint8 of a scan with its own texture, before a grey wall."""
+    camera = camera_of(view)
+    pixel, corners, bary, _ = fragments(camera.project(scan.vertices), scan.triangles, camera.shape)
+    values = mix(np.concatenate((scan.vertices, scan.normals, scan.uv), 1, dtype=np.float32), corners, bary)
+    points, normals, uv = values[:, :3], values[:, 3:6], values[:, 6:8]
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-6
+    height, width = scan.texture.shape[:2]
+    column = np.clip(uv[:, 0] * width, 0, width - 1).astype(int)
+    row = np.clip((1 - uv[:, 1]) * height, 0, height - 1).astype(int)
+    albedo = decode_srgb(scan.texture[row, column] / np.float32(255))
+    to_camera = camera.position.astype(np.float32) - points
+    to_camera /= np.linalg.norm(to_camera, axis=1, keepdims=True)
+    count = len(pixel)
+    material = Material(albedo, np.full(count, 0.3), np.full(count, 20.0), np.full((count, 3), 0.1))
+    direction = light.directions[0] / np.linalg.norm(light.directions[0])
+    light = light._replace(directions=direction[None].astype(np.float32))
+    shadow = cast_shadow(direction, [(scan.vertices, scan.triangles)])
+    image = np.full((PHOTO_PX * PHOTO_PX, 3), 0.18, np.float32)
+    image[pixel] = shade(light, material, normals, to_camera, shadow.lit(points), np.ones(count, np.float32))
+    return develop(image.reshape(PHOTO_PX, PHOTO_PX, 3), MAKER, np.random.default_rng(VIEWS.index(view)))
+
+
+def five_of(seven: np.ndarray) -> np.ndarray:
+    """The five points of the alignment (image-left eye, image-right eye, nose, mouth corners) of the seven (7, D)."""
+    return np.stack(((seven[0] + seven[1]) / 2, (seven[2] + seven[3]) / 2, *seven[4:]))
+
+
+def write_photographs(scan: HeadScan, folder: Path) -> None:
+    """Write photographs, landmark files and the scan itself into a folder (see the module's docstring)."""
+    for view in VIEWS:
+        write_image(folder / f"{view}.jpg", photograph_scan(scan, view), MAKER.jpeg_quality)
+        write_landmark_file(folder / f"{view}.txt", five_of(camera_of(view).project(scan.landmarks)[:, :2]))
+    write_mesh(folder / "scan.ply", Mesh(scan.vertices, scan.triangles))
+    write_landmarks(folder / "scan.landmarks.csv", scan.landmarks)

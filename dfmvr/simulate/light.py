@@ -1,0 +1,104 @@
+"""Light on skin: coloured sources with soft shadows, a sky of spherical harmonics, gloss.
+
+Everything is linear RGB; 1 is the light that a white matt surface facing the mean source sends back.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Light(NamedTuple):
+    """The light in a room, in the frame of the person (z is where the face looks)."""
+
+    directions: np.ndarray  # (L, 3) unit vectors toward the sources; the first casts the shadows
+    colours: np.ndarray  # (L, 3)
+    sky: np.ndarray  # (4, 3): constant and x, y, z slope of the ambient light
+
+
+class Material(NamedTuple):
+    """How the surface seen in each pixel answers to light."""
+
+    albedo: np.ndarray  # (N, 3) linear RGB
+    gloss: np.ndarray  # (N,) strength of the mirror part
+    sharpness: np.ndarray  # (N,) Blinn-Phong exponent
+    softness: np.ndarray  # (N, 3) how far light wraps round the terminator, for each colour
+
+
+def draw_light(rng: np.random.Generator) -> Light:
+    """Draw the light of a room: a main source, often a second, sometimes a rim light, and the ambient."""
+    directions = [_direction(rng, azimuth_deg=45, elevation_deg=(-5, 60))]
+    warmth = rng.normal(0, 1)
+    colours = [_tint(warmth, rng) * 1.0]
+    if rng.uniform() < 0.7:
+        directions.append(_direction(rng, azimuth_deg=70, elevation_deg=(-20, 60)))
+        colours.append(_tint(warmth + rng.normal(0, 1.0), rng) * rng.uniform(0.05, 0.8))
+    if rng.uniform() < 0.25:
+        side = rng.choice([-1, 1]) * rng.uniform(110, 160)
+        directions.append(_polar(side, rng.uniform(0, 50)))
+        colours.append(_tint(rng.normal(0, 1.5), rng) * rng.uniform(0.3, 1.5))
+    ambient = rng.uniform(0.15, 1.2) * _tint(warmth + rng.normal(0, 0.8), rng)
+    slope = rng.normal([0, 0.25, 0.1], 0.25)
+    sky = np.concatenate((ambient[None], slope[:, None] * ambient * (1 + rng.normal(0, 0.2, size=(3, 3)))))
+    return Light(np.stack(directions).astype(np.float32), np.stack(colours).astype(np.float32), sky.astype(np.float32))
+
+
+def _polar(azimuth_deg: float, elevation_deg: float) -> np.ndarray:
+    """Unit vector at an azimuth from +z toward +x and an elevation toward +y."""
+    a, e = np.radians([azimuth_deg, elevation_deg])
+    return np.array([np.sin(a) * np.cos(e), np.sin(e), np.cos(a) * np.cos(e)])
+
+
+def _direction(rng: np.random.Generator, azimuth_deg: float, elevation_deg: tuple[float, float]) -> np.ndarray:
+    """A direction whose azimuth has the given standard deviation (cut at two of them)."""
+    azimuth = np.clip(rng.normal(0, azimuth_deg), -2 * azimuth_deg, 2 * azimuth_deg)
+    return _polar(azimuth, rng.uniform(*elevation_deg))
+
+
+def _tint(warmth: float, rng: np.random.Generator) -> np.ndarray:
+    """Colour of a lamp: positive warmth is orange, negative blue; luminance about 1."""
+    colour = np.exp(0.09 * warmth * np.array([1.0, 0.1, -1.1]) + rng.normal(0, 0.02, size=3))
+    return colour / (colour @ [0.3, 0.6, 0.1])
+
+
+def shade(
+    light: Light, material: Material, normals: np.ndarray, to_camera: np.ndarray, lit: np.ndarray, openness: np.ndarray
+) -> np.ndarray:
+    """Light that comes from the surface toward the camera.
+
+    Args:
+        light: the sources.
+        material: the surface at N points.
+        normals, to_camera: (N, 3) unit vectors in the person's frame.
+        lit: (N,) share of the first source that arrives (0 in its shadow).
+        openness: (N,) share of the sky that the point sees.
+    Returns:
+        (N, 3) float32 linear RGB.
+    Source: wrapped Lambert (Green 2004, "Real-time approximations to subsurface scattering"), normalised Blinn-Phong.
+    """
+    sky = light.sky[0] + normals @ light.sky[1:]
+    matt = np.maximum(sky, 0.03 * light.sky[0]) * openness[:, None]
+    mirror = np.zeros_like(matt)
+    for number, (direction, colour) in enumerate(zip(light.directions, light.colours, strict=True)):
+        cosine = (normals @ direction)[:, None]
+        wrapped = np.maximum((cosine + material.softness) / (1 + material.softness) ** 2, 0)
+        arrives = lit if number == 0 else np.sqrt(openness)
+        matt += wrapped * arrives[:, None] * colour
+        half = to_camera + direction
+        half /= np.linalg.norm(half, axis=-1, keepdims=True) + 1e-6
+        peak = np.maximum((normals * half).sum(-1), 0) ** material.sharpness * (material.sharpness + 8) / 25
+        fresnel = 0.04 + 0.96 * (1 - np.clip((to_camera * half).sum(-1), 0, 1)) ** 5
+        strength = material.gloss * peak * fresnel * np.maximum(cosine[:, 0], 0) * arrives
+        mirror += strength[:, None] * colour
+    return (material.albedo * matt + mirror).astype(np.float32)
+
+
+def mean_light(light: Light) -> np.ndarray:
+    """(3,) light that a matt white sphere facing the camera receives on average, to set the exposure by."""
+    grid = np.stack([_polar(a, e) for a in (-60, -30, 0, 30, 60) for e in (-45, 0, 45)]).astype(np.float32)
+    matt = np.maximum(light.sky[0] + grid @ light.sky[1:], 0)
+    for direction, colour in zip(light.directions, light.colours, strict=True):
+        matt += np.maximum(grid @ direction, 0)[:, None] * colour
+    return matt.mean(0)

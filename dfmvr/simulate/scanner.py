@@ -1,0 +1,102 @@
+"""A 3D scanner: what a line of laser light moved round a head measures of its surface.
+
+ASSUME: the scanner turns about a vertical axis through the head and looks toward it horizontally, as the scanners
+behind the early morphable models did. Each measurement lies on the ray of its sample, so the mesh is no copy of the
+model's: other vertices, other triangles, noise along the ray, holes where the light grazes, in the mouth, under hair
+and where a measurement failed.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from dfmvr.rendering import vertex_normals
+from dfmvr.simulate.noise import fractal
+from dfmvr.simulate.photograph import fragments, mix
+
+AXIS_Z_MM = -62.0
+RADIUS_MM = 85.0  # at which samples are as far apart along the circle as along the axis
+HALF_TURN = np.radians(105.0)
+GRAZING = 0.18  # cosine between ray and normal below which nothing comes back
+LONGEST_EDGE = 5.0  # in spacings; longer edges bridge two surfaces
+_FAR = 5e4
+
+
+class Head(NamedTuple):
+    """The surface to be scanned; V vertices."""
+
+    vertices: np.ndarray  # (V, 3) mm, person's frame
+    triangles: np.ndarray  # (F, 3)
+    hidden: np.ndarray  # (V,) bool, where nothing can be measured (hair, mouth)
+    landmarks: np.ndarray  # (K, 3) mm; a scan with a hole there would be taken again
+
+
+class Scan(NamedTuple):
+    """A measured surface."""
+
+    vertices: np.ndarray  # (N, 3) mm, person's frame
+    triangles: np.ndarray  # (M, 3)
+
+
+def scan(head: Head, spacing_mm: float, noise_mm: float, rng: np.random.Generator) -> Scan:
+    """Scan a head.
+
+    Args:
+        head: the true surface.
+        spacing_mm: mean distance of the samples where the surface faces the scanner.
+        noise_mm: standard deviation along the ray where the surface faces the scanner; more at a slant.
+        rng: source of noise and failures.
+    """
+    low = head.landmarks[:, 1].min() - 35
+    high = head.vertices[:, 1].max()
+    shape = (int((high - low) / spacing_mm) + 1, int(2 * HALF_TURN * RADIUS_MM / spacing_mm) + 1)
+    pixel, points, normals, hidden = _measure(head, high, spacing_mm, shape)
+    ray = points - [0, 0, AXIS_Z_MM]
+    ray[:, 1] = 0
+    ray /= np.linalg.norm(ray, axis=1, keepdims=True)
+    facing = (normals * ray).sum(1)
+    keep = (facing > GRAZING * np.exp(rng.normal(0, 0.2, size=len(facing)))) & (hidden < 0.5)
+    failed = fractal(rng, shape, 1, 10, 0.7)[..., 0].reshape(-1)[pixel] > 2.6
+    near = np.min([((points - mark) ** 2).sum(1) for mark in head.landmarks], 0) < 8.0**2
+    keep &= near | ~(failed | (rng.uniform(size=len(pixel)) < 0.0005))
+    slant = np.sqrt(np.maximum(facing, GRAZING))
+    points = points + ray * (noise_mm * rng.normal(size=len(points)) / slant)[:, None]
+    return _join(pixel[keep], points[keep], shape, LONGEST_EDGE * spacing_mm)
+
+
+def _measure(
+    head: Head, top: float, spacing: float, shape: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Outermost point of the surface along every ray: sample number, point, unit normal, hidden share."""
+    x, z = head.vertices[:, 0], head.vertices[:, 2] - AXIS_Z_MM
+    turn = np.arctan2(x, z)
+    columns = (turn + HALF_TURN) * RADIUS_MM / spacing
+    rows = (top - head.vertices[:, 1]) / spacing
+    unrolled = np.stack((columns, rows, _FAR - np.hypot(x, z)), -1)
+    whole = np.ptp(turn[head.triangles], axis=1) < 1.0  # not across the seam at the back, nor round the axis
+    pixel, corners, bary, _ = fragments(unrolled, head.triangles[whole], shape)
+    normals = vertex_normals(torch.from_numpy(head.vertices)[None], torch.from_numpy(head.triangles))[0].numpy()
+    packed = np.concatenate((head.vertices, normals, head.hidden[:, None]), 1, dtype=np.float64)
+    values = mix(packed, corners, bary.astype(np.float64))
+    normals = values[:, 3:6] / (np.linalg.norm(values[:, 3:6], axis=1, keepdims=True) + 1e-9)
+    return pixel, values[:, :3], normals, values[:, 6]
+
+
+def _join(pixel: np.ndarray, points: np.ndarray, shape: tuple[int, int], longest: float) -> Scan:
+    """Join neighbouring samples to triangles, outward counter-clockwise, and drop samples in none."""
+    number = np.full(shape[0] * shape[1], -1)
+    number[pixel] = np.arange(len(pixel))
+    grid = number.reshape(shape)
+    a, b, c, d = grid[:-1, :-1], grid[:-1, 1:], grid[1:, :-1], grid[1:, 1:]
+    triangles = np.concatenate([np.stack(t, -1).reshape(-1, 3) for t in ((a, c, b), (b, c, d))])
+    triangles = triangles[(triangles >= 0).all(1)]
+    corners = points[triangles]
+    edges = np.linalg.norm(corners - np.roll(corners, 1, 1), axis=2)
+    triangles = triangles[(edges < longest).all(1)]
+    used = np.unique(triangles)
+    place = np.full(len(points), -1)
+    place[used] = np.arange(len(used))
+    return Scan(points[used], place[triangles])

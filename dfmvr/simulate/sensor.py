@@ -1,0 +1,95 @@
+"""From light on the sensor to a picture file: exposure, lens, noise, white balance, tone curve, JPEG."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+
+class CameraMaker(NamedTuple):
+    """How one camera turns light into a picture."""
+
+    exposure: float
+    white_balance: np.ndarray  # (3,) gains
+    blur_px: float  # standard deviation of the lens and focus, pixels
+    motion_px: float  # length of the motion blur, pixels
+    motion_angle: float  # radians
+    shot_noise: float  # variance of the noise for a signal of 1
+    read_noise: float  # standard deviation of the noise without light
+    contrast: float  # strength of the tone curve's S, 0 for none
+    jpeg_quality: int
+
+
+def draw_camera_maker(rng: np.random.Generator, height_px: int, jpeg_quality: tuple[int, int]) -> CameraMaker:
+    """Draw a camera: most are decent, some are noisy or out of focus."""
+    scale = height_px / 256
+    poor = rng.uniform() < 0.15
+    low, high = sorted(jpeg_quality)
+    return CameraMaker(
+        exposure=float(np.exp(rng.normal(0.0, 0.22))),
+        white_balance=np.exp(rng.normal(0, 0.05, size=3) * [1, 0.3, 1]).astype(np.float32),
+        blur_px=float(rng.uniform(0.3, 0.8) * scale + (rng.uniform(0, 1.2) * scale if poor else 0)),
+        motion_px=float(rng.uniform(2, 5) * scale) if rng.uniform() < 0.06 else 0.0,
+        motion_angle=float(rng.uniform(0, np.pi)),
+        shot_noise=float(10 ** rng.uniform(-4.2, -3.0 + 0.5 * poor)),
+        read_noise=float(10 ** rng.uniform(-3.2, -2.2)),
+        contrast=float(rng.uniform(-0.05, 0.5)),
+        jpeg_quality=int(rng.integers(low, high + 1)),
+    )
+
+
+def vary_camera_maker(maker: CameraMaker, rng: np.random.Generator) -> CameraMaker:
+    """A second camera of the same rig: same make, slightly different exposure and white balance."""
+    return maker._replace(
+        exposure=maker.exposure * float(np.exp(rng.normal(0, 0.07))),
+        white_balance=(maker.white_balance * np.exp(rng.normal(0, 0.02, size=3))).astype(np.float32),
+        blur_px=maker.blur_px * float(np.exp(rng.normal(0, 0.15))),
+    )
+
+
+def develop(light: np.ndarray, maker: CameraMaker, rng: np.random.Generator) -> np.ndarray:
+    """Turn light into a picture.
+
+    Args:
+        light: (H, W, 3) float32 linear RGB; 1 is what a white surface sends back in the light that falls on the face.
+        maker: the camera.
+        rng: source of the noise.
+    Returns:
+        (H, W, 3) uint8, sRGB, before compression.
+    """
+    image = cv2.GaussianBlur(light * np.float32(maker.exposure), (0, 0), max(maker.blur_px, 0.05))
+    if maker.motion_px > 1:
+        image = cv2.filter2D(image, -1, _streak(maker.motion_px, maker.motion_angle))
+    image = np.maximum(image * maker.white_balance, 0)
+    deviation = np.sqrt(maker.shot_noise * image + maker.read_noise**2)
+    image += deviation * rng.standard_normal(size=image.shape, dtype=np.float32)
+    encoded = encode_srgb(np.clip(image, 0, 1))
+    curve = encoded * encoded * (3 - 2 * encoded)
+    encoded = encoded + np.float32(maker.contrast) * (curve - encoded)
+    return np.clip(encoded * 255 + 0.5, 0, 255).astype(np.uint8)
+
+
+def _streak(length: float, angle: float) -> np.ndarray:
+    """A line of `length` pixels as a blur kernel."""
+    size = int(np.ceil(length)) | 1
+    kernel = np.zeros((size, size), np.float32)
+    centre, reach = size // 2, length / 2
+    start = (round(centre - reach * np.cos(angle)), round(centre - reach * np.sin(angle)))
+    end = (round(centre + reach * np.cos(angle)), round(centre + reach * np.sin(angle)))
+    cv2.line(kernel, start, end, 1.0, 1)
+    return kernel / kernel.sum()
+
+
+def encode_srgb(linear: np.ndarray) -> np.ndarray:
+    """Linear light in [0, 1] to sRGB-encoded values (IEC 61966-2-1)."""
+    linear = np.asarray(linear, np.float32)
+    curve = np.float32(1.055) * np.power(np.maximum(linear, 1e-6), np.float32(1 / 2.4)) - np.float32(0.055)
+    return np.where(linear <= 0.0031308, np.float32(12.92) * linear, curve)
+
+
+def decode_srgb(encoded: np.ndarray) -> np.ndarray:
+    """sRGB-encoded values in [0, 1] to linear light; inverse of `encode_srgb`."""
+    encoded = np.clip(np.asarray(encoded, np.float32), 0, 1)
+    return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
