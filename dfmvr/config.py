@@ -86,11 +86,11 @@ class AlignSection(Section):
 class ParseSection(Section):
     """The face parse net and its masks."""
 
-    width: int = Field(16, ge=4, description="Channels of the first stage; the paper's net has 64.")
+    width: int = Field(12, ge=4, description="Channels of the first stage; the paper's net has 64.")
     output_stride: Literal[2, 4, 8] = Field(
         4, description="Pixels to one cell of the grid of classes; the paper's net has 8, small images want 4."
     )
-    epochs: int = Field(10, ge=0, description="Passes over the training images; 0 keeps `facexlib_weights` unchanged.")
+    epochs: int = Field(13, ge=0, description="Passes over the training images; 0 keeps `facexlib_weights` unchanged.")
     batch_size: int = Field(8, ge=2, description="Images a step.")
     learning_rate: float = Field(8e-3, gt=0, description="Peak learning rate.")
     checkpoint_minutes: float = Field(1.0, gt=0, description="Time between two checkpoints.")

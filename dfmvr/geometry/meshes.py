@@ -1,0 +1,271 @@
+"""Triangle meshes and landmark files: reading, checking, writing. In memory all lengths are millimetres.
+
+PLY  binary, vertex colours as 8-bit sRGB.
+OBJ  geometry alone: strict readers (NoW's among them) refuse the common `v x y z r g b` extension.
+GLB  glTF 2.0 binary. Its unit is the metre and its vertex colours are linear, so both are converted.
+"""
+
+from __future__ import annotations
+
+import csv
+import ctypes
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+import numpy as np
+
+from dfmvr.conventions import ALIGNMENT_POINTS
+from dfmvr.errors import DataError, OutputError, UnavailableError
+from dfmvr.files import writing
+
+Unit = Literal["mm", "cm", "dm", "m"]
+MM_PER_UNIT: dict[str, float] = {"mm": 1.0, "cm": 10.0, "dm": 100.0, "m": 1000.0}
+SUFFIXES = (".ply", ".obj", ".glb", ".gltf", ".stl", ".off")
+_WRITTEN = (".ply", ".obj", ".glb")
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A triangle mesh."""
+
+    vertices: np.ndarray  # (V, 3) float64, mm
+    triangles: np.ndarray  # (F, 3) int64, counter-clockwise seen from outside
+    colours: np.ndarray | None = None  # (V, 3) float64 in [0, 1], sRGB-encoded as displayed
+
+
+def import_open3d() -> ModuleType:
+    """Import open3d, which needs a system library (libusb) that the package libusb-package carries.
+
+    Raises:
+        UnavailableError: open3d is not installed or does not load.
+    """
+    try:
+        import libusb_package
+
+        # open3d is linked to libusb-1.0.so.0: loaded beforehand, it need not be installed on the system.
+        ctypes.CDLL(str(libusb_package.get_library_path()), mode=ctypes.RTLD_GLOBAL)
+    except (ImportError, OSError):
+        pass  # not Linux, or the system has the library: the import below tells
+    try:
+        import open3d
+    except (ImportError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise UnavailableError(
+            f"open3d cannot be imported ({reason}); install it with `pip install open3d-cpu libusb-package`"
+        ) from None
+    return open3d
+
+
+def read_mesh(path: Path | str, unit: Unit | None = None) -> Mesh:
+    """Read a PLY, OBJ, GLB/glTF, STL or OFF file; the order of its vertices is kept, scenes become one mesh.
+
+    Args:
+        path: the file.
+        unit: unit of the file's lengths; None is mm, and m for GLB/glTF, whose standard fixes it.
+    Returns:
+        The mesh in mm, with colours if the file has vertex colours or a texture image.
+    Raises:
+        DataError: missing, unreadable, no vertices or triangles, vertices not finite, or an index out of range.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    gltf = suffix in (".glb", ".gltf")
+    loaded = _load(path)
+    mesh = Mesh(
+        np.array(loaded.vertices, np.float64).reshape(-1, 3) * MM_PER_UNIT[unit or ("m" if gltf else "mm")],
+        np.array(loaded.faces, np.int64).reshape(-1, 3),
+        _colours(loaded, linear=gltf),
+    )
+    check_mesh(mesh, str(path))
+    return mesh
+
+
+def _load(path: Path) -> Any:
+    """Let trimesh read the file; a scene is concatenated."""
+    import trimesh
+
+    if path.suffix.lower() not in SUFFIXES:
+        raise DataError(f"{path}: expected a mesh file ({', '.join(SUFFIXES)}), found '{path.suffix or path.name}'")
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; check the path")
+    try:
+        # trimesh forgets the vertex colours of a mesh that has a material too: look for them first.
+        loaded = _one_mesh(trimesh.load(str(path), process=False, maintain_order=True, skip_materials=True))
+        colourless = getattr(getattr(loaded, "visual", None), "kind", None) != "vertex"
+        if colourless and path.suffix.lower() in (".obj", ".glb", ".gltf"):
+            loaded = _one_mesh(trimesh.load(str(path), process=False, maintain_order=True))
+        if not len(getattr(loaded, "faces", ())):
+            raise DataError(f"{path}: expected triangles, found none; export the surface, not its points")
+    except DataError:
+        raise
+    except Exception as error:  # trimesh raises whatever its parsers do: any of it means an unreadable file
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise DataError(f"{path}: not readable as {path.suffix[1:].upper()} ({reason}); export it again") from error
+    return loaded
+
+
+def _one_mesh(loaded: Any) -> Any:
+    """Concatenate the meshes of a scene in its frame; None if it has none."""
+    import trimesh
+
+    if not isinstance(loaded, trimesh.Scene):
+        return loaded
+    parts = [part for part in loaded.dump() if hasattr(part, "faces")]
+    return (parts[0] if len(parts) == 1 else trimesh.util.concatenate(parts)) if parts else None
+
+
+def _colours(loaded: Any, linear: bool) -> np.ndarray | None:
+    """Vertex colours (V, 3) in [0, 1], sRGB-encoded, of what trimesh has read, or None."""
+    visual = getattr(loaded, "visual", None)
+    kind = getattr(visual, "kind", None)
+    if kind == "texture":
+        material = visual.material
+        image = getattr(material, "image", None) or getattr(material, "baseColorTexture", None)
+        if image is None or visual.uv is None:
+            return None
+        # An image is sRGB-encoded in glTF too; only COLOR_0 is linear.
+        colours, linear = np.asarray(visual.to_color().vertex_colors, np.float64)[:, :3] / 255, False
+    elif kind == "vertex":
+        colours = np.asarray(visual.vertex_colors, np.float64)[:, :3] / 255
+    else:
+        return None
+    return _encode(colours) if linear else colours
+
+
+def _encode(linear: np.ndarray) -> np.ndarray:
+    """Linear light to sRGB (IEC 61966-2-1)."""
+    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 0) ** (1 / 2.4) - 0.055)
+
+
+def _decode(encoded: np.ndarray) -> np.ndarray:
+    """Turn sRGB into linear light (IEC 61966-2-1)."""
+    return np.where(encoded <= 0.04045, encoded / 12.92, ((np.maximum(encoded, 0) + 0.055) / 1.055) ** 2.4)
+
+
+def check_mesh(mesh: Mesh, where: str) -> None:
+    """Check that a mesh can be computed with.
+
+    Raises:
+        DataError: no vertices or triangles, vertices not finite, or a triangle of a vertex that is not there.
+    """
+    count = len(mesh.vertices)
+    if count == 0:
+        raise DataError(f"{where}: expected vertices, found none; export the mesh again")
+    broken = int((~np.isfinite(mesh.vertices).all(1)).sum())
+    if broken:
+        raise DataError(f"{where}: {broken} of {count} vertices are not finite (NaN or infinite); remove them")
+    if len(mesh.triangles) == 0:
+        raise DataError(f"{where}: expected triangles, found none; export the surface, not its points")
+    low, high = int(mesh.triangles.min()), int(mesh.triangles.max())
+    if low < 0 or high >= count:
+        bad = low if low < 0 else high
+        raise DataError(
+            f"{where}: a triangle names vertex {bad}, but there are {count} (0 to {count - 1}); export again"
+        )
+
+
+def write_mesh(path: Path | str, mesh: Mesh) -> None:
+    """Write a mesh as PLY, OBJ or GLB by the suffix of `path`, atomically; see the module for each format.
+
+    Raises:
+        DataError: the mesh is broken (see `check_mesh`).
+        OutputError: another suffix, or the file cannot be written.
+    """
+    import trimesh
+
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in _WRITTEN:
+        raise OutputError(f"{path}: expected a name ending in {', '.join(_WRITTEN)}; rename the output")
+    check_mesh(mesh, str(path))
+    scale = 1e-3 if suffix == ".glb" else 1.0
+    written = trimesh.Trimesh(mesh.vertices * scale, mesh.triangles, process=False)
+    if mesh.colours is not None and suffix != ".obj":
+        colours = np.clip(mesh.colours, 0, 1)
+        colours = _decode(colours) if suffix == ".glb" else colours
+        written.visual.vertex_colors = np.round(colours * 255).astype(np.uint8)
+    with writing(path) as partial:
+        partial.write_bytes(_export(written, suffix))
+
+
+def _export(mesh: Any, suffix: str) -> bytes:
+    """Encode a trimesh mesh."""
+    import trimesh.exchange.gltf
+    import trimesh.exchange.obj
+    import trimesh.exchange.ply
+
+    if suffix == ".ply":
+        return trimesh.exchange.ply.export_ply(mesh, encoding="binary", vertex_normal=False)
+    if suffix == ".obj":
+        text = trimesh.exchange.obj.export_obj(
+            mesh, include_normals=False, include_color=False, include_texture=False, digits=8, header=None
+        )
+        return (text.strip() + "\n").encode("ascii")
+    return trimesh.exchange.gltf.export_glb(mesh.scene(), include_normals=True, tree_postprocessor=_matt)
+
+
+def _matt(tree: dict[str, Any]) -> None:
+    """Give a glTF tree a matt material: the standard's default is metal, which viewers show nearly black."""
+    tree["materials"] = [{"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0}}]
+    for mesh in tree.get("meshes", ()):
+        for primitive in mesh["primitives"]:
+            primitive["material"] = 0
+
+
+def read_landmarks(path: Path | str, unit: Unit = "mm") -> np.ndarray:
+    """Read the seven alignment points from a csv file with the header `name,x,y,z`.
+
+    Returns:
+        (7, 3) mm in the order of `conventions.ALIGNMENT_POINTS`.
+    Raises:
+        DataError: missing file, wrong header, a name that is missing, unknown or there twice, or no finite number.
+    """
+    path = Path(path)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.reader(file, skipinitialspace=True))
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; check the path") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: not readable as csv ({' '.join(str(error).split())}); save it as UTF-8") from error
+    rows = [[cell.strip() for cell in row] for row in rows if any(cell.strip() for cell in row)]
+    if not rows or rows[0] != ["name", "x", "y", "z"]:
+        found = ",".join(rows[0])[:80] if rows else "an empty file"
+        raise DataError(f"{path}: expected the header name,x,y,z, found {found}")
+    points: dict[str, list[float]] = {}
+    for row in rows[1:]:
+        name = row[0]
+        if name in points:
+            raise DataError(f"{path}: the landmark {name} is there twice; keep one line of it")
+        points[name] = _numbers(row, path)
+    unknown = [name for name in points if name not in ALIGNMENT_POINTS]
+    missing = [name for name in ALIGNMENT_POINTS if name not in points]
+    if missing or unknown:
+        problem = "; ".join(
+            f"{what} {', '.join(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names
+        )
+        raise DataError(f"{path}: {problem}; expected the landmarks {', '.join(ALIGNMENT_POINTS)}")
+    return np.array([points[name] for name in ALIGNMENT_POINTS]) * MM_PER_UNIT[unit]
+
+
+def _numbers(row: list[str], path: Path) -> list[float]:
+    """Read the x, y, z of one line."""
+    try:
+        numbers = [float(cell) for cell in row[1:]]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 3 or not all(math.isfinite(number) for number in numbers):
+        raise DataError(f"{path}: expected three finite numbers after {row[0]}, found {','.join(row[1:])[:80]}")
+    return numbers
+
+
+def write_landmarks(path: Path | str, points: np.ndarray) -> None:
+    """Write the seven alignment points (7, 3) mm, in the order of `conventions.ALIGNMENT_POINTS`, atomically."""
+    with writing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("name", "x", "y", "z"))
+        for name, point in zip(ALIGNMENT_POINTS, np.asarray(points, np.float64), strict=True):
+            writer.writerow((name, *(f"{value:.6f}" for value in point)))

@@ -1,0 +1,162 @@
+"""Point-to-plane ICP of a prediction's surface to the points of a scan.
+
+Every point of the scan is paired with the closest point of the prediction's surface. Pairs on an open edge of the
+prediction are left out, by the same rule for every method: such a point is beside the prediction, not above it.
+The share that is left is the coverage.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from dfmvr.errors import DataError
+from dfmvr.geometry.surface import Closest, Surface
+
+CONVERGED_MM = 5e-4
+"""ICP has converged when a step moves the surface by less than this (root mean square): near the minimum the error
+then changes by about a nanometre at the most. Below 1e-5 steps only wander, since in float32 points that are as near to
+one part of the surface as to another change sides."""
+
+ROUGH_POINTS = 3000
+"""Points of the scan in the first, rough rounds of ICP; the last rounds use all."""
+
+LEAST_COVERAGE = 0.1
+"""A prediction that covers less of the crop cannot be registered."""
+
+
+class Registration(NamedTuple):
+    """The map x -> scale rotation x + translation from a prediction into the frame of its scan."""
+
+    scale: float
+    rotation: np.ndarray  # (3, 3), determinant +1
+    translation: np.ndarray  # (3,), mm
+    converged: bool = True
+    rmse_mm: np.ndarray = np.zeros(0)  # (steps,) RMS point-to-plane before each step of ICP
+
+    def apply(self, points: np.ndarray) -> np.ndarray:
+        """Map points (N, 3) of the prediction into the scan's frame, mm."""
+        return self.scale * points @ self.rotation.T + self.translation
+
+    def undo(self, points: np.ndarray) -> np.ndarray:
+        """Map points (N, 3) of the scan's frame into the prediction's."""
+        return (points - self.translation) @ self.rotation / self.scale
+
+
+class Pairs(NamedTuple):
+    """Points of a scan and the closest points of a registered prediction, in the scan's frame."""
+
+    residual: np.ndarray  # (n,) mm along the normal, positive outside the prediction
+    points: np.ndarray  # (n, 3) mm, on the prediction
+    normals: np.ndarray  # (n, 3) unit
+    kept: np.ndarray  # (n,) bool: not on an open edge of the prediction
+    closest: Closest  # in the prediction's frame
+
+
+def pair(surface: Surface, scan: np.ndarray, registration: Registration) -> Pairs:
+    """Pair the points (n, 3) of a scan with the closest points of the registered prediction."""
+    closest = surface.closest(registration.undo(scan))
+    points = registration.apply(closest.points)
+    normals = closest.normals @ registration.rotation.T
+    residual = np.einsum("ni,ni->n", normals, scan - points)
+    return Pairs(residual, points, normals, ~closest.on_boundary, closest)
+
+
+def icp(surface: Surface, scan: np.ndarray, start: Registration, with_scale: bool, iterations: int) -> Registration:
+    """Minimise the squared point-to-plane distances of a scan over the similarity (or rigid motion) of a surface.
+
+    Args:
+        surface: the prediction.
+        scan: (n, 3) points, mm.
+        start: a registration near the solution.
+        with_scale: False keeps the scale of `start`.
+        iterations: steps at the most, rough ones on a part of the points included.
+    Returns:
+        The registration, with `converged` False if the last step still moved the surface.
+    Raises:
+        DataError: the surface covers less than a tenth of the scan, or its size runs away.
+    Source: Chen & Medioni 1992, "Object modelling by registration of multiple range images" (point-to-plane); each
+        step solves the linearised problem in rotation, translation and log scale.
+    """
+    history: list[float] = []
+    current = start
+    stride = max(1, len(scan) // ROUGH_POINTS)
+    rounds = [(scan[::stride], 1e-3)] if stride > 1 else []
+    for points, least in [*rounds, (scan, CONVERGED_MM)]:
+        moved = np.inf
+        while moved > least and len(history) < iterations:
+            pairs = pair(surface, points, current)
+            check_coverage(pairs.kept)
+            history.append(float(np.sqrt((pairs.residual[pairs.kept] ** 2).mean())))
+            current, moved = _step(current, pairs, with_scale)
+            if not 0.5 < current.scale / start.scale < 2:
+                raise DataError(
+                    f"the registration runs away (scale {start.scale:.3g} by the landmarks, then {current.scale:.3g}): "
+                    "the prediction does not resemble the scan; check that they belong together"
+                )
+    return current._replace(converged=bool(moved <= CONVERGED_MM), rmse_mm=np.array(history))
+
+
+def check_coverage(kept: np.ndarray) -> None:
+    """Refuse a surface that is beside nearly all points of the scan (n,) bool.
+
+    Raises:
+        DataError: it covers less than a tenth.
+    """
+    if kept.mean() < LEAST_COVERAGE:
+        raise DataError(f"the prediction covers {kept.mean():.0%} of the cropped scan; check the landmarks of both")
+
+
+def _step(current: Registration, pairs: Pairs, with_scale: bool) -> tuple[Registration, float]:
+    """Take one Gauss-Newton step: the new registration, and how far it moves the surface (RMS, mm)."""
+    points, normals, residual = (array[pairs.kept] for array in (pairs.points, pairs.normals, pairs.residual))
+    frame = PoseFrame.of(points)
+    jacobian = frame.jacobian(points, normals)[:, : 7 if with_scale else 6]
+    # A flat or round surface leaves directions undetermined: the pseudo-inverse does not move along them.
+    x = np.linalg.lstsq(jacobian.T @ jacobian, jacobian.T @ residual, rcond=1e-9)[0]
+    step = frame.motion(x if with_scale else np.append(x, 0.0))
+    moved = float(np.sqrt(((step.apply(points) - points) ** 2).sum(1).mean()))
+    return then(current, step), moved
+
+
+class PoseFrame(NamedTuple):
+    """Where small similarities are measured from: 7 numbers, turn, shift and log scale, all lengths in mm."""
+
+    centre: np.ndarray  # (3,) mm
+    size: float  # mm; turn and log scale times this are lengths, as the shift is, so that the problem is well posed
+
+    @classmethod
+    def of(cls, points: np.ndarray) -> PoseFrame:
+        """Measure from the middle of the points (n, 3)."""
+        centre = points.mean(0)
+        return cls(centre, float(np.sqrt(((points - centre) ** 2).sum(1).mean())))
+
+    def jacobian(self, points: np.ndarray, normals: np.ndarray) -> np.ndarray:
+        """Derivative (n, 7) of the movement of the points along the normals."""
+        arms = (points - self.centre) / self.size
+        return np.column_stack([np.cross(arms, normals), normals, np.einsum("ni,ni->n", arms, normals)])
+
+    def motion(self, x: np.ndarray) -> Registration:
+        """Make a similarity of the numbers (7,)."""
+        scale, rotation = float(np.exp(x[6] / self.size)), rotation_of(x[:3] / self.size)
+        return Registration(scale, rotation, self.centre + x[3:6] - scale * rotation @ self.centre)
+
+
+def then(first: Registration, second: Registration) -> Registration:
+    """Chain two similarities; what is known about the first is kept."""
+    return first._replace(
+        scale=first.scale * second.scale,
+        rotation=second.rotation @ first.rotation,
+        translation=second.apply(first.translation[None])[0],
+    )
+
+
+def rotation_of(vector: np.ndarray) -> np.ndarray:
+    """Rotation matrix (3, 3) of a rotation vector (3,), radians; Rodrigues' formula."""
+    angle = np.linalg.norm(vector)
+    if angle == 0:
+        return np.eye(3)
+    x, y, z = vector / angle
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross

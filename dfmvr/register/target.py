@@ -1,0 +1,148 @@
+"""What a prediction is compared with: the scan, its seven landmarks, its crop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from dfmvr.config import ProtocolSection
+from dfmvr.conventions import ALIGNMENT_IN_101, ALIGNMENT_POINTS, DROPPED_FROM_106
+from dfmvr.errors import DataError
+from dfmvr.geometry.similarity import fit_similarity
+from dfmvr.register.icp import Registration
+
+_OUTER_EYES_MM = 90.0  # ASSUME: distance of the outer eye corners of a person; only its power of ten is used.
+_MIRRORED_MM = 4.0  # ASSUME: seven landmarks of a face fit those of another to better than this (RMS).
+_NOSE = ALIGNMENT_POINTS.index("nose_tip")
+_EYES = [ALIGNMENT_POINTS.index(f"{which}_eye_{side}") for which in ("outer", "inner") for side in ("right", "left")]
+
+
+class Target(NamedTuple):
+    """What a prediction is compared with."""
+
+    vertices: np.ndarray  # (N, 3) points of the scan, mm
+    landmarks: np.ndarray  # (7, 3) mm, conventions.ALIGNMENT_POINTS
+    landmarks_101: np.ndarray | None = None  # (101, 3) mm, for those who have them
+
+
+def align_landmarks(source: np.ndarray, target: np.ndarray, with_scale: bool = True) -> Registration:
+    """Similarity (or rigid motion) between the seven landmarks (7, 3) of a prediction and of its scan; Eq. 5."""
+    found = fit_similarity(torch.from_numpy(source.copy()), torch.from_numpy(target.copy()), with_scale)
+    return Registration(float(found.scale), found.rotation.numpy(), found.translation.numpy())
+
+
+def check_landmarks(prediction: np.ndarray, truth: np.ndarray, with_scale: bool = True) -> None:
+    """Refuse landmarks (7, 3) that betray a wrong unit or a mirrored face, which ICP would hide or make worse.
+
+    Args:
+        prediction, truth: (7, 3) mm.
+        with_scale: False also refuses a prediction of another size, which no rigid motion can register.
+    Raises:
+        DataError: a size is off by a power of ten, or a mirror image fits far better than the face itself.
+    """
+    sizes = {
+        "ground truth": float(np.linalg.norm(truth[_EYES[0]] - truth[_EYES[1]])),
+        "prediction": float(np.linalg.norm(prediction[_EYES[0]] - prediction[_EYES[1]])),
+    }
+    for name, size in sizes.items():
+        option = f"--{name.replace(' ', '-')}-unit"
+        power = round(np.log10(max(size, 1e-9) / _OUTER_EYES_MM))
+        near = abs(np.log10(max(size, 1e-9) / _OUTER_EYES_MM) - power) < np.log10(2)
+        # A prediction of no unit at all (a size that is no power of ten off) may still be scored with a free scale.
+        if power and (near or name == "ground truth"):
+            how = f"{10.0 ** abs(power):g} times too {'small' if power < 0 else 'large'}"
+            raise DataError(
+                f"the outer eye corners of the {name} are {size:.4g} mm apart, about {how}: its unit is another one; "
+                f"set {option} to mm, cm, dm or m"
+            )
+    factor = sizes["prediction"] / sizes["ground truth"]
+    if not with_scale and not 0.5 < factor < 2:
+        raise DataError(
+            f"the prediction is {factor:.3g} times as large as the scan, and this protocol keeps its size: give it in "
+            "a unit of length (--prediction-unit), or read the protocols with a free scale only"
+        )
+    proper = _landmark_rms(prediction, truth)
+    mirrored = _landmark_rms(prediction * (-1, 1, 1), truth)
+    if proper > _MIRRORED_MM and mirrored < proper / 2:
+        raise DataError(
+            f"the landmarks fit the scan to {proper:.1f} mm, their mirror image to {mirrored:.1f} mm: the prediction "
+            "is mirrored, or the names left and right are exchanged (right is the person's right)"
+        )
+
+
+def _landmark_rms(source: np.ndarray, target: np.ndarray) -> float:
+    """Root mean square distance of the landmarks after the best similarity, mm."""
+    residual = align_landmarks(source, target).apply(source) - target
+    return float(np.sqrt((residual**2).sum(1).mean()))
+
+
+def crop(target: Target, protocol: ProtocolSection) -> np.ndarray:
+    """Take the points (n, 3) of the scan that the protocol evaluates, mm; see `inside_crop`."""
+    return target.vertices[inside_crop(target, protocol)]
+
+
+def inside_crop(target: Target, protocol: ProtocolSection) -> np.ndarray:
+    """Tell which points (N,) of the scan the protocol evaluates.
+
+    Raises:
+        DataError: hardly any.
+
+    Source: `face_sphere` is the crop of the authors' released code, after the NoW benchmark, with the nose tip in
+    place of the nose bottom: centre 0.3 of the way from there to the bridge (between the inner eye corners), radius
+    1.4 times the mean of the outer eye distance and the nose length.
+    """
+    nose = target.landmarks[_NOSE]
+    centre, radius = nose, protocol.crop_radius_mm
+    if protocol.crop == "face_sphere":
+        outer_right, outer_left, inner_right, inner_left = target.landmarks[_EYES]
+        to_bridge = (inner_right + inner_left) / 2 - nose
+        centre = nose + 0.3 * to_bridge
+        radius = 1.4 * (np.linalg.norm(outer_right - outer_left) + np.linalg.norm(to_bridge)) / 2
+    inside = ((target.vertices - centre) ** 2).sum(1) <= radius**2
+    if inside.sum() < len(ALIGNMENT_POINTS):
+        raise DataError(
+            f"the scan has {inside.sum()} points within {radius:.0f} mm of the centre of the face; check that its "
+            "landmarks and vertices share one frame and unit"
+        )
+    return inside
+
+
+def read_target(path: Path | str | None) -> Target:
+    """Read the scan and landmarks of a sample in Pixel-Face's layout.
+
+    Args:
+        path: the sample's gt.mat; None if it has none.
+    Raises:
+        DataError: there is no file, it is broken, or its keypoints are not marked.
+    """
+    from dfmvr.datasets.pixel_face import read_ground_truth
+
+    if path is None:
+        raise DataError("the sample has no scan (fusion/gt.mat); copy it from the release again")
+    truth = read_ground_truth(path)
+    if truth.scan_landmarks_106 is None:
+        raise DataError(f"{path}: expected 106 keypoints of the scan, found none; leave the sample out")
+    landmarks = np.delete(np.asarray(truth.scan_landmarks_106, np.float64), DROPPED_FROM_106, 0)
+    target = Target(np.asarray(truth.scan_vertices, np.float64), landmarks[list(ALIGNMENT_IN_101)], landmarks)
+    check_target(target, str(path))
+    return target
+
+
+def check_target(target: Target, where: str) -> None:
+    """Check that all points and landmarks of a scan are finite.
+
+    Raises:
+        DataError: some are not.
+    """
+    broken = int((~np.isfinite(target.vertices).all(1)).sum())
+    if broken:
+        raise DataError(
+            f"{where}: {broken} of {len(target.vertices)} points of the scan are not finite (NaN or infinite); "
+            "remove them"
+        )
+    lost = [n for n, point in zip(ALIGNMENT_POINTS, target.landmarks, strict=True) if not np.isfinite(point).all()]
+    if lost:
+        raise DataError(f"{where}: the landmarks {', '.join(lost)} of the scan are not finite; annotate them")

@@ -1,0 +1,162 @@
+"""The floor: a scan made by the model is fitted to nothing, one that is not is fitted better than by the mean face."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+from analytic_face import MOTION, SEVEN, face, height
+from numpy.testing import assert_allclose, assert_array_equal
+
+from dfmvr.config import ProtocolSection
+from dfmvr.conventions import ALIGNMENT_IN_101, DROPPED_FROM_106
+from dfmvr.datasets.pixel_face import GroundTruth, SampleInfo, write_sample, write_splits
+from dfmvr.face_model.model import MorphableModel
+from dfmvr.geometry.meshes import read_landmarks, read_mesh
+from dfmvr.geometry.surface import Surface
+from dfmvr.reconstruct.floor import fit_to_scan, reconstruct_floor
+from dfmvr.register import Target, crop, register
+from dfmvr.score import measure, summarise
+
+PAPER = ProtocolSection()
+GRID = 61
+MOTION = MOTION._replace(scale=1.0)
+
+
+def bumps(vertices, centres, width):
+    """Smooth displacements (K, V, 3) mm, one standard deviation each, in the direction k mod 3."""
+    distance = ((vertices[None, :, :2] - centres[:, None]) ** 2).sum(-1)
+    basis = np.zeros((len(centres), len(vertices), 3))
+    for k in range(len(centres)):
+        basis[k, :, (2, 2, 0, 1)[k % 4]] = 5 * np.exp(-distance[k] / width**2)
+    return basis
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A face model in closed form, with 12 + 4 components."""
+    vertices, triangles, _ = face(GRID)
+    rng = np.random.default_rng(0)
+    identity = bumps(vertices, rng.uniform(-70, 70, (12, 2)), 40)
+    expression = bumps(vertices, rng.uniform(-40, 40, (4, 2)) - (0, 30), 25)
+    seven = [int(np.argmin(((vertices[:, :2] - point) ** 2).sum(1))) for point in SEVEN]
+    kept = np.linspace(3 * GRID, len(vertices) - 3 * GRID, 101).astype(int)
+    kept[list(ALIGNMENT_IN_101)] = seven
+    all_106 = np.zeros(106, int)
+    all_106[np.setdiff1d(np.arange(106), DROPPED_FROM_106)] = kept
+    albedo = np.full((len(vertices), 3), 0.6)
+    return MorphableModel(
+        {
+            "mean": vertices - vertices.mean(0),
+            "identity": identity,
+            "expression": expression,
+            "albedo_mean": albedo,
+            "albedo": np.zeros((2, *albedo.shape)),
+            "triangles": triangles,
+            "coarse_triangles": triangles[:1],
+            "coarse_vertices": np.array(len(vertices)),
+            "labels": np.ones(len(vertices), int),
+            "regions": np.ones(len(vertices), int),
+            "landmarks_68": np.zeros(68, int),
+            "landmarks_106": all_106,
+            "expression_names": np.array(list("abcd")),
+            "name": np.array("analytic"),
+        }
+    )
+
+
+def shape(model, coefficients):
+    """Vertices (V, 3) of identity and expression coefficients in one array (16,)."""
+    identity, expression = torch.from_numpy(coefficients[None].astype(np.float32)).split((12, 4), 1)
+    return model.shape(identity, expression)[0].double().numpy()
+
+
+def scan_of(model, coefficients, noise=0.0, seed=0):
+    """A scan of the model's face between its vertices, with noise along the line of sight, moved by MOTION."""
+    rng = np.random.default_rng(seed)
+    vertices = shape(model, coefficients)
+    corners = vertices[model.triangles.numpy()]
+    weights = rng.dirichlet((1, 1, 1), (2, len(corners)))
+    points = np.einsum("rfk,fki->rfi", weights, corners).reshape(-1, 3)
+    points[:, 2] += rng.normal(size=len(points)) * noise
+    return Target(
+        MOTION.apply(points),
+        MOTION.apply(vertices[model.alignment.numpy()]),
+        MOTION.apply(vertices[model.landmarks_101.numpy()]),
+    )
+
+
+def error(vertices, model, target):
+    """RMS point-to-plane distance under the protocol `paper`, mm."""
+    surface = Surface(vertices, model.triangles.numpy())
+    found = register(surface, vertices[model.alignment.numpy()], target, PAPER)
+    return summarise(measure(surface, crop(target, PAPER), found)).rmse_mm
+
+
+@pytest.mark.parametrize("landmarks", [101, 7])
+def test_a_face_of_the_model_is_fitted_exactly(model, landmarks):
+    truth = np.random.default_rng(1).normal(size=16)
+    target = scan_of(model, truth)
+    fit = fit_to_scan(model, target if landmarks == 101 else target._replace(landmarks_101=None))
+    assert error(model.mean.double().numpy(), model, target) > 0.5
+    assert error(fit.vertices, model, target) < 0.01
+    assert_allclose(np.concatenate((fit.identity, fit.expression)), truth, atol=0.1)
+
+
+def test_no_more_than_the_noise_is_left_over(model):
+    truth = np.random.default_rng(2).normal(size=16)
+    target = scan_of(model, truth, noise=0.2)
+    fit = fit_to_scan(model, target)
+    best = error(shape(model, truth), model, target)
+    freedom = np.sqrt(1 - (16 + 7) / len(crop(target, PAPER)))
+    assert best * (1 - 2 * (1 - freedom)) < error(fit.vertices, model, target) < best
+
+
+def test_no_coefficients_nearby_are_better(model):
+    target = scan_of(model, np.random.default_rng(3).normal(size=16), noise=0.3)
+    fit = fit_to_scan(model, target)
+    best = error(fit.vertices, model, target)
+    basis = np.concatenate((model.identity_basis.numpy(), model.expression_basis.numpy()))
+    for k in range(0, 16, 3):
+        for step in (-0.1, 0.1):
+            assert error(fit.vertices + step * basis[k], model, target) > best
+
+
+def test_another_face_is_fitted_better_than_by_the_mean(model):
+    x, y = model.mean[:, 0].numpy(), model.mean[:, 1].numpy()
+    vertices = face(GRID)[0]
+    other = vertices + np.column_stack([0 * x, 0 * y, height(1.1 * x, 0.95 * y) - height(x, y)])
+    ids = model.landmarks_101.numpy()
+    target = Target(other, other[model.alignment.numpy()], other[ids])
+    fit = fit_to_scan(model, target)
+    assert error(fit.vertices, model, target) < 0.6 * error(vertices, model, target)
+
+
+def test_the_fit_is_deterministic_and_consistent(model):
+    target = scan_of(model, np.random.default_rng(4).normal(size=16), noise=0.1)
+    one, two = fit_to_scan(model, target), fit_to_scan(model, target)
+    assert_array_equal(one.vertices, two.vertices)
+    assert_allclose(shape(model, np.concatenate((one.identity, one.expression))), one.vertices, atol=1e-4)
+
+
+def test_the_method_floor_writes_what_other_methods_write(model, tmp_path, caplog):
+    infos = [SampleInfo(name, "p", "test") for name in ("a", "b")]
+    target = scan_of(model, np.random.default_rng(5).normal(size=16))
+    ids = np.delete(np.arange(106), DROPPED_FROM_106)
+    marks = np.zeros((106, 3)) + target.landmarks[0]
+    marks[ids] = target.landmarks_101
+    vertices = np.concatenate((target.vertices, marks))
+    write_sample(tmp_path / "d", "a", (None,) * 3, GroundTruth(vertices, np.array([[0, 1, 2]]), marks))
+    write_sample(tmp_path / "d", "b", (None,) * 3)
+    write_splits(tmp_path / "d", infos)
+    with caplog.at_level(logging.INFO):
+        assert list(reconstruct_floor(model, tmp_path / "d", tmp_path / "out")) == ["b"]
+    mesh = read_mesh(tmp_path / "out" / "meshes" / "a.ply")
+    assert error(mesh.vertices, model, target) < 0.01
+    assert_allclose(mesh.colours, 0.6, atol=1e-6)
+    written = read_landmarks(tmp_path / "out" / "meshes" / "a.landmarks.csv")
+    assert_allclose(written, mesh.vertices[model.alignment.numpy()], atol=1e-4)
+    with np.load(tmp_path / "out" / "coefficients.npz") as arrays:
+        shapes = {name: arrays[name].shape for name in arrays.files}
+    expected = {"sample": (1,), "identity": (1, 12), "expression": (1, 4), "texture": (1, 2)}
+    assert shapes == expected | {"lighting": (1, 3, 9, 3), "angles": (1, 3, 3), "translation": (1, 3, 3)}

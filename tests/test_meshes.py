@@ -1,0 +1,197 @@
+"""Mesh and landmark files: round trips, units, formats of other programs, and every broken file."""
+
+import json
+import struct
+import sys
+
+import numpy as np
+import pytest
+import trimesh
+from analytic_face import face
+from numpy.testing import assert_allclose, assert_array_equal
+
+from dfmvr.conventions import ALIGNMENT_POINTS
+from dfmvr.errors import DataError, OutputError, UnavailableError
+from dfmvr.geometry.meshes import Mesh, import_open3d, read_landmarks, read_mesh, write_landmarks, write_mesh
+
+SQUARE = "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\n"
+
+
+@pytest.fixture
+def mesh(rng):
+    vertices, triangles, _ = face(12)
+    return Mesh(vertices, triangles, rng.uniform(size=vertices.shape))
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("suffix", [".ply", ".obj", ".glb"])
+def test_geometry_survives_a_round_trip(mesh, tmp_path, suffix):
+    write_mesh(tmp_path / f"a{suffix}", mesh)
+    back = read_mesh(tmp_path / f"a{suffix}")
+    assert_allclose(back.vertices, mesh.vertices, atol=2e-5)
+    assert_array_equal(back.triangles, mesh.triangles)
+
+
+@pytest.mark.parametrize(("suffix", "tolerance"), [(".ply", 0.5 / 255), (".glb", 0.03)])
+def test_colours_survive_a_round_trip(mesh, tmp_path, suffix, tolerance):
+    write_mesh(tmp_path / f"a{suffix}", mesh)
+    assert_allclose(read_mesh(tmp_path / f"a{suffix}").colours, mesh.colours, atol=tolerance + 1e-9)
+
+
+def test_obj_is_geometry_alone_as_strict_readers_want(mesh, tmp_path):
+    write_mesh(tmp_path / "a.obj", mesh)
+    lines = [line.split() for line in (tmp_path / "a.obj").read_text().splitlines()]
+    assert {line[0] for line in lines} == {"v", "f"}
+    assert all(len(line) == 4 for line in lines)
+    vertices = np.array([line[1:] for line in lines if line[0] == "v"], float)
+    triangles = np.array([line[1:] for line in lines if line[0] == "f"], int) - 1
+    assert_allclose(vertices, mesh.vertices, atol=1e-7)
+    assert_array_equal(triangles, mesh.triangles)
+
+
+def test_glb_is_in_metres_with_linear_colours_and_no_metal(tmp_path):
+    write_mesh(tmp_path / "a.glb", Mesh(np.eye(3) * 1000, np.array([[0, 1, 2]]), np.full((3, 3), 0.5)))
+    data = (tmp_path / "a.glb").read_bytes()
+    tree = json.loads(data[20 : 20 + struct.unpack("<I", data[12:16])[0]])
+    (primitive,) = tree["meshes"][0]["primitives"]
+    assert tree["accessors"][primitive["attributes"]["POSITION"]]["max"] == [1, 1, 1]
+    assert tree["materials"][primitive["material"]]["pbrMetallicRoughness"]["metallicFactor"] == 0
+    stored = trimesh.load(tmp_path / "a.glb", force="mesh", skip_materials=True).visual.vertex_colors[:, :3]
+    assert_array_equal(stored, np.full((3, 3), round(255 * ((0.5 + 0.055) / 1.055) ** 2.4)))
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("mm", 1), ("cm", 10), ("dm", 100), ("m", 1000)])
+def test_units_become_millimetres(mesh, tmp_path, unit, factor):
+    write_mesh(tmp_path / "a.ply", mesh)
+    assert_allclose(read_mesh(tmp_path / "a.ply", unit).vertices, mesh.vertices * factor, rtol=1e-6)
+
+
+def test_obj_of_others_keeps_its_order_and_colours(tmp_path):
+    colours = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
+    points = [(9, 9, 9), (1, 0, 0), (1, 1, 0), (0, 1, 0)]
+    text = "".join(f"v {x} {y} {z} {r} {g} {b}\n" for (x, y, z), (r, g, b) in zip(points, colours, strict=True))
+    (tmp_path / "a.obj").write_text(
+        f"# exported\nmtllib absent.mtl\n{text}vn 0 0 1\nf 3//1 4//1 2//1\nf 1//1 2//1 4//1\n"
+    )
+    found = read_mesh(tmp_path / "a.obj")
+    assert_array_equal(found.vertices, points)
+    assert_array_equal(found.triangles, [[2, 3, 1], [0, 1, 3]])
+    assert_allclose(found.colours, colours)
+
+
+def test_obj_with_a_texture_gets_its_colours(tmp_path):
+    from PIL import Image
+
+    Image.fromarray(np.full((4, 4, 3), (255, 0, 51), np.uint8)).save(tmp_path / "t.png")
+    (tmp_path / "a.mtl").write_text("newmtl skin\nmap_Kd t.png\n")
+    text = f"mtllib a.mtl\n{SQUARE}vt 0 0\nvt 1 0\nvt 1 1\nusemtl skin\nf 1/1 2/2 3/3\n"
+    (tmp_path / "a.obj").write_text(text)
+    assert_allclose(read_mesh(tmp_path / "a.obj").colours[0], (1, 0, 0.2), atol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", [".stl", ".off"])
+def test_other_formats_are_read(mesh, tmp_path, suffix):
+    trimesh.Trimesh(mesh.vertices, mesh.triangles, process=False).export(tmp_path / f"a{suffix}")
+    found = read_mesh(tmp_path / f"a{suffix}")
+    assert_allclose(found.vertices[found.triangles], mesh.vertices[mesh.triangles], atol=2e-5)
+
+
+def test_a_scene_becomes_one_mesh(tmp_path):
+    one, two = trimesh.creation.box(), trimesh.creation.box()
+    scene = trimesh.Scene([one])
+    scene.add_geometry(two, transform=trimesh.transformations.translation_matrix((5, 0, 0)))
+    scene.export(tmp_path / "a.glb")
+    found = read_mesh(tmp_path / "a.glb", "mm")
+    assert len(found.triangles) == 24
+    assert_allclose(found.vertices.max(0), (5.5, 0.5, 0.5), atol=1e-6)
+
+
+BROKEN = {
+    "garbage.ply": (b"\x00\x01 not a mesh", "not readable as PLY"),
+    "short.ply": (
+        b"ply\nformat binary_little_endian 1.0\nelement vertex 9\nproperty float x\nend_header\n",
+        "not readable as PLY",
+    ),
+    "empty.obj": (b"", "found none|not readable"),
+    "points.obj": (SQUARE.encode(), "expected triangles, found none"),
+    "nan.obj": (f"{SQUARE}v nan 0 0\nf 1 2 3\n".encode(), "1 of 5 vertices are not finite"),
+    "range.off": (b"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 7\n", "outside the range of its vertices"),
+    "range.obj": (f"{SQUARE}f 1 2 9\n".encode(), "vertex 8, but there are 4|not readable"),
+    "mesh.txt": (b"", "expected a mesh file"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_meshes_are_refused_in_one_line(tmp_path, name):
+    content, message = BROKEN[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=message) as error:
+        read_mesh(tmp_path / name)
+    assert name in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_mesh_is_refused(tmp_path):
+    with pytest.raises(DataError, match="no such file"):
+        read_mesh(tmp_path / "none.ply")
+
+
+def test_points_without_triangles_are_refused(tmp_path):
+    trimesh.PointCloud(np.eye(3)).export(tmp_path / "a.ply")
+    with pytest.raises(DataError, match="expected triangles, found none"):
+        read_mesh(tmp_path / "a.ply")
+
+
+def test_nothing_half_written_stays(mesh, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_mesh(tmp_path / "file" / "a.ply", mesh)
+    with pytest.raises(DataError, match="not finite"):
+        write_mesh(tmp_path / "a.ply", Mesh(mesh.vertices * np.nan, mesh.triangles))
+    with pytest.raises(DataError, match="but there are 99"):
+        write_mesh(tmp_path / "a.ply", Mesh(mesh.vertices[:99], mesh.triangles))
+    with pytest.raises(OutputError, match="expected a name ending in"):
+        write_mesh(tmp_path / "a.stl", mesh)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_landmarks_survive_a_round_trip(tmp_path, rng):
+    points = rng.normal(size=(7, 3)) * 50
+    write_landmarks(tmp_path / "a.csv", points)
+    assert_allclose(read_landmarks(tmp_path / "a.csv"), points, atol=1e-6)
+    assert_allclose(read_landmarks(tmp_path / "a.csv", "cm"), points * 10, atol=1e-5)
+
+
+def test_landmarks_are_read_by_name(tmp_path):
+    lines = [f"{name},{i},0,1" for i, name in enumerate(ALIGNMENT_POINTS)]
+    (tmp_path / "a.csv").write_bytes("\r\n".join(["\ufeffname, x, y, z", *lines[::-1], ""]).encode())
+    assert_array_equal(read_landmarks(tmp_path / "a.csv")[:, 0], range(7))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda lines: lines[:-1], "missing mouth_corner_left"),
+        (lambda lines: [*lines, "chin,0,0,0"], "unknown chin"),
+        (lambda lines: [*lines, lines[1]], "outer_eye_right is there twice"),
+        (lambda lines: [*lines[:-1], "mouth_corner_left,1,2"], "three finite numbers after mouth_corner_left"),
+        (lambda lines: [*lines[:-1], "mouth_corner_left,1,2,nan"], "three finite numbers"),
+        (lambda lines: lines[1:], "expected the header"),
+        (lambda lines: [], "empty file"),
+    ],
+)
+def test_broken_landmarks_are_refused(tmp_path, change, message):
+    lines = ["name,x,y,z", *(f"{name},0,0,1" for name in ALIGNMENT_POINTS)]
+    (tmp_path / "a.csv").write_text("\n".join(change(lines)))
+    with pytest.raises(DataError, match=message):
+        read_landmarks(tmp_path / "a.csv")
+
+
+def test_without_open3d_the_remedy_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "open3d", None)
+    with pytest.raises(UnavailableError, match="pip install"):
+        import_open3d()

@@ -1,0 +1,277 @@
+"""Scores: distances known in closed form, the two ways of calling, and every broken input."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.io
+from analytic_face import MOTION, face
+from numpy.testing import assert_allclose
+
+from dfmvr.cli import main
+from dfmvr.config import RegisterSection
+from dfmvr.conventions import ALIGNMENT_IN_101, DROPPED_FROM_106, REGIONS
+from dfmvr.datasets.pixel_face import GroundTruth, SampleInfo, write_sample, write_splits
+from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
+from dfmvr.geometry.surface import Surface, vertex_normals
+from dfmvr.register import Registration, Target, register
+from dfmvr.score import by_region, measure, score_sample, summarise
+
+STILL = Registration(1.0, np.eye(3), np.zeros(3))
+COLUMNS = ["sample", "subject", "method", "dataset", "protocol", "region", "rmse_mm", "mean_mm", "points"]
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def displaced(distance, n=120):
+    """The face, and its inner vertices moved along their normals by `distance` (n^2,) or number, mm."""
+    vertices, triangles, landmarks = face(n)
+    moved = vertices + np.reshape(distance, (-1, 1)) * vertex_normals(vertices, triangles)
+    inner = (np.abs(vertices[:, 0]) < 70) & (np.abs(vertices[:, 1]) < 90)
+    return Surface(vertices, triangles), moved[inner], landmarks
+
+
+@pytest.mark.parametrize("distance", [1.0, -1.0, 0.1])
+def test_a_displacement_along_the_normals_is_the_error(distance):
+    surface, scan, _ = displaced(distance)
+    score = summarise(measure(surface, scan, STILL))
+    assert_allclose((score.rmse_mm, score.mean_mm), abs(distance), rtol=0.02)
+    assert score.points == len(scan)
+
+
+def test_the_error_is_in_millimetres_of_the_scan():
+    surface, scan, _ = displaced(1.0)
+    score = summarise(measure(surface, MOTION.apply(scan), MOTION))
+    assert_allclose((score.rmse_mm, score.mean_mm), MOTION.scale, rtol=0.02)
+
+
+def test_noise_gives_its_standard_deviation_and_mean_size(rng):
+    surface, scan, landmarks = displaced(0.0, 160)
+    noisy = scan + rng.normal(size=scan.shape) * 0.2
+    registration = register(surface, landmarks, Target(noisy, landmarks), RegisterSection().protocols["paper"])
+    score = summarise(measure(surface, noisy, registration))
+    freedom = np.sqrt(1 - 7 / len(noisy))
+    assert_allclose(score.rmse_mm, 0.2 * freedom, rtol=0.02)
+    assert_allclose(score.mean_mm, 0.2 * freedom * np.sqrt(2 / np.pi), rtol=0.02)
+
+
+def test_points_beside_the_prediction_do_not_count():
+    vertices, triangles, _ = face(60)
+    middle = triangles[(np.abs(vertices[triangles][:, :, 0]) < 40).all(1)]
+    errors = measure(Surface(vertices, middle), vertices, STILL)
+    assert_allclose(errors.coverage, (np.abs(vertices[:, 0]) < 36).mean(), atol=0.05)
+    assert np.abs(errors.plane_mm).max() < 1e-6
+
+
+def test_regions_share_out_the_points(rng):
+    surface, scan, _ = displaced(rng.normal(size=120**2))
+    regions = (surface.vertices[:, 1] > 0).astype(int) + 1
+    scores = by_region(measure(surface, scan, STILL), regions)
+    parts = [score for name, score in scores.items() if name != "all" and score.points]
+    assert list(scores) == ["all", *REGIONS]
+    assert sum(score.points for score in parts) == scores["all"].points == len(scan)
+    pooled = sum(score.points * score.rmse_mm**2 for score in parts) / len(scan)
+    assert_allclose(np.sqrt(pooled), scores["all"].rmse_mm)
+    assert np.isnan(scores["other"].rmse_mm)
+
+
+def test_errors_fall_into_the_region_where_they_are():
+    lift = np.where(face(120)[0][:, 1] > 0, 2.0, 0.0)
+    surface, scan, _ = displaced(lift)
+    scores = by_region(measure(surface, scan, STILL), (surface.vertices[:, 1] > 0).astype(int) + 1)
+    assert_allclose((scores["nose"].rmse_mm, scores["mouth"].rmse_mm), (0, 2), atol=0.05)
+
+
+def test_a_protocol_says_which_statistic_is_its_error(rng):
+    surface, scan, landmarks = displaced(rng.normal(size=120**2))
+    found = dict.fromkeys(RegisterSection().protocols, STILL)
+    rows = {row["protocol"]: row for row in score_sample(surface, Target(scan, landmarks), found, RegisterSection())}
+    assert rows["paper"]["error_mm"] == rows["paper"]["rmse_mm"]
+    assert rows["released_code"]["error_mm"] == rows["released_code"]["mean_mm"] < rows["released_code"]["rmse_mm"]
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Files of a prediction and of its scan, which is the same face moved; returns the command's arguments."""
+    vertices, triangles, landmarks = face(70)
+    motion = MOTION._replace(scale=1.0)
+    write_mesh(tmp_path / "p.ply", Mesh(vertices, triangles))
+    write_mesh(tmp_path / "g.ply", Mesh(motion.apply(vertices), triangles))
+    write_landmarks(tmp_path / "p.csv", landmarks)
+    write_landmarks(tmp_path / "g.csv", motion.apply(landmarks))
+    names = {"prediction": "p.ply", "ground-truth": "g.ply", "output": "s.json"}
+    names |= {"prediction-landmarks": "p.csv", "ground-truth-landmarks": "g.csv"}
+    return {f"--{option}": str(tmp_path / name) for option, name in names.items()}
+
+
+def command(stage, options):
+    return main([stage, *(part for option in options.items() for part in option)])
+
+
+def test_two_meshes_give_a_json(pair, tmp_path):
+    assert command("score", pair) == 0
+    protocols = json.loads((tmp_path / "s.json").read_text())["protocols"]
+    assert set(protocols) == {"paper", "metrical", "released_code"}
+    for row in protocols.values():
+        assert row["rmse_mm"] < 1e-4 > row["mean_mm"]
+        assert row["converged"]
+        assert 0.9 < row["coverage"] <= 1
+        assert_allclose(row["rotation"], MOTION.rotation, atol=1e-6)
+        assert_allclose(row["translation"], MOTION.translation, atol=1e-4)
+        assert_allclose(row["scale"], 1, atol=1e-6)
+
+
+def test_two_meshes_in_other_units_give_the_same(pair, tmp_path):
+    vertices, triangles, landmarks = face(70)
+    write_mesh(tmp_path / "p.ply", Mesh(vertices / 10, triangles))
+    write_landmarks(tmp_path / "p.csv", landmarks / 10)
+    assert command("score", pair | {"--prediction-unit": "cm"}) == 0
+    row = json.loads((tmp_path / "s.json").read_text())["protocols"]["metrical"]
+    assert row["rmse_mm"] < 1e-4
+
+
+def test_a_prediction_without_unit_is_scored_with_a_free_scale_only(pair, tmp_path):
+    vertices, triangles, landmarks = face(70)
+    write_mesh(tmp_path / "p.ply", Mesh(vertices / 28, triangles))
+    write_landmarks(tmp_path / "p.csv", landmarks / 28)
+    assert command("score", pair) == 0
+    protocols = json.loads((tmp_path / "s.json").read_text())["protocols"]
+    assert protocols["paper"]["rmse_mm"] < 1e-3
+    assert_allclose(protocols["paper"]["scale"], 28, rtol=1e-4)
+    assert protocols["metrical"]["status"] == "set aside"
+
+
+def spoil_vertices(path):
+    text = path.read_bytes()
+    start = text.index(b"end_header\n") + len(b"end_header\n")
+    path.write_bytes(text[:start] + np.array([np.nan], "<f4").tobytes() + text[start + 4 :])
+
+
+def mirror(folder):
+    vertices, triangles, landmarks = face(70)
+    write_mesh(folder / "p.ply", Mesh(vertices * (-1, 1, 1), triangles[:, ::-1]))
+    write_landmarks(folder / "p.csv", landmarks * (-1, 1, 1))
+
+
+BAD = {
+    "NaN in the scan": (lambda f: spoil_vertices(f / "g.ply"), {}, "1 of 4900 vertices are not finite"),
+    "no triangles": (lambda f: (f / "g.obj").write_text("v 0 0 0\n"), {"--ground-truth": "g.obj"}, "found none"),
+    "unreadable": (lambda f: (f / "p.ply").write_bytes(b"ply\nwhat"), {}, "not readable as PLY"),
+    "missing": (lambda f: (f / "p.ply").unlink(), {}, "no such file"),
+    "no landmark": (lambda f: (f / "p.csv").write_text("name,x,y,z\nnose_tip,0,0,0\n"), {}, "missing outer_eye_right"),
+    "mirrored": (mirror, {}, "mirrored"),
+    "unit of one": (lambda f: None, {"--prediction-unit": "cm"}, "--prediction-unit"),
+    "unit of the other": (lambda f: None, {"--ground-truth-unit": "m"}, "--ground-truth-unit"),
+    "file as folder": (
+        lambda f: (f / "in").write_text("x"),
+        {"--output": "in/s.json"},
+        "a file of that name stands where|a part of the path is a file",
+    ),
+    "folder as file": (lambda f: (f / "s.json").mkdir(), {}, "a folder of that name"),
+    "other suffix": (lambda f: None, {"--output": "s.txt"}, "ending in .json"),
+    "both ways": (lambda f: None, {"--meshes": "."}, "not both"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_line_and_leaves_nothing(pair, tmp_path, capsys, name):
+    spoil, options, message = BAD[name]
+    spoil(tmp_path)
+    files = sorted(tmp_path.rglob("*"))
+    options = {k: v if k.endswith("unit") else str(tmp_path / v) for k, v in options.items()}
+    assert command("score", pair | options) == 2
+    error = capsys.readouterr().err
+    assert pd.Series(error).str.contains(message).all(), error
+    assert error.startswith("dfmvr score: error: ")
+    assert error.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == files
+
+
+def landmarks_106(vertices, landmarks):
+    """106 vertices of which the seven alignment points are those nearest to `landmarks`."""
+    points = vertices[:: len(vertices) // 101][:101].copy()
+    points[list(ALIGNMENT_IN_101)] = landmarks
+    for place in DROPPED_FROM_106:
+        points = np.insert(points, place, vertices[0], 0)
+    return points
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A data set of four test samples, the second without mesh, the third with a broken scan, the last without any."""
+    vertices, triangles, landmarks = face(100)
+    infos = [SampleInfo(f"s{i}", f"p{i}", "test") for i in range(4)] + [SampleInfo("t", "p9", "train")]
+    nearest = [np.argmin(((vertices - point) ** 2).sum(1)) for point in landmarks]
+    marks = vertices[nearest]
+    for i, info in enumerate(infos):
+        scan = MOTION.apply(vertices + i * vertex_normals(vertices, triangles))
+        truth = GroundTruth(scan, triangles, landmarks_106(scan, scan[nearest])) if i != 3 else None
+        write_sample(tmp_path / "data", info.sample, (None,) * 3, truth)
+        if i != 1:
+            write_mesh(tmp_path / "meshes" / f"{info.sample}.ply", Mesh(vertices, triangles))
+            write_landmarks(tmp_path / "meshes" / f"{info.sample}.landmarks.csv", marks)
+    path = tmp_path / "data" / "s2" / "fusion" / "gt.mat"
+    mat = {k: v for k, v in scipy.io.loadmat(path).items() if not k.startswith("__")}
+    mat["new_kpt_gt_obj"]["v"][0, 0][5] = np.nan
+    scipy.io.savemat(path, mat)
+    write_splits(tmp_path / "data", infos)
+    return tmp_path
+
+
+def run_study(folder, *more):
+    places = ["--meshes", str(folder / "meshes"), "--data", str(folder / "data")]
+    assert main(["register", *places, "--output", str(folder / "r.npz")]) == 0
+    names = ["--method", "m", "--dataset", "d", "--registration", str(folder / "r.npz")]
+    assert main(["score", *places, *names, "--output", str(folder / "s.parquet"), *more]) == 0
+    return pd.read_parquet(folder / "s.parquet")
+
+
+def test_the_stages_set_broken_samples_aside(study):
+    table = run_study(study)
+    assert list(table.columns)[:9] == COLUMNS
+    assert {"status", "reason"} <= set(table.columns)
+    assert table.groupby("sample").status.first().to_dict() == {"s0": "ok"} | dict.fromkeys(
+        ("s1", "s2", "s3"), "set aside"
+    )
+    reasons = table.groupby("sample").reason.first()
+    for sample, reason in (("s1", "no such file"), ("s2", "not finite"), ("s3", "no scan")):
+        assert reason in reasons[sample]
+    paper = table[(table["sample"] == "s0") & (table.protocol == "paper")].iloc[0]
+    assert paper.rmse_mm < 1e-3
+    assert (paper.subject, paper.method, paper.dataset, paper.region) == ("p0", "m", "d", "all")
+
+
+def test_registrations_have_the_arrays_others_read(study):
+    run_study(study)
+    with np.load(study / "r.npz") as arrays:
+        assert list(arrays["sample"]) == ["s0", "s1", "s2", "s3"]
+        assert list(arrays["status"]) == ["ok", "set aside", "set aside", "set aside"]
+        assert_allclose(arrays["scale"][0], MOTION.scale, rtol=1e-5)
+        assert_allclose(arrays["rotation"][0], MOTION.rotation, atol=1e-5)
+        assert_allclose(arrays["translation"][0], MOTION.translation, atol=1e-2)
+        assert np.isnan(arrays["rotation"][1:]).all()
+        assert arrays["scale_metrical"][0] == 1
+
+
+def test_a_face_model_of_another_topology_is_refused(study):
+    np.savez(study / "model.npz", regions=np.ones(7, np.uint8))
+    table = run_study(study, "--face-model", str(study / "model.npz"))
+    assert "leave --face-model out" in table[table["sample"] == "s0"].reason.iloc[0]
+
+
+def test_a_face_model_gives_regions(study):
+    np.savez(study / "model.npz", regions=np.ones(100**2, np.uint8))
+    table = run_study(study, "--face-model", str(study / "model.npz"))
+    assert list(table[(table["sample"] == "s0") & (table.protocol == "paper")].region) == ["all", *REGIONS]
+
+
+def test_an_empty_test_split_is_an_error(study, capsys):
+    write_splits(study / "data", [SampleInfo("t", "p9", "train")])
+    options = {"--meshes": str(study / "meshes"), "--data": str(study / "data"), "--output": str(study / "r.npz")}
+    assert command("register", options) == 2
+    assert "test split, found none" in capsys.readouterr().err
+    assert not (study / "r.npz").exists()
