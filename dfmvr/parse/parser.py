@@ -1,0 +1,167 @@
+"""The face parser as a module: images in, class scores out, with the file format of its weights."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dfmvr.conventions import CLASSES
+from dfmvr.errors import ConfigError, DataError
+from dfmvr.files import writing
+from dfmvr.networks.bisenet import BiSeNet
+
+BISENET_19 = (
+    *("background", "skin", "left_brow", "right_brow", "left_eye", "right_eye", "glasses", "left_ear", "right_ear"),
+    *("earring", "nose", "mouth", "upper_lip", "lower_lip", "neck", "necklace", "cloth", "hair", "hat"),
+)
+"""The 19 classes of facexlib's `parsing_bisenet.pth`, in its order (which is not that of its `parsing_parsenet`)."""
+
+_KEPT_19 = tuple({"glasses": "skin"}.get(name, name if name in CLASSES else "background") for name in BISENET_19)
+
+GROUPS_19 = tuple(tuple(i for i, name in enumerate(_KEPT_19) if name == kept) for kept in CLASSES)
+"""For each of our classes, those of the 19 it is made of. As in `datasets.celebamask_hq`, glasses are skin and all
+else that we do not keep is background."""
+
+
+@dataclass(frozen=True)
+class ParserSpec:
+    """All that is needed, beside the weights, to build a parser."""
+
+    image_size: int  # px; side of the images the network sees: others are resampled to it and the scores back
+    width: int = 64
+    output_stride: int = 8
+    labels: int = len(CLASSES)  # classes of the network itself: 10, or 19 to be merged
+
+    def network(self) -> BiSeNet:
+        """The network with random weights."""
+        return BiSeNet(self.labels, self.width, self.output_stride)
+
+
+def merge_19(logits: Tensor) -> Tensor:
+    """Scores of our classes from those of the 19.
+
+    The probability of a union is the sum of the probabilities, so the softmax of the result is exactly the merged
+    softmax of the input, and training through it maximises the exact likelihood.
+
+    Args:
+        logits: (N, 19, H, W).
+    Returns:
+        (N, 10, H, W).
+    """
+    return torch.stack([logits[:, list(group)].logsumexp(1) for group in GROUPS_19], 1)
+
+
+class ParseNet(nn.Module):
+    """BiSeNet that takes images of any size and gives scores of `conventions.CLASSES`; this is what is trained."""
+
+    def __init__(self, spec: ParserSpec) -> None:
+        super().__init__()
+        if spec.labels not in (len(CLASSES), len(BISENET_19)):
+            raise ConfigError(f"face parser: expected {len(CLASSES)} or {len(BISENET_19)} classes, found {spec.labels}")
+        self.spec = spec
+        self.network = spec.network()
+
+    def heads(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Scores of the network's heads: the main one, followed in training mode by two auxiliary ones.
+
+        Args:
+            images: (N, 3, H, W) RGB in [0, 1].
+        Returns:
+            Tensors (N, 10, H, W).
+        """
+        size = images.shape[-2:]
+        side = (self.spec.image_size,) * 2
+        if size != side:
+            images = F.interpolate(images, side, mode="bilinear", align_corners=False, antialias=True)
+        found = self.network(images)
+        heads = [found] if isinstance(found, Tensor) else list(found)
+        if self.spec.labels == len(BISENET_19):
+            heads = [merge_19(head) for head in heads]
+        if size != side:
+            heads = [F.interpolate(head, size, mode="bilinear", align_corners=False) for head in heads]
+        return tuple(heads)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Scores (N, 10, H, W) of images (N, 3, H, W), RGB in [0, 1]; differentiable with respect to the images."""
+        return self.heads(images)[0]
+
+
+class FaceParser(ParseNet):
+    """A trained parser that stays as it is: its parameters are frozen, and it never leaves evaluation mode.
+
+    Paper: in the authors' released code only the parameters are frozen, and the statistics of batch normalisation
+    drift when the model around the parser trains.
+    """
+
+    def __init__(self, spec: ParserSpec) -> None:
+        super().__init__(spec)
+        self.requires_grad_(False)
+        self.train()
+
+    def train(self, mode: bool = True) -> FaceParser:
+        """Stay in evaluation mode, whatever the module around this one does."""
+        return super().train(False)
+
+
+def save_parser(path: Path | str, parser: ParseNet, **notes: object) -> None:
+    """Write a parser as safetensors, atomically; its header says how to build it.
+
+    Args:
+        path: file to write.
+        parser: the network.
+        notes: further entries of the header, anything that JSON can hold.
+    """
+    from safetensors.torch import save_file
+
+    header = {"format": "dfmvr-face-parser", "classes": list(CLASSES), **asdict(parser.spec), **notes}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in parser.network.state_dict().items()}
+    with writing(path) as partial:
+        save_file(tensors, partial, metadata={"parser": json.dumps(header, sort_keys=True)})
+
+
+def _header(path: Path | str, metadata: dict[str, str] | None) -> ParserSpec:
+    """The specification in a file's header; DataError if there is none or it is of other classes."""
+    try:
+        header = json.loads((metadata or {})["parser"])
+        classes = tuple(header["classes"])
+        spec = ParserSpec(*(int(header[key]) for key in ("image_size", "width", "output_stride", "labels")))
+    except (KeyError, ValueError, TypeError) as error:
+        raise DataError(f"{path}: no face parser ({error!r} in its header); write it with `dfmvr parse`") from None
+    if classes != CLASSES:
+        raise DataError(f"{path}: expected the classes {', '.join(CLASSES)}, found {', '.join(map(str, classes))}")
+    return spec
+
+
+def load_parser(path: Path | str, device: torch.device | str = "cpu") -> FaceParser:
+    """Read a parser that `save_parser` wrote.
+
+    Args:
+        path: the safetensors file.
+        device: where the parser is put.
+    Returns:
+        The parser, in evaluation mode for good, its parameters without gradient.
+    Raises:
+        DataError: the file is missing, no safetensors file, or not of this program.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).is_file():
+        raise DataError(f"{path}: no such file; make it with `dfmvr parse --data ... --weights ...`")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, OSError) as error:
+        raise DataError(f"{path}: not a readable safetensors file ({error}); make it again") from None
+    parser = FaceParser(_header(path, metadata))
+    try:
+        parser.network.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: the tensors do not fit the header ({reason}); make it again") from None
+    return parser.to(device)
