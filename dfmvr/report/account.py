@@ -1,0 +1,93 @@
+"""The account of a run: samples kept and set aside, run times, versions, settings."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from typing import Any
+
+import pandas as pd
+
+from dfmvr import __version__
+from dfmvr.report.inputs import Study
+from dfmvr.report.names import WHOLE, method_name
+
+PACKAGES = ("torch", "numpy", "scipy", "pandas", "open3d-cpu", "open3d", "opencv-python-headless", "pillow", "anny")
+_OK = "ok"
+
+
+def _step(method: str) -> str:
+    return f"score, {method_name(method)}"
+
+
+def count_frame(study: Study, protocol: str, names: dict[str, str]) -> pd.DataFrame:
+    """Samples that entered each step, were kept, and were set aside: data, dataset, step, samples, kept, ..."""
+    rows = []
+    for dataset, manifest in study.manifests.items():
+        samples = manifest.assign(kept=manifest["status"] == _OK).groupby(["split", "sample"])["kept"].all()
+        place = {"data": names.get(dataset, dataset), "dataset": dataset}
+        for split, kept in samples.groupby("split", sort=False):
+            rows.append(place | {"step": f"align, {split}", **_counts(kept), "coverage": float("nan")})
+        for method in study.methods:
+            scored = _scored(study, method, dataset, protocol)
+            rows.append(place | {"step": _step(method), **_counts(scored["status"] == _OK)})
+            rows[-1]["coverage"] = scored["coverage"].mean()
+    return pd.DataFrame(rows)
+
+
+def _scored(study: Study, method: str, dataset: str, protocol: str) -> pd.DataFrame:
+    """One row a sample."""
+    scores = study.scores
+    mine = (scores["method"] == method) & (scores["dataset"] == dataset)
+    return scores[mine & (scores["protocol"] == protocol) & (scores["region"] == WHOLE)].drop_duplicates("sample")
+
+
+def _counts(kept: pd.Series) -> dict[str, int]:
+    return {"samples": len(kept), "kept": int(kept.sum()), "set_aside": int((~kept).sum())}
+
+
+def set_aside_frame(study: Study, protocol: str, names: dict[str, str]) -> pd.DataFrame:
+    """One row a sample and step that set it aside: data, dataset, step, sample, reason."""
+    parts = []
+    for dataset, manifest in study.manifests.items():
+        place = {"data": names.get(dataset, dataset), "dataset": dataset}
+        aside = manifest[manifest["status"] != _OK].drop_duplicates("sample")
+        steps = [(None, aside)]
+        for method in study.methods:
+            scored = _scored(study, method, dataset, protocol)
+            steps.append((_step(method), scored[scored["status"] != _OK]))
+        for step, rows in steps:
+            step_of = ["align, " + split for split in rows["split"]] if step is None else step
+            parts.append(rows[["sample", "reason"]].assign(**place, step=step_of))
+    columns = ["data", "dataset", "step", "sample", "reason"]
+    return pd.concat(parts, ignore_index=True)[columns]
+
+
+def runtime_frame(benchmarks: pd.DataFrame) -> pd.DataFrame:
+    """Run time of every stage: stage, jobs, seconds summed, peak memory."""
+    groups = benchmarks.groupby("stage", sort=False)
+    return groups.agg(
+        jobs=("job", "nunique"), seconds=("seconds", "sum"), memory_mib=("memory_mib", "max")
+    ).reset_index()
+
+
+def versions() -> list[tuple[str, str]]:
+    """Names and versions of this program, Python and the packages that compute."""
+    found = [("dfmvr", __version__), ("Python", platform.python_version())]
+    for name in PACKAGES:
+        try:
+            found.append((name, metadata.version(name)))
+        except metadata.PackageNotFoundError:
+            continue
+    return [*found, ("machine", f"{platform.system()} {platform.machine()}")]
+
+
+def seeds(settings: dict[str, Any], place: str = "") -> list[tuple[str, str]]:
+    """Every key named `seed` of nested settings, with its place, such as `train.seed`."""
+    found = []
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            found += seeds(value, f"{place}{key}.")
+        elif key == "seed":
+            found.append((f"{place}{key}", str(value)))
+    return found

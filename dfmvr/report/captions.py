@@ -1,0 +1,22 @@
+"""Captions and paragraphs of the page, from captions.yaml."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+
+import yaml
+
+
+@cache
+def _captions() -> dict[str, str]:
+    return yaml.safe_load(resources.files(__package__).joinpath("captions.yaml").read_text(encoding="utf-8"))
+
+
+def caption(name: str, **values: object) -> str:
+    """The text called `name` with its places filled in.
+
+    Raises:
+        KeyError: there is no such text, or a place of it has no value.
+    """
+    return _captions()[name].format(**values)

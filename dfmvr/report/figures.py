@@ -1,0 +1,170 @@
+"""The plots of the page. Each function draws one figure and leaves saving to `dfmvr.report.style`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from dfmvr.report.names import METHODS, PROTOCOLS, WHOLE, method_name
+from dfmvr.report.style import look
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def figure_text(name: str) -> str:
+    """Markup `L_{l3d}` of a name as Matplotlib's."""
+    before, mark, rest = name.partition("_{")
+    subscript, _, after = rest.partition("}")
+    return f"{before}$_{{\\mathrm{{{subscript}}}}}${after}" if mark else name
+
+
+def _axes(count: int, width: float, height: float, columns: int, sharex: bool = False) -> tuple[Figure, list[Axes]]:
+    """A grid of `count` axes, `columns` abreast, each of the given size in inches."""
+    from matplotlib.figure import Figure
+
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    size = (width * columns, height * rows)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=sharex)
+    axes = list(grid.flat)
+    for spare in axes[count:]:
+        spare.remove()
+    return figure, axes[:count]
+
+
+def cumulative_errors(errors: dict[str, pd.DataFrame]) -> Figure:
+    """Share of the samples whose error is at most x, a panel for each data set.
+
+    Args:
+        errors: printed name of the data set to errors in mm, one row a sample and one column a method.
+    """
+    figure, axes = _axes(len(errors), 4.6, 3.5, 2)
+    for ax, (name, table) in zip(axes, errors.items(), strict=True):
+        for method in table.columns:
+            values = np.sort(table[method].to_numpy())
+            share = np.arange(1, len(values) + 1) / len(values)
+            style = look(method)
+            ax.step(
+                np.r_[values[0], values],
+                np.r_[0, 100 * share],
+                where="post",
+                color=style.colour,
+                dashes=style.dashes or (None, None),
+                linewidth=style.width,
+                label=figure_text(method_name(method)),
+            )
+        ax.set(title=name, xlabel="RMSE of a sample (mm)", ylabel="samples (%)", ylim=(0, 100), xlim=(0, None))
+    _legend_below(figure, axes[0])
+    return figure
+
+
+def region_errors(frame: pd.DataFrame, regions: Iterable[str], names: dict[str, str]) -> Figure:
+    """Mean error of every method in every region with its interval, a panel for each data set.
+
+    Args:
+        frame: what `comparisons.by_group` gives for `region`.
+        regions: the regions, from top to bottom.
+    """
+    datasets = list(dict.fromkeys(frame["dataset"]))
+    regions = list(regions)
+    figure, axes = _axes(len(datasets), 4.6, 0.42 * len(regions) + 1.1, 2)
+    for ax, dataset in zip(axes, datasets, strict=True):
+        rows = frame[frame["dataset"] == dataset]
+        methods = list(dict.fromkeys(rows["method"]))
+        for i, method in enumerate(methods):
+            mine = rows[rows["method"] == method].set_index("region").reindex(regions)
+            style, offset = look(method), (i - (len(methods) - 1) / 2) * 0.16
+            y = np.arange(len(regions)) + offset
+            ax.hlines(y, mine["rmse_mm_low"], mine["rmse_mm_high"], color=style.colour, linewidth=1.4)
+            label = figure_text(method_name(method))
+            ax.plot(mine["rmse_mm"], y, style.marker, color=style.colour, markersize=5, label=label)
+        ax.set(title=names.get(dataset, dataset), xlabel="mean RMSE (mm)", xlim=(0, None))
+        ax.set_yticks(range(len(regions)), ["whole face" if r == WHOLE else r for r in regions])
+        ax.set_ylim(len(regions) - 0.5, -0.5)
+        ax.grid(axis="y", visible=False)
+        for line in np.arange(len(regions) - 1) + 0.5:
+            ax.axhline(line, color="#e3e3e3", linewidth=0.7)
+    _legend_below(figure, axes[0])
+    return figure
+
+
+def training_curves(training: dict[str, pd.DataFrame], terms: dict[str, str]) -> Figure:
+    """Every loss against the epoch, a panel for each term, one line a training run.
+
+    Args:
+        training: the metrics of each run with a column `epoch` (fractional allowed) and one a term.
+        terms: column to title, in the order of the panels.
+    """
+    figure, axes = _axes(len(terms), 3.1, 2.3, 3, sharex=True)
+    for ax, (term, title) in zip(axes, terms.items(), strict=True):
+        for variant, frame in training.items():
+            if term not in frame or not frame[term].notna().any():
+                continue
+            style = look(variant)
+            label = figure_text(method_name(variant)) if variant in METHODS else variant
+            ax.plot(
+                frame["epoch"],
+                frame[term],
+                color=style.colour,
+                dashes=style.dashes or (None, None),
+                linewidth=style.width * 0.8,
+                label=label,
+            )
+        ax.set_title(figure_text(title))
+        ax.set_xlabel("epoch")
+        ax.set_ylim(bottom=0)
+    _legend_below(figure, max(axes, key=lambda ax: len(ax.lines)))
+    return figure
+
+
+def class_scores(scores: dict[str, dict[str, float]], mean: float) -> Figure:
+    """Intersection over union of every class of the face parser.
+
+    Args:
+        scores: kind of image to class to value in [0, 1]; the first kind is drawn as bars, others as marks.
+        mean: mean over the classes for the first kind, drawn as a line.
+    """
+    figure, (ax,) = _axes(1, 5.4, 3.2, 1)
+    (kind, first), *others = scores.items()
+    names = [name.replace("_", " ") for name in first]
+    values = np.array([100 * value for value in first.values()])
+    bars = ax.barh(names, np.nan_to_num(values), color="#9dbfe0", height=0.7, label=kind)
+    ax.bar_label(bars, [f"{v:.0f}" if np.isfinite(v) else "none" for v in values], padding=-20, fontsize=8)
+    for other, found in others:
+        ax.plot([100 * v for v in found.values()], names, "D", color="#1b1b1b", markersize=4, label=other)
+    ax.axvline(100 * mean, color="#0b5394", linewidth=1.2, dashes=(4, 2))
+    ax.annotate(f"mean {100 * mean:.1f}", (100 * mean, 1), (0, 2), ha="center", fontsize=8, **_ABOVE)
+    ax.set(xlim=(0, 100), xlabel="intersection over union (%)")
+    ax.invert_yaxis()
+    ax.grid(axis="y", visible=False)
+    _legend_below(figure, ax)
+    return figure
+
+
+_ABOVE = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "va": "bottom"}
+
+
+def _legend_below(figure: Figure, ax: Axes) -> None:
+    """One legend for all panels, under them."""
+    handles, labels = ax.get_legend_handles_labels()
+    if ax.containers:  # bars come before marks
+        handles, labels = handles[::-1], labels[::-1]
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=min(max(2, int(figure.get_figwidth() / 2)), len(labels)),
+        handlelength=3.2,
+        fontsize=8,
+    )
+
+
+def protocol_name(protocol: str) -> str:
+    """Printed name of a protocol."""
+    return PROTOCOLS.get(protocol, protocol)

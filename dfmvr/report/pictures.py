@@ -1,0 +1,182 @@
+"""Pictures of meshes and their arrangement in labelled grids."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from dfmvr.geometry.rotation import euler_to_rotmat
+from dfmvr.rendering import render, vertex_normals
+from dfmvr.report.style import error_colours
+
+TILE_PX = 240
+_FINER = 2
+_SURFACE, _OUTSIDE = (0.80, 0.80, 0.80), (0.72, 0.72, 0.74)
+_LIGHTS = (((0.35, 0.45, 0.82), 0.72), ((-0.7, 0.1, 0.7), 0.22))
+"""Direction to each light (unit length within 1 %) and its strength; the rest of the light is even."""
+
+
+class Seen(NamedTuple):
+    """What the camera sees of a mesh, at `_FINER` times the size of the tile."""
+
+    mask: np.ndarray  # (S, S) bool
+    normals: np.ndarray  # (S, S, 3), not normalised
+    values: np.ndarray | None  # (S, S, C)
+
+
+def see_mesh(
+    vertices: np.ndarray, triangles: np.ndarray, yaw_deg: float, size: int, values: np.ndarray | None = None
+) -> Seen:
+    """Rasterise a mesh turned about the vertical axis.
+
+    Args:
+        vertices: (V, 3) mm, near the origin, face toward +z.
+        triangles: (F, 3), counter-clockwise seen from outside.
+        yaw_deg: a positive angle turns the nose to the image's right.
+        size: width and height of the final tile, px.
+        values: (V, C) carried along and interpolated.
+    """
+    rotation = euler_to_rotmat(torch.tensor([0.0, math.radians(yaw_deg), 0.0]))
+    points = torch.as_tensor(np.asarray(vertices), dtype=torch.float32)[None] @ rotation.T
+    faces = torch.from_numpy(np.ascontiguousarray(triangles, np.int64))
+    channels = [vertex_normals(points, faces)]
+    if values is not None:
+        channels.append(torch.as_tensor(np.asarray(values), dtype=torch.float32)[None])
+    seen = render(points, faces, torch.cat(channels, -1), size * _FINER, cull_backfaces=True)
+    image = seen.image[0].permute(1, 2, 0).numpy()
+    return Seen(seen.alpha[0, 0].numpy() > 0, image[..., :3], image[..., 3:] if values is not None else None)
+
+
+def shade_seen(seen: Seen, colours: np.ndarray | None = None) -> np.ndarray:
+    """Light what is seen, grey or in `colours` (S, S, 3), on white; uint8 (size, size, 3)."""
+    normals = seen.normals / np.maximum(np.linalg.norm(seen.normals, axis=-1, keepdims=True), 1e-9)
+    light = np.full(seen.mask.shape, 0.24)
+    for direction, strength in _LIGHTS:
+        light += strength * np.clip(normals @ np.array(direction), 0, None)
+    base = np.array(_SURFACE) if colours is None else colours
+    image = np.where(seen.mask[..., None], np.clip(base * light[..., None], 0, 1), 1.0)
+    return _shrink(image)
+
+
+def error_picture(seen: Seen, scale_mm: float) -> np.ndarray:
+    """Colour what is seen by its error, with a dark line at every whole millimetre; uint8 (size, size, 3).
+
+    Args:
+        seen: with two values a pixel: the error in mm, and 1 where it was measured, else 0.
+        scale_mm: error that the last colour stands for.
+    """
+    error, measured = seen.values[..., 0], seen.mask & (seen.values[..., 1] > 0.999)
+    colours = np.where(measured[..., None], error_colours(error, scale_mm), np.array(_OUTSIDE))
+    colours[whole_millimetres(error, measured)] *= 0.35
+    soft = seen._replace(normals=seen.normals + np.array([0, 0, 2.0]) * seen.mask[..., None])
+    return shade_seen(soft, np.clip(colours * 1.06, 0, 1))
+
+
+def whole_millimetres(error: np.ndarray, measured: np.ndarray, blur_px: float = 4.0) -> np.ndarray:
+    """Mark pixels (S, S) between which the smoothed error passes a whole millimetre.
+
+    The lines are drawn from smoothed errors, as the noise of a scan would tear them; the colours are not smoothed.
+    """
+    from scipy.ndimage import binary_erosion, gaussian_filter
+
+    weight = gaussian_filter(measured.astype(float), blur_px)
+    smooth = gaussian_filter(np.where(measured, error, 0.0), blur_px) / np.maximum(weight, 1e-9)
+    whole = np.floor(smooth)
+    lines = np.zeros(measured.shape, bool)
+    lines[:, :-1] |= whole[:, 1:] != whole[:, :-1]
+    lines[:-1] |= whole[1:] != whole[:-1]
+    return lines & binary_erosion(measured, iterations=3)
+
+
+def _shrink(image: np.ndarray) -> np.ndarray:
+    """Average blocks of `_FINER` squared pixels, for smooth outlines; floats in [0, 1] to uint8."""
+    size = image.shape[0] // _FINER
+    small = image.reshape(size, _FINER, size, _FINER, -1).mean((1, 3))
+    return np.round(255 * small).astype(np.uint8)
+
+
+@cache
+def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """The letters of the plots, which Matplotlib carries."""
+    import matplotlib
+
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)
+
+
+class Tile(NamedTuple):
+    """A picture, uint8 (S, S, 3), and a line of text under it."""
+
+    image: np.ndarray
+    text: str = ""
+
+
+def grid(rows: Sequence[Sequence[Tile | None]], heads: Sequence[str], sides: Sequence[str]) -> Image.Image:
+    """Arrange tiles with a heading over each column and a name beside each row; None leaves a place free."""
+    gap, head, side, foot = 8, 30, 26, 20
+    feet = [foot if any(tile and tile.text for tile in row) else 0 for row in rows]
+    width = side + len(heads) * (TILE_PX + gap)
+    height = head + sum(TILE_PX + gap + extra for extra in feet)
+    sheet = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(sheet)
+    for i, text in enumerate(heads):
+        centre = side + i * (TILE_PX + gap) + TILE_PX // 2
+        _centred(draw, (centre, head // 2), text)
+    top = head
+    for row, name, extra in zip(rows, sides, feet, strict=True):
+        label = Image.new("RGB", (TILE_PX, side - 4), "white")
+        ImageDraw.Draw(label).text((TILE_PX // 2, side // 2 - 2), name, fill="#1d2329", font=font(14), anchor="mm")
+        sheet.paste(label.rotate(90, expand=True), (0, top))
+        for i, tile in enumerate(row):
+            if tile is None:
+                continue
+            left = side + i * (TILE_PX + gap)
+            sheet.paste(Image.fromarray(tile.image), (left, top))
+            place = (left + TILE_PX // 2, top + TILE_PX + foot // 2 + 1)
+            draw.text(place, tile.text, fill="#1d2329", font=font(14), anchor="mm")
+        top += TILE_PX + gap + extra
+    return sheet
+
+
+def _centred(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str) -> None:
+    """Write a bold line around `place`; a subscript in the form `L_{l3d}` is set smaller and lower."""
+    parts = [(part, i % 2 == 1) for i, part in enumerate(re.split(r"_\{([^{}]*)\}", text)) if part]
+    widths = [font(11 if low else 15, True).getlength(part) for part, low in parts]
+    x = place[0] - sum(widths) / 2
+    for (part, low), width in zip(parts, widths, strict=True):
+        letters = font(11 if low else 15, True)
+        draw.text((x, place[1] + 5 + 3 * low), part, fill="#1d2329", font=letters, anchor="ls")
+        x += width
+
+
+def colour_bar(scale_mm: float) -> np.ndarray:
+    """A tile with the colours of the errors, numbered in mm; uint8 (S, S, 3)."""
+    image = Image.new("RGB", (TILE_PX, TILE_PX), "white")
+    top, bottom, left, right = 40, TILE_PX - 16, 78, 104
+    share = np.linspace(1, 0, bottom - top)
+    strip = np.round(255 * error_colours(share * scale_mm, scale_mm)).astype(np.uint8)
+    image.paste(Image.fromarray(np.repeat(strip[:, None], right - left, 1)), (left, top))
+    draw = ImageDraw.Draw(image)
+    draw.text((left - 4, top - 22), "distance (mm)", fill="#1d2329", font=font(13), anchor="lm")
+    for value in range(int(scale_mm) + 1):
+        y = bottom - (bottom - top) * value / scale_mm
+        draw.line((left, y, right, y), fill="#222222", width=1)
+        last = "and more" if value == scale_mm else ""
+        draw.text((right + 8, y), f"{value} {last}", fill="#1d2329", font=font(13), anchor="lm")
+    return np.asarray(image)
+
+
+def encode(image: Image.Image, quality: int = 88) -> bytes:
+    """The picture as JPEG."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality, subsampling=0, optimize=True)
+    return buffer.getvalue()

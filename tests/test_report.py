@@ -1,0 +1,609 @@
+import argparse
+import html.parser
+import io
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from PIL import Image
+from scipy.stats import t
+
+from dfmvr import cli, config
+from dfmvr.conventions import ALIGNMENT_IN_68, ALIGNMENT_IN_101, CLASSES, DROPPED_FROM_106, REGIONS, VIEWS
+from dfmvr.datasets.ground_truth import GroundTruth
+from dfmvr.datasets.pixel_face import SampleInfo, read_samples, write_sample, write_splits
+from dfmvr.errors import DataError
+from dfmvr.face_model.model import MorphableModel
+from dfmvr.files import write_json, write_npz
+from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
+from dfmvr.networks.df_mvr import Coefficients
+from dfmvr.register import register_all
+from dfmvr.rendering.views import render_views
+from dfmvr.report import main
+from dfmvr.report.comparisons import Bootstrap, compare, errors_by_method, paper_numbers, resample
+from dfmvr.report.inputs import SCORE_COLUMNS, read_benchmarks, read_study
+from dfmvr.report.names import COMPARISONS
+from dfmvr.report.panels import Source, choose_samples
+from dfmvr.report.pictures import see_mesh, shade_seen, whole_millimetres
+from dfmvr.report.statistics import percentile_interval, resample_means
+from dfmvr.report.style import error_colours
+from dfmvr.report.tables import Column, Table, html_table, interval, latex_table, number, to_html, to_latex
+from dfmvr.score import score_all, score_two
+
+METHODS = ("mean_face", "dfmvr_without_l3d", "dfmvr", "floor")
+SUBJECTS, CROP_PX, PHOTO_PX = 3, 48, 120
+
+
+# --- a small study: faces of a two-component model, photographs, scans, four methods of known quality
+
+
+def _face_model():
+    """A relief with a nose on a grid; component 0 of identity makes it longer, 1 wider, expression opens the mouth."""
+    x, y = (a.ravel() for a in np.meshgrid(np.linspace(-75, 75, 31), np.linspace(95, -95, 39)))
+    bowl, nose = -70 * ((x / 75) ** 2 + (y / 120) ** 2), np.exp(-((x / 12) ** 2) - ((y + 5) / 18) ** 2)
+    mean = np.stack([x, y, bowl + 22 * nose], -1)
+    mean -= mean.mean(0)
+    shift = np.stack([0 * x, 0 * x, nose], -1)
+    identity = np.stack([4 * shift, 2 * np.stack([x / 75, 0 * x, 0 * x], -1)])
+    mouth = np.exp(-((x / 25) ** 2) - ((y + 45) / 12) ** 2)
+    corner = (np.arange(38)[:, None] * 31 + np.arange(30)).ravel()
+    triangles = np.concatenate(
+        [np.stack([corner, corner + 31, corner + 1], -1), np.stack([corner + 1, corner + 31, corner + 32], -1)]
+    )
+    wanted = np.array([[-45, 35], [-17, 33], [17, 33], [45, 35], [0, -5], [-25, -40], [25, -40]])
+    seven = ((np.stack([x, y], -1)[:, None] - wanted) ** 2).sum(-1).argmin(0)
+    landmarks_68 = np.linspace(40, len(x) - 40, 68).astype(int)
+    landmarks_68[list(ALIGNMENT_IN_68)] = seven
+    landmarks_106 = np.linspace(30, len(x) - 30, 106).astype(int)
+    kept = np.delete(np.arange(106), DROPPED_FROM_106)
+    landmarks_106[kept[list(ALIGNMENT_IN_101)]] = seven
+    count = len(x)
+    return MorphableModel(
+        {
+            "mean": mean,
+            "identity": identity,
+            "expression": np.stack([0 * mouth, -3 * mouth, 0 * mouth], -1)[None],
+            "albedo_mean": np.stack([0.8 - 0.3 * mouth, 0.6 - 0.3 * mouth, 0.5 - 0.2 * mouth], -1),
+            "albedo": np.full((1, count, 3), 0.05),
+            "triangles": triangles,
+            "coarse_triangles": triangles,
+            "coarse_vertices": np.array(count),
+            "landmarks_68": landmarks_68,
+            "landmarks_106": landmarks_106,
+            "labels": np.ones(count, np.uint8),
+            "regions": np.where(nose > 0.3, 1, np.where(y < -25, 2, 0)).astype(np.uint8),
+            "expression_names": np.array(["open"]),
+            "name": np.array("relief"),
+        }
+    )
+
+
+def _coefficients(model, identity):
+    count = len(identity)
+    angles = torch.zeros(count, 3, 3)
+    angles[:, :, 1] = torch.tensor([-0.6, 0.0, 0.6])
+    lighting = torch.zeros(count, 3, 9, 3)
+    zeros = torch.zeros(count, 1)
+    identity = torch.as_tensor(identity, dtype=torch.float32)
+    return Coefficients(identity, zeros, zeros, lighting, angles, torch.zeros(count, 3, 3))
+
+
+def _write_data(root, model, names, identity):
+    """Photographs and scans of the samples, the first with a broken scan; returns their landmarks there."""
+    with torch.no_grad():
+        views = render_views(model, _coefficients(model, identity), PHOTO_PX)
+        vertices = model.shape(torch.as_tensor(identity, dtype=torch.float32), torch.zeros(len(identity), 1)).numpy()
+    photos = (255 * views.image.clamp(0, 1)).to(torch.uint8).permute(0, 1, 3, 4, 2).numpy()
+    for i, name in enumerate(names):
+        scan = vertices[i].astype(np.float64)
+        truth = GroundTruth(scan, model.triangles.numpy(), scan[model.landmarks_106.numpy()])
+        write_sample(root, name, list(photos[i]), truth)
+    (root / names[0] / "fusion" / "gt.mat").write_bytes(b"broken")
+    write_splits(root, [SampleInfo(name, name[:2], "test") for name in names])
+    return views.landmarks.numpy()
+
+
+def _write_method(root, method, model, names, identity):
+    folder = root / "reconstruct" / method / "pixel_face"
+    coefficients = _coefficients(model, identity)
+    with torch.no_grad():
+        vertices = model.shape(coefficients.identity, coefficients.expression).numpy()
+    for i, name in enumerate(names):
+        write_mesh(folder / "meshes" / f"{name}.ply", Mesh(vertices[i], model.triangles.numpy()))
+        seven = vertices[i][model.landmarks_68[list(ALIGNMENT_IN_68)].numpy()]
+        write_landmarks(folder / "meshes" / f"{name}.landmarks.csv", seven)
+    arrays = {field: getattr(coefficients, field).numpy() for field in Coefficients._fields}
+    write_npz(folder / "coefficients.npz", sample=np.array(names), **arrays)
+
+
+def _write_aligned(root, data, names, landmarks):
+    scale = CROP_PX / PHOTO_PX
+    crop = np.tile(np.array([[scale, 0, 0], [0, scale, 0]], np.float32), (len(names), 3, 1, 1))
+    folder = root / "align" / "pixel_face"
+    write_npz(folder / "samples.npz", sample=np.array(names), landmarks=landmarks * scale, crop=crop)
+    common = {"expression": "0", "split": "test"}
+    rows = [
+        {"sample": s.sample, "subject": s.subject, "view": view, "index": i, "photo": str(photo), **common}
+        | {"scan": str(s.ground_truth), "status": "ok", "reason": ""}
+        for i, s in enumerate(read_samples(data))
+        for view, photo in zip(VIEWS, s.photos, strict=True)
+    ]
+    rows.append({**rows[0], "sample": "99_1", "index": -1, "status": "set aside", "reason": "front: no photograph"})
+    pd.DataFrame(rows).to_parquet(folder / "manifest.parquet")
+    parsed = np.random.default_rng(0).integers(0, 10, (len(names), 3, CROP_PX, CROP_PX), np.uint8)
+    (root / "parse" / "pixel_face").mkdir(parents=True)
+    np.save(root / "parse" / "pixel_face" / "masks.npy", parsed)
+    np.save(root / "parse" / "pixel_face" / "weights.npy", np.where(parsed > 1, 254, 32).astype(np.uint8))
+
+
+def _write_runs(root):
+    write_json(
+        root / "parse" / "metrics.json", {"iou": dict.fromkeys(CLASSES, 0.5), "mean_iou": 0.5, "pixel_accuracy": 0.9}
+    )
+    write_json(
+        root / "face_model" / "summary.json",
+        {"population_mm": {"face_width": [140.8, 6.0]}, "held_out": {"model": 0.2}},
+    )
+    for method in METHODS[1:3]:
+        steps = np.arange(40)
+        frame = pd.DataFrame({"step": steps, "epoch": steps // 10, "learning_rate": 1e-3, "total": 9 / (1 + steps)})
+        (root / "train" / method).mkdir(parents=True)
+        frame.assign(photo=0.25).to_csv(root / "train" / method / "metrics.csv", index=False)
+
+
+def _write_scan(root, folder, model):
+    """A scan of its own with photographs, and the scores of two methods on it."""
+    with torch.no_grad():
+        scan = model.shape(torch.tensor([[1.5, -1.0]]), torch.zeros(1, 1))[0].numpy()
+    write_mesh(folder / "scan.ply", Mesh(scan, model.triangles.numpy()))
+    seven = model.landmarks_68[list(ALIGNMENT_IN_68)].numpy()
+    write_landmarks(folder / "scan.landmarks.csv", scan[seven])
+    for view in VIEWS:
+        Image.new("RGB", (50, 50), "gray").save(folder / f"{view}.jpg")
+    for method in ("mean_face", "dfmvr"):
+        mesh = root / "reconstruct" / method / "pixel_face" / "meshes" / "01_1.ply"
+        landmarks = (mesh.with_suffix(".landmarks.csv"), folder / "scan.landmarks.csv")
+        score = score_two(mesh, folder / "scan.ply", landmarks, ("mm", "mm"), config.RegisterSection())
+        write_json(root / "score" / method / "real_scan.json", score)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    root, data = tmp_path_factory.mktemp("results"), tmp_path_factory.mktemp("data")
+    torch.set_num_threads(1)
+    rng, model = np.random.default_rng(5), _face_model()
+    names = [f"{s:02d}_{e}" for s in range(SUBJECTS) for e in (1, 2)]
+    truth = rng.normal(size=(len(names), 2))
+    landmarks = _write_data(data, model, names, truth)
+    model.save(root / "face_model" / "face_model.npz")
+    _write_aligned(root, data, names, landmarks)
+    for method, share in zip(METHODS, (0, 0.4, 0.7, 0.97), strict=True):
+        noise = 0.1 * rng.normal(size=truth.shape) * (share > 0)
+        _write_method(root, method, model, names, share * truth + noise)
+        meshes = root / "reconstruct" / method / "pixel_face" / "meshes"
+        registrations = register_all(meshes, data, config.RegisterSection())
+        registrations.write(root / "register" / method / "pixel_face.npz")
+        scores = score_all(meshes, data, registrations, config.RegisterSection(), root / "face_model/face_model.npz")
+        path = root / "score" / method / "pixel_face.parquet"
+        path.parent.mkdir(parents=True)
+        scores.assign(method=method, dataset="pixel_face").to_parquet(path)
+    _write_scan(root, tmp_path_factory.mktemp("scan"), model)
+    _write_runs(root)
+    return root
+
+
+def _report(results, output, **settings):
+    args = argparse.Namespace(
+        results=results,
+        methods=[],
+        datasets=[],
+        benchmarks=None,
+        study=None,
+        output=output,
+        tables=output.parent / "tables",
+    )
+    main(args, config.ReportSection(**{"bootstrap": 500, "panels": 2, **settings}))
+    return output.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(results, tmp_path_factory):
+    output = tmp_path_factory.mktemp("page") / "report.html"
+    return _report(results, output), output
+
+
+@pytest.fixture
+def copied(results, tmp_path):
+    return shutil.copytree(results, tmp_path / "results")
+
+
+# --- statistics
+
+
+def test_intervals_of_a_normal_mean_cover_it_as_often_as_they_say():
+    rng = np.random.default_rng(1)
+    hits, trials, subjects = 0, 600, 12
+    for _ in range(trials):
+        values = rng.normal(3, 1, (subjects, 1))
+        low, high = resample_means(values, np.arange(subjects), 800, rng).interval(lambda m: m[..., 0])[1:]
+        hits += low <= 3 <= high
+    assert 0.925 < hits / trials < 0.975  # 95 % within three standard errors of 600 trials
+
+
+def test_the_interval_of_a_mean_is_students():
+    rng = np.random.default_rng(2)
+    values = rng.normal(0, 2, (40, 1))
+    found = resample_means(values, np.arange(40), 40000, rng).interval(lambda m: m[..., 0])
+    half = t.ppf(0.975, 39) * values.std(ddof=1) / np.sqrt(40)
+    np.testing.assert_allclose(found, [values.mean(), values.mean() - half, values.mean() + half], atol=0.05 * half)
+
+
+def test_a_constant_difference_and_a_constant_ratio_have_no_spread():
+    rng = np.random.default_rng(3)
+    first = rng.uniform(1, 2, 30)
+    resampled = resample_means(np.stack([first, first - 0.25, 2 * first], -1), np.arange(30), 200, rng)
+    assert resampled.interval(lambda m: m[..., 0] - m[..., 1]) == pytest.approx((0.25, 0.25, 0.25))
+    assert resampled.interval(lambda m: m[..., 2] / m[..., 0]) == pytest.approx((2, 2, 2))
+
+
+def test_copies_of_a_sample_add_no_certainty():
+    rng = np.random.default_rng(4)
+    values = rng.normal(size=(25, 1))
+    once = resample_means(values, np.arange(25), 20000, rng)
+    thrice = resample_means(np.repeat(values, 3, 0), np.repeat(np.arange(25), 3), 20000, rng)
+    assert thrice.subjects == 25
+    np.testing.assert_allclose(thrice.replicates.std(), once.replicates.std(), rtol=0.03)
+
+
+def test_resampled_means_equal_a_slow_resampling_of_unequal_subjects():
+    values, subjects = np.array([[1.0], [2], [6], [4]]), np.array(["a", "a", "a", "b"])
+    found = resample_means(values, subjects, 4000, np.random.default_rng(6)).replicates[:, 0]
+    np.testing.assert_allclose(np.unique(found.round(9)), [3, 13 / 4, 4])  # aa, ab or ba, bb
+    np.testing.assert_allclose((np.abs(found - 13 / 4) < 1e-9).mean(), 0.5, atol=0.03)
+
+
+def test_one_subject_has_no_interval_and_nan_is_refused():
+    assert np.isnan(percentile_interval(np.zeros(100), 1)).all()
+    with pytest.raises(ValueError, match="finite"):
+        resample_means(np.array([[np.nan]]), np.array(["a"]), 10, np.random.default_rng(0))
+
+
+# --- comparisons
+
+
+def _scores(errors, dataset="pixel_face"):
+    """Score rows of errors {method: list}; two samples a subject."""
+    rows = [
+        {"sample": f"s{i}", "subject": f"p{i // 2}", "method": method, "dataset": dataset, "protocol": "paper"}
+        | {"region": "all", "rmse_mm": value, "mean_mm": value / 2, "points": 10, "coverage": 1.0}
+        | {"status": "ok" if np.isfinite(value) else "set aside", "reason": "" if np.isfinite(value) else "no scan"}
+        for method, values in errors.items()
+        for i, value in enumerate(values)
+    ]
+    return pd.DataFrame(rows)[SCORE_COLUMNS]
+
+
+def test_only_samples_that_every_method_was_scored_on_are_compared():
+    errors = errors_by_method(_scores({"floor": [1, 1, np.nan, 1], "dfmvr": [2, np.nan, 2, 3]}), "pixel_face", "paper")
+    assert list(errors.columns) == ["dfmvr", "floor"]
+    assert list(errors.index.get_level_values("sample")) == ["s0", "s3"]
+
+
+def test_comparison_numbers_follow_their_definitions():
+    scores = _scores({"mean_face": [4, 2, 3, 3], "dfmvr": [2, 1, 2, 2], "floor": [1, 1, 1, 1]})
+    errors = errors_by_method(scores, "pixel_face", "paper")
+    rows = compare(errors, resample(errors, Bootstrap(200, 0), "pixel_face")).set_index("method")
+    assert rows.loc["dfmvr", "mean_mm"] == 1.75
+    assert rows.loc["dfmvr", "std_mm"] == 0.5
+    assert rows.loc["dfmvr", "ratio_to_mean_face"] == pytest.approx(1.75 / 3)
+    assert rows.loc["mean_face", "difference_to_dfmvr_mm"] == 1.25
+    assert rows.loc["dfmvr", "gap_closed"] == pytest.approx(1.25 / 2)
+    assert rows.loc[["mean_face", "floor"], "gap_closed"].isna().all()
+    assert np.isnan(rows.loc["dfmvr", "difference_to_dfmvr_mm"])
+
+
+def test_the_papers_numbers_are_those_it_prints():
+    printed = {row["method"]: (row["mean"], row["std"]) for row in paper_numbers()["table_1"]}
+    assert printed["DF-MVR"] == (1.4402, 0.2959)
+    assert printed["Shang et al."] == (1.8877, 0.4378)
+    named = {row.paper for row in COMPARISONS[0].rows if row.paper}
+    assert named == set(printed)
+
+
+def test_the_papers_numbers_equal_the_shared_ones():
+    shared = config.Path(__file__).parents[2] / "shared" / "paper" / "tables.yaml"
+    if not shared.exists():
+        pytest.skip("the shared tables of the paper are not here")
+    assert paper_numbers() == yaml.safe_load(shared.read_text(encoding="utf-8"))
+
+
+# --- tables
+
+
+def test_latex_escapes_every_special_character():
+    assert to_latex("a_b & 5 % {x} #1 $ ~ ^ \\") == (
+        r"a\_b \& 5 \% \{x\} \#1 \$ \textasciitilde{} \textasciicircum{} \textbackslash{}"
+    )
+    assert to_latex("DF-MVR (w/o L_{l3d})") == r"DF-MVR (w/o L$_{\mathrm{l3d}}$)"
+
+
+def test_html_escapes_and_sets_subscripts():
+    assert to_html('<b> "L_{l3d}" & so') == "&lt;b&gt; &quot;L<sub>l3d</sub>&quot; &amp; so"
+
+
+def test_numbers_have_true_minus_signs_and_nan_is_a_dash():
+    assert [number(-0.5, 1), number(-0.0001), number(float("nan"))] == ["\u22120.5", "0.000", "\u2013"]
+    assert interval((-0.1, 0.2), lambda v: number(v, 1, signed=True)) == "\u22120.1 to +0.2"
+
+
+def test_a_table_has_a_row_for_each_block_and_row():
+    frame = pd.DataFrame({"data": ["A & B", "A & B", "C"], "method": ["x", "y", "x"], "v": [1.0, 2.0, 3.0]})
+    columns = (Column("method", lambda r: r["method"], left=True), Column("v_{1}", lambda r: number(r["v"], 1), "mm"))
+    table = Table("t", "T", "c", frame, columns, "data")
+    assert html_table(table).count("<tr") == 2 + 2 + 3
+    assert latex_table(table).count(r"\\") == 2 + 2 + 3
+    assert r"\textit{A \& B}" in latex_table(table)
+
+
+def test_latex_tables_compile(page, tmp_path):
+    if shutil.which("pdflatex") is None:
+        pytest.skip("pdflatex is not installed")
+    tables = sorted((page[1].parent / "tables").glob("*.tex"))
+    body = "\n".join(path.read_text(encoding="utf-8") for path in tables)
+    preamble = r"\documentclass{article}\usepackage[utf8]{inputenc}\usepackage{booktabs,graphicx}\begin{document}"
+    (tmp_path / "all.tex").write_text(preamble + "\n" + body + "\n" + r"\end{document}", encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+# --- the whole page
+
+
+class Reader(html.parser.HTMLParser):
+    """Collects what a browser would load, and checks that elements are closed in order."""
+
+    VOID = frozenset(("meta", "link", "img", "br", "hr", "input"))
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.links, self.ids = [], [], []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.links += [attrs[key] for key in ("src", "href", "srcset", "data") if key in attrs]
+        self.ids += [attrs["id"]] if "id" in attrs else []
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_loads_nothing_from_elsewhere(page):
+    reader = Reader(page[0])
+    assert all(link.startswith(("data:", "#")) for link in reader.links)
+    assert not re.search(r"url\(|@import|https?://", page[0])
+
+
+def test_every_entry_of_the_contents_leads_somewhere(page):
+    reader = Reader(page[0])
+    anchors = [link[1:] for link in reader.links if link.startswith("#")]
+    assert len(anchors) >= 9
+    assert set(anchors) <= set(reader.ids)
+    assert len(set(reader.ids)) == len(reader.ids)
+
+
+def test_table_1_in_csv_equals_the_scores(results, page):
+    table = pd.read_csv(page[1].parent / "tables" / "table_1.csv").set_index("method")
+    scores = pd.concat(pd.read_parquet(p) for p in results.glob("score/*/*.parquet"))
+    rows = scores[(scores.protocol == "paper") & (scores.region == "all") & (scores.status == "ok")]
+    assert set(METHODS) < set(table.index)
+    for method in METHODS:
+        errors = rows.loc[rows.method == method, "rmse_mm"]
+        assert table.loc[method, "samples"] == len(errors) == 2 * SUBJECTS - 1
+        assert table.loc[method, "mean_mm"] == pytest.approx(errors.mean(), rel=1e-12)
+        assert table.loc[method, "std_mm"] == pytest.approx(errors.std(), rel=1e-12)
+    assert table.loc["mean_face", "mean_mm"] > table.loc["dfmvr", "mean_mm"] > table.loc["floor", "mean_mm"]
+
+
+def test_rows_of_the_paper_hold_no_number_of_ours(page):
+    table = pd.read_csv(page[1].parent / "tables" / "table_1.csv")
+    theirs = table[table["method"].isna()]
+    assert list(theirs["paper_method"]) == ["Shang et al.", "Deng et al."]
+    assert theirs["mean_mm"].isna().all()
+    assert page[0].count("not run") == 2
+
+
+def test_data_bear_the_names_of_stand_ins(page):
+    assert "Pixel-Face stand-in (anny population)" in page[0]
+    text = re.sub(r"data:image/[^\"]*", "", page[0])
+    assert not re.search(r"(?<!licensed )Pixel-Face(?! stand-in)", text)
+
+
+def test_samples_set_aside_are_counted_with_their_reasons(page):
+    tables = page[1].parent / "tables"
+    counts = pd.read_csv(tables / "samples.csv").set_index("step")
+    assert list(counts.loc["align, test", ["samples", "kept", "set_aside"]]) == [7, 6, 1]
+    assert list(counts.loc["score, DF-MVR", ["samples", "kept", "set_aside"]]) == [6, 5, 1]
+    reasons = pd.read_csv(tables / "set_aside.csv").set_index("sample")["reason"]
+    assert reasons["99_1"] == "front: no photograph"
+    assert reasons["00_1"].str.contains("gt.mat: not a readable").all()
+
+
+def test_regions_and_protocols_have_every_method(results, page):
+    regions = pd.read_csv(page[1].parent / "tables" / "regions.csv")
+    nose = pd.read_parquet(results / "score" / "dfmvr" / "pixel_face.parquet").query(
+        "protocol == 'paper' and region == 'nose' and status == 'ok'"
+    )
+    found = regions.set_index("method").loc["dfmvr", "nose_rmse_mm"]
+    assert found == pytest.approx(nose["rmse_mm"].mean(), rel=1e-12)
+    protocols = pd.read_csv(page[1].parent / "tables" / "protocols.csv")
+    assert set(zip(protocols.protocol, protocols.method, strict=True)) >= {
+        (p, m) for p in config.PROTOCOLS for m in METHODS
+    }
+
+
+def test_the_real_scan_has_the_numbers_of_its_score(results, page):
+    table = pd.read_csv(page[1].parent / "tables" / "real_scan.csv").set_index(["protocol", "method"])
+    for method in ("mean_face", "dfmvr"):
+        score = json.loads((results / "score" / method / "real_scan.json").read_text())
+        assert table.loc[("metrical", method), "rmse_mm"] == score["protocols"]["metrical"]["rmse_mm"]
+    assert (page[1].parent / "tables" / "figures" / "real_scan_shapes.jpg").exists()
+
+
+def test_figures_and_tables_are_written_in_every_format(page):
+    names = {path.name for path in (page[1].parent / "tables").rglob("*.*")}
+    stems = ("cumulative_errors", "regions", "training", "parser")
+    assert names >= {f"{stem}.{suffix}" for stem in stems for suffix in ("pdf", "svg", "png")}
+    assert sum(name.startswith("sample_") and name.endswith("_shapes.jpg") for name in names) == 2
+    assert {path.stem for path in page[1].parent.rglob("*.csv")} == {
+        path.stem for path in page[1].parent.rglob("*.tex")
+    }
+
+
+def test_the_same_results_give_the_same_files(results, page, tmp_path):
+    again = _report(results, tmp_path / "report.html")
+    assert again == page[0]
+    for path in sorted((page[1].parent / "tables").rglob("*.*")):
+        twin = tmp_path / "tables" / path.relative_to(page[1].parent / "tables")
+        assert twin.read_bytes() == path.read_bytes(), path.name
+
+
+def test_error_maps_show_what_was_scored(results):
+    scores = pd.read_parquet(results / "score" / "dfmvr" / "pixel_face.parquet")
+    row = scores.query("sample == '01_1' and protocol == 'paper' and region == 'all'").iloc[0]
+    errors = Source(results, "pixel_face", METHODS, config.PROTOCOLS["paper"]).shapes("01_1").errors_mm["dfmvr"]
+    assert np.isfinite(errors).sum() == row["points"]
+    assert np.sqrt(np.nanmean(errors**2)) == pytest.approx(row["rmse_mm"], rel=1e-9)
+
+
+def test_photographs_are_cut_anew_in_register_with_the_landmarks(results):
+    source = Source(results, "pixel_face", METHODS, config.PROTOCOLS["paper"])
+    photo = source.photographs("01_2")[1].astype(float)
+    truth = source.aligned["landmarks"][source.index("01_2")][1] * len(photo) / CROP_PX
+    with torch.no_grad():
+        found = render_views(source.model, source.coefficients("floor", "01_2"), len(photo))
+    drawn = 255 * found.image[0, 1].permute(1, 2, 0).numpy()
+    inside = found.alpha[0, 1].numpy() > 0
+    assert np.abs(drawn - photo)[inside].mean() < 4
+    assert np.abs(found.landmarks[0, 1].numpy() - truth).max() < 2
+
+
+# --- pieces
+
+
+def test_chosen_samples_are_best_median_and_worst():
+    errors = pd.Series([5.0, 1.0, 3.0, 2.0, 4.0], index=list("abcde"))
+    assert [c.sample for c in choose_samples(errors, 3)] == ["b", "c", "a"]
+    assert [(c.rank, c.of) for c in choose_samples(errors, 1)] == [(3, 5)]
+    assert [c.rank for c in choose_samples(errors, 9)] == [1, 2, 3, 4, 5]
+
+
+def test_a_mesh_turned_to_the_right_is_seen_turned_to_the_right():
+    square = np.array([[0.0, -20, 60], [40, -20, 60], [40, 20, 60], [0, 20, 60]])
+    triangles = np.array([[0, 1, 2], [0, 2, 3]])
+    front, right = (see_mesh(square, triangles, yaw, 64).mask for yaw in (0, 40))
+    assert np.nonzero(right)[1].mean() > np.nonzero(front)[1].mean()
+    assert not see_mesh(square, triangles[:, ::-1], 0, 64).mask.any()
+    assert (shade_seen(see_mesh(square, triangles, 0, 64))[0, 0] == 255).all()
+
+
+def test_error_colours_run_from_blue_over_green_to_red():
+    blue, green, red = error_colours(np.array([0.0, 2.0, 9.0]), 4.0)
+    assert blue.argmax() == 2
+    assert green.argmax() == 1
+    assert red.argmax() == 0
+    np.testing.assert_array_equal(red, error_colours(np.array(4.0), 4.0))
+
+
+def test_lines_stand_where_the_error_passes_a_whole_millimetre():
+    error = np.tile(np.linspace(0.2, 2.8, 131), (60, 1))
+    lines = whole_millimetres(error, np.ones_like(error, bool))
+    assert set(np.nonzero(lines)[1]) <= {39, 40, 41, 89, 90, 91}
+    assert lines[30].sum() == 2
+
+
+def test_benchmarks_are_summed_by_stage(tmp_path):
+    (tmp_path / "score").mkdir()
+    (tmp_path / "score" / "a.jsonl").write_text(json.dumps({"s": 2.5, "max_rss": 100}) + "\n")
+    (tmp_path / "score" / "b.jsonl").write_text(json.dumps({"s": 1.5, "max_rss": "NA"}) + "\n")
+    found = read_benchmarks(tmp_path)
+    assert list(found["seconds"]) == [2.5, 1.5]
+    assert set(found["stage"]) == {"score"}
+
+
+# --- what is missing or broken
+
+
+@pytest.mark.parametrize(
+    ("gone", "message"),
+    [
+        ("score", "dfmvr score"),
+        ("align/pixel_face/manifest.parquet", "dfmvr align"),
+        ("parse/pixel_face/masks.npy", "dfmvr parse"),
+        ("reconstruct/dfmvr/pixel_face/meshes", "dfmvr reconstruct"),
+        ("register/floor/pixel_face.npz", "pixel_face.npz"),
+    ],
+)
+def test_a_missing_input_is_named_in_one_line(copied, tmp_path, gone, message):
+    path = copied / gone
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(DataError, match=message) as caught:
+        _report(copied, tmp_path / "report.html")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_broken_score_file_is_named(copied):
+    path = copied / "score" / "dfmvr" / "pixel_face.parquet"
+    path.write_bytes(b"not parquet")
+    with pytest.raises(DataError, match=re.escape(str(path))):
+        read_study(copied)
+    pd.DataFrame({"sample": ["a"]}).to_parquet(path)
+    with pytest.raises(DataError, match="expected the columns subject"):
+        read_study(copied)
+
+
+def test_stages_that_did_not_run_leave_their_sections_out(copied, tmp_path):
+    shutil.rmtree(copied / "train")
+    (copied / "parse" / "metrics.json").unlink()
+    reader = Reader(_report(copied, tmp_path / "report.html", panels=0))
+    assert not {"training", "parser", "samples"} & set(reader.ids)
+    assert {"table_1", "regions", "set_aside"} <= set(reader.ids)
+
+
+def test_the_command_writes_the_page(results, tmp_path):
+    output = tmp_path / "out" / "report.html"
+    arguments = ["report", "--results", str(results), "--output", str(output), "--tables", str(tmp_path / "tables")]
+    arguments += ["--methods", "mean_face", "dfmvr", "--study", config.as_json(config.Config())]
+    assert cli.main([*arguments, "--settings", '{"bootstrap": 200, "panels": 0}']) == 0
+    text = output.read_text(encoding="utf-8")
+    assert "train.seed" in text
+    assert "Floor" not in re.sub(r"data:image/[^\"]*", "", text).split("<h2>")[1]
+
+
+def test_pictures_in_the_page_are_whole(page):
+    import base64
+
+    uris = re.findall(r'src="data:image/\w+;base64,([^"]+)"', page[0])
+    assert len(uris) >= 8
+    for uri in uris:
+        with Image.open(io.BytesIO(base64.b64decode(uri))) as image:
+            image.load()
+            assert min(image.size) > 20
+
+
+def test_regions_of_the_page_are_those_of_the_convention(page):
+    header = page[0].split('id="regions"')[1].split("</thead>")[0]
+    shown = re.findall(r"<th scope=\"col\" class=right>([^<]+)</th>", header)
+    assert shown[1] == "whole face"
+    assert set(shown[2:]) <= set(REGIONS)
