@@ -42,8 +42,8 @@ class LossWeights:
 class Prediction(NamedTuple):
     """What the coefficients look like from the three views; V = 3 views, left, front, right."""
 
-    images: Tensor  # (B, V, 3, H, W) rendered, RGB in [0, 1] (shading may exceed 1)
-    coverage: Tensor  # (B, V, H, W) in [0, 1] (or bool): where the face was drawn
+    images: Tensor | None  # (B, V, 3, H, W) rendered, RGB in [0, 1] (shading may exceed 1); None: not rendered
+    coverage: Tensor | None  # (B, V, H, W) in [0, 1] (or bool): where the face was drawn
     landmarks: Tensor  # (B, V, 68, 2) px of the image
     landmarks_3d: Tensor  # (B, 101, 3) mm, any frame
     coefficients: Coefficients
@@ -185,20 +185,24 @@ def total_loss(
     L = w_p L_p + w_m L_m + w_l (w_2d L_l2d + w_3d L_l3d) + w_reg L_reg.
 
     Args:
+        prediction: without images, L_p and L_m are left out of the sum and given as NaN.
         parser: maps images (N, 3, H, W) to logits (N, classes, H, W); frozen and in evaluation mode. Not called, and
             the mask loss 0, where it is None or the mask loss has no weight.
         weights: a `LossWeights`, or the section `train.loss` of the configuration.
     """
-    photo = photo_loss(prediction.images, target.images, prediction.coverage, target.weights)
-    mask = photo.new_zeros(())
-    if parser is not None and weights.mask > 0:
-        # Shading may exceed the range of the photographs on which the parser was trained.
-        logits = parser(prediction.images.clamp(0, 1).flatten(0, 1)).unflatten(0, target.masks.shape[:2])
-        mask = mask_loss(logits, target.masks, prediction.coverage)
+    photo = mask = prediction.landmarks.new_full((), torch.nan)
+    total = prediction.landmarks.new_zeros(())
+    if prediction.images is not None:
+        photo = photo_loss(prediction.images, target.images, prediction.coverage, target.weights)
+        mask = torch.zeros_like(photo)
+        if parser is not None and weights.mask > 0:
+            # Shading may exceed the range of the photographs on which the parser was trained.
+            logits = parser(prediction.images.clamp(0, 1).flatten(0, 1)).unflatten(0, target.masks.shape[:2])
+            mask = mask_loss(logits, target.masks, prediction.coverage)
+        total = weights.photo * photo + weights.mask * mask
     landmark_2d = landmark_2d_loss(prediction.landmarks, target.landmarks, target.images.shape[-1])
     landmark_3d = landmark_3d_loss(prediction.landmarks_3d, target.landmarks_3d)
     regularisation = regularisation_loss(prediction.coefficients, weights)
     landmark = weights.landmark_2d * landmark_2d + weights.landmark_3d * landmark_3d
-    total = weights.photo * photo + weights.mask * mask + weights.landmark * landmark
-    total = total + weights.regularisation * regularisation
+    total = total + weights.landmark * landmark + weights.regularisation * regularisation
     return Losses(photo, mask, landmark_2d, landmark_3d, regularisation, total)

@@ -11,7 +11,7 @@ from dfmvr.config import NetworkSection
 from dfmvr.errors import ConfigError, DataError
 from dfmvr.networks import DFMVR, NetworkSettings, TriUNet
 
-SMALL = NetworkSettings(width=4, backbone_width=16, depth=26)
+SMALL = NetworkSettings(width=4, backbone_width=16, depth=14)
 
 
 def small(size=48, **changes):

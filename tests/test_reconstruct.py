@@ -17,7 +17,7 @@ from dfmvr.networks.checkpoint import read_network, write_network
 from dfmvr.parse.parser import FaceParser, ParserSpec, save_parser
 from dfmvr.reconstruct.results import mesh_of, write_faces
 
-SMALL = {"width": 4, "backbone_width": 16, "depth": 26}
+SMALL = {"width": 4, "backbone_width": 16, "depth": 14}
 SIZE = 48
 
 

@@ -17,7 +17,7 @@ from dfmvr.parse.parser import FaceParser, ParserSpec, save_parser
 from dfmvr.train import data, loop
 from dfmvr.train.system import TrainingSystem, mirrored_landmarks
 
-SMALL = NetworkSettings(width=4, backbone_width=16, depth=26)
+SMALL = NetworkSettings(width=4, backbone_width=16, depth=14, released_concat=True, neck=64, quick_start=True)
 NO_WEIGHTS = dict.fromkeys(("photo", "mask", "landmark_2d", "landmark_3d", "regularisation"), 0.0)
 
 
@@ -127,12 +127,12 @@ def test_the_mask_loss_falls_when_followed(samples):
     system = TrainingSystem(network, toy_model(), parser, LossWeights(**(NO_WEIGHTS | {"mask": 1.0})), 48)
     optimiser = torch.optim.Adam(network.parameters(), 3e-3)
     history = []
-    for _ in range(40):
+    for _ in range(50):
         loss = system.losses(batch).total
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        history.append(float(loss))
+        history.append(float(loss.detach()))
     assert np.mean(history[-5:]) < 0.9 * history[0]
 
 
@@ -142,7 +142,7 @@ def test_bfloat16_stays_near_float32(samples):
         TrainingSystem(small_network().eval(), toy_model(), random_parser(), LossWeights(), 48, precision)
         for precision in (torch.float32, torch.bfloat16)
     ]
-    exact, rough = (float(system.losses(batch).total) for system in systems)
+    exact, rough = (float(system.losses(batch).total.detach()) for system in systems)
     assert rough == pytest.approx(exact, rel=0.03)
 
 
@@ -160,20 +160,21 @@ def test_mirrored_landmarks_of_a_symmetric_model_are_an_involution():
 def test_one_batch_is_learnt_by_heart(tmp_path):
     model, _ = toy_samples(tmp_path, 2, split="train")
     batch = data.AlignedSamples(tmp_path / "align", tmp_path / "parse", "train").batch(np.arange(2))
-    network = small_network(1).train()
+    torch.manual_seed(1)
+    network = DFMVR(NetworkSettings(width=4, backbone_width=16, depth=14), 48, **SIZES).train()
     weights = LossWeights(mask=0.0, regularisation=0.0)
     system = TrainingSystem(network, model, None, weights, 48)
     optimiser = torch.optim.Adam(network.parameters(), 5e-3)
     first = None
-    for step in range(400):
+    for step in range(150):
         for group in optimiser.param_groups:
-            group["lr"] = 5e-3 * data.cosine_rate(step, 400)
+            group["lr"] = 5e-3 * data.cosine_rate(step, 150)
         loss = system.losses(batch).total
-        first = first or float(loss)
+        first = first or float(loss.detach())
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    assert float(loss) < 0.1 * first
+    assert float(loss.detach()) < 0.1 * first
 
 
 def arguments(folder, output, *more):
@@ -252,7 +253,12 @@ def test_metrics_name_every_loss(tmp_path):
     with (tmp_path / "run" / "metrics.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert [row["step"] for row in rows] == ["0", "1"]
-    row = {name: float(value) for name, value in rows[0].items()}
+    first, row = ({name: float(value) for name, value in row.items()} for row in rows)
+    # Half of the steps are of landmarks alone.
+    assert np.isnan(first["photo"])
+    assert first["total"] == pytest.approx(
+        0.02 * first["landmark_2d"] + first["landmark_3d"] + 3e-4 * first["regularisation"], rel=1e-4
+    )
     weighted = 4 * row["photo"] + 3 * row["mask"] + 0.02 * row["landmark_2d"] + row["landmark_3d"]
     assert row["total"] == pytest.approx(weighted + 3e-4 * row["regularisation"], rel=1e-4)
 

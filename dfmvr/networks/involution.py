@@ -148,6 +148,21 @@ class Involution(nn.Module):
         taps = channels // GROUP_CHANNELS * kernel_size**2
         self.conv2 = nn.Sequential(OrderedDict(conv=nn.Conv2d(channels // REDUCTION, taps, 1)))
 
+    def start_as_identity(self, share: float = 0.1) -> None:
+        """Set the weights so that every kernel is nearly the one that passes the features on.
+
+        A fresh involution mixes the places under its kernel at random, so that what lies where is lost until the
+        kernels have learnt better; small images have no places to spare.
+
+        Args:
+            share: of the initial weights of the kernels that is kept.
+        """
+        conv = self.conv2.conv
+        with torch.no_grad():
+            conv.weight.mul_(share)
+            conv.bias.zero_()
+            conv.bias.view(-1, self.kernel_size**2)[:, self.kernel_size**2 // 2] = 1
+
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, C, ceil(H / stride), ceil(W / stride))."""
         return involve(x, self.conv2(self.conv1(self.pool(x))), self.kernel_size, self.stride)

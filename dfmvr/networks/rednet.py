@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from dfmvr.errors import ConfigError
 from dfmvr.networks.involution import GROUP_CHANNELS, ConvBN, Involution
 
-BLOCKS = {26: (1, 2, 4, 1), 38: (2, 3, 5, 2), 50: (3, 4, 6, 3)}
+BLOCKS = {14: (1, 1, 1, 1), 26: (1, 2, 4, 1), 38: (2, 3, 5, 2), 50: (3, 4, 6, 3)}
 EXPANSION = 4
 
 
@@ -49,11 +49,13 @@ class RedNet(nn.Module):
 
     Args:
         in_channels: channels of the input.
-        depth: 26, 38 or 50.
+        depth: 14, 26, 38 or 50; 14, one block a stage, is ours, for CPUs.
         width: channels after the stem and in the bottlenecks of the first stage; 64 is the original. Stages double it.
+        stem_pool: whether the stem ends with a max pooling, as in the original. Without it all maps are twice as large:
+            at 64 px the last one then has 4 x 4 places instead of 2 x 2 (at 224 px the original's has 7 x 7).
     """
 
-    def __init__(self, in_channels: int, depth: int = 50, width: int = 64) -> None:
+    def __init__(self, in_channels: int, depth: int = 50, width: int = 64, stem_pool: bool = True) -> None:
         super().__init__()
         if depth not in BLOCKS:
             raise ConfigError(f"backbone: expected depth {', '.join(map(str, BLOCKS))}, found {depth}")
@@ -67,7 +69,7 @@ class RedNet(nn.Module):
             nn.BatchNorm2d(half),
             nn.ReLU(inplace=True),
             ConvBN(half, width, 3),
-            nn.MaxPool2d(3, 2, 1),
+            nn.MaxPool2d(3, 2, 1) if stem_pool else nn.Identity(),
         )
         stages, channels = [], width
         for stage, blocks in enumerate(BLOCKS[depth]):
@@ -79,13 +81,25 @@ class RedNet(nn.Module):
                 channels = EXPANSION * mid
             stages.append(nn.Sequential(*layers))
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
-        self.out_channels = channels
+        self.out_channels, self.stride = channels, 32 if stem_pool else 16
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
+    def start_quickly(self) -> None:
+        """Set the weights for a short training: involutions begin as identities, and every block takes some part.
+
+        ASSUME: 0.2 of a block's branch. The original begins with none of it (its last normalisation is 0), which takes
+        Adam hundreds of steps to grow: fine for hundreds of epochs, not for a dozen.
+        """
+        for module in self.modules():
+            if isinstance(module, Involution):
+                module.start_as_identity()
+            if isinstance(module, Bottleneck):
+                nn.init.constant_(module.bn3.weight, 0.2)
+
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, in_channels, H, W) to features (B, 32 width, ceil(H / 32), ceil(W / 32))."""
+        """Map (B, in_channels, H, W) to features (B, 32 width, ceil(H / stride), ceil(W / stride))."""
         return self.layer4(self.layer3(self.layer2(self.layer1(self.stem(x)))))

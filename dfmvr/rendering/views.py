@@ -23,6 +23,17 @@ class Views(NamedTuple):
     landmarks: Tensor  # (B, V, 68, 2) pixels
 
 
+def see_landmarks(model: MorphableModel, coefficients: Coefficients, image_size: int) -> tuple[Tensor, Tensor]:
+    """Place every face and its 68 landmarks, without rendering.
+
+    Returns:
+        Vertices (B, N, 3) mm in the model's frame, and landmarks (B, V, 68, 2) in pixels.
+    """
+    vertices = model.shape(coefficients.identity, coefficients.expression)
+    points = pose(vertices[:, None, model.landmarks_68], coefficients.angles, coefficients.translation)
+    return vertices, project(points, image_size)[..., :2]
+
+
 def render_views(model: MorphableModel, coefficients: Coefficients, image_size: int) -> Views:
     """Render every face in every view.
 
@@ -33,9 +44,9 @@ def render_views(model: MorphableModel, coefficients: Coefficients, image_size: 
     Returns:
         Images and landmarks, differentiable in all coefficients.
     """
-    identity, expression, texture, lighting, angles, translation = coefficients
+    _, _, texture, lighting, angles, translation = coefficients
     batch, views = angles.shape[:2]
-    vertices = model.shape(identity, expression)
+    vertices, landmarks = see_landmarks(model, coefficients, image_size)
     # Normals turn with the face: one set for the neutral pose, rotated into each view, since lighting is per view.
     # Code: the released code rotates them with the right view's rotation for all views.
     normals = vertex_normals(vertices, model.triangles)[:, None] @ euler_to_rotmat(angles).transpose(-1, -2)
@@ -47,7 +58,7 @@ def render_views(model: MorphableModel, coefficients: Coefficients, image_size: 
         vertices,
         rendering.image.unflatten(0, (batch, views)),
         rendering.alpha[:, 0].unflatten(0, (batch, views)),
-        project(posed[:, :, model.landmarks_68], image_size)[..., :2],
+        landmarks,
     )
 
 

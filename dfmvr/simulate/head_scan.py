@@ -11,11 +11,11 @@ landmarks.csv names its points by the side of the image on which a frontal photo
 from __future__ import annotations
 
 import csv
-import math
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from PIL import Image
 
 from dfmvr.conventions import CAMERA_DISTANCE_MM, FOCAL_PX_AT_224, REFERENCE_SIZE_PX, VIEWS
@@ -23,7 +23,9 @@ from dfmvr.datasets.images import write_image
 from dfmvr.datasets.landmark_files import write_landmark_file
 from dfmvr.errors import DataError
 from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
+from dfmvr.geometry.rotation import euler_to_rotmat
 from dfmvr.networks.df_mvr import MEAN_YAW_DEG
+from dfmvr.rendering import rasterize
 from dfmvr.simulate.light import Light, Material, shade
 from dfmvr.simulate.photograph import Camera, cast_shadow, fragments, mix
 from dfmvr.simulate.sensor import CameraMaker, decode_srgb, develop
@@ -109,8 +111,14 @@ def read_head_scan(folder: Path | str, mm_per_unit: float) -> HeadScan:
 
 def camera_of(view: str) -> Camera:
     """The camera that sees the head turned as the mean face of that view, from the distance of the camera model."""
-    yaw = math.radians(MEAN_YAW_DEG[view])
-    rotation = np.array([[math.cos(yaw), 0, math.sin(yaw)], [0, 1, 0], [-math.sin(yaw), 0, math.cos(yaw)]])
+    return _camera(MEAN_YAW_DEG[view])
+
+
+def _camera(yaw_deg: float, pitch_deg: float = 0.0) -> Camera:
+    """A camera before the head turned by these angles, in degrees about y, then x."""
+    turn = torch.deg2rad(torch.tensor([[pitch_deg, 0.0, 0.0], [0.0, yaw_deg, 0.0]], dtype=torch.float64))
+    pitched, yawed = euler_to_rotmat(turn).numpy()
+    rotation = pitched @ yawed
     focal = FOCAL_PX_AT_224 / REFERENCE_SIZE_PX * PHOTO_PX / FIELD
     centre = (PHOTO_PX / 2, PHOTO_PX / 2)
     return Camera(rotation, np.array([0, 0, -CAMERA_DISTANCE_MM]), focal, centre, (PHOTO_PX, PHOTO_PX))
@@ -139,6 +147,21 @@ def photograph_scan(scan: HeadScan, view: str, light: Light = LIGHT) -> np.ndarr
     return develop(image.reshape(PHOTO_PX, PHOTO_PX, 3), MAKER, np.random.default_rng(VIEWS.index(view)))
 
 
+def visible_surface(scan: HeadScan) -> Mesh:
+    """The triangles that some camera around the face sees: not the backs of eyeballs or the inside of the mouth.
+
+    A scanner sees no others, and an error measured against hidden ones means nothing.
+    """
+    seen = np.zeros(len(scan.triangles), bool)
+    for yaw, pitch in ((yaw, pitch) for yaw in (-60, -30, 0, 30, 60) for pitch in (-25, 0, 25)):
+        camera = _camera(yaw, pitch)
+        points = torch.from_numpy(camera.project(scan.vertices).astype(np.float32))[None]
+        faces = rasterize(points, torch.from_numpy(scan.triangles), camera.shape, cull_backfaces=True).pix_to_face
+        seen[faces[faces >= 0].unique().numpy()] = True
+    kept, triangles = np.unique(scan.triangles[seen], return_inverse=True)
+    return Mesh(scan.vertices[kept], triangles.reshape(-1, 3))
+
+
 def five_of(seven: np.ndarray) -> np.ndarray:
     """The five points of the alignment (image-left eye, image-right eye, nose, mouth corners) of the seven (7, D)."""
     return np.stack(((seven[0] + seven[1]) / 2, (seven[2] + seven[3]) / 2, *seven[4:]))
@@ -149,5 +172,5 @@ def write_photographs(scan: HeadScan, folder: Path) -> None:
     for view in VIEWS:
         write_image(folder / f"{view}.jpg", photograph_scan(scan, view), MAKER.jpeg_quality)
         write_landmark_file(folder / f"{view}.txt", five_of(camera_of(view).project(scan.landmarks)[:, :2]))
-    write_mesh(folder / "scan.ply", Mesh(scan.vertices, scan.triangles))
+    write_mesh(folder / "scan.ply", visible_surface(scan))
     write_landmarks(folder / "scan.landmarks.csv", scan.landmarks)

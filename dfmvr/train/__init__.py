@@ -91,10 +91,13 @@ def main(args: argparse.Namespace, settings: TrainSection) -> None:
         settings.model_dump(mode="json", exclude={"checkpoint_minutes"}),
         *(args.face_model, args.align / "samples.npz", *([args.parser] if parser else [])),
     )
+    # ASSUME: landmarks alone settle pose and shape at a third of the cost of a step, and colours compared before that
+    # pull in wrong directions; the released code likewise adds its mask loss late.
+    first_rendered = round(settings.landmark_share * schedule.steps)
     logger.info("%d samples, %d steps an epoch, %d steps, on %s", len(samples), per_epoch, schedule.steps, device)
     optimise(
         network,
-        lambda batch: system.losses(batch.to(device))._asdict(),
+        lambda step, batch: system.losses(batch.to(device), rendered=step >= first_rendered)._asdict(),
         lambda step: training_batch(samples, step, settings.batch_size, settings.seed, mirrored),
         schedule,
         Checkpoints(args.weights.parent / "checkpoints", run),
@@ -114,4 +117,3 @@ def main(args: argparse.Namespace, settings: TrainSection) -> None:
 def _as(kind: type, section: Any) -> Any:
     """The fields of a section of the configuration as a plain dataclass, which needs no pydantic."""
     return kind(**section.model_dump())
-

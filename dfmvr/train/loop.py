@@ -138,17 +138,17 @@ def prefetched(make: Callable[[int], Any], first: int, last: int) -> Iterator[An
 
 def optimise(
     network: nn.Module,
-    losses: Callable[[Any], Terms],
+    losses: Callable[[int, Any], Terms],
     batch_of: Callable[[int], Any],
     schedule: Schedule,
     checkpoints: Checkpoints,
     metrics_path: Path | str,
 ) -> int:
-    """Minimise losses(batch)["total"] over the network's parameters.
+    """Minimise losses(step, batch)["total"] over the network's parameters.
 
     Args:
         network: what is trained; its state is what checkpoints hold.
-        losses: from a batch to named scalars, one of them `total`.
+        losses: from a step and its batch to named scalars, one of them `total`.
         batch_of: from a step to its batch, depending on nothing else.
         schedule: number of steps, learning rate, time between checkpoints.
         checkpoints: where to go on from and to save to.
@@ -170,7 +170,7 @@ def optimise(
         rate = schedule.learning_rate * cosine_rate(step, schedule.steps)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        terms = losses(batch)
+        terms = losses(step, batch)
         if not torch.isfinite(terms["total"]):
             found = ", ".join(f"{name} {float(value):.4g}" for name, value in terms.items())
             raise DataError(f"step {step}: expected finite losses, found {found}; lower train.learning_rate")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.losses import Losses, LossWeights, Prediction, Target, total_loss
 from dfmvr.networks.df_mvr import Coefficients
-from dfmvr.rendering.views import coarse_for, render_views
+from dfmvr.rendering.views import coarse_for, render_views, see_landmarks
 from dfmvr.train.data import Batch
 
 
@@ -38,16 +38,19 @@ class TrainingSystem:
         self.model = coarse_for(model, image_size)
         self.image_size, self.precision = image_size, precision
 
-    def predict(self, batch: Batch) -> tuple[Coefficients, Prediction]:
-        """Run the network on a batch and render what it answers."""
+    def predict(self, batch: Batch, rendered: bool = True) -> Prediction:
+        """Run the network on a batch and, unless only landmarks are asked for, render what it answers."""
         coefficients = self._autocast(self.network)(batch.images, batch.masks)
-        views = render_views(self.model, coefficients, self.image_size)
-        points = views.vertices[:, self.model.landmarks_101]
-        return coefficients, Prediction(views.image, views.alpha, views.landmarks, points, coefficients)
+        if rendered:
+            vertices, image, alpha, landmarks = render_views(self.model, coefficients, self.image_size)
+        else:
+            vertices, landmarks = see_landmarks(self.model, coefficients, self.image_size)
+            image = alpha = None
+        return Prediction(image, alpha, landmarks, vertices[:, self.model.landmarks_101], coefficients)
 
-    def losses(self, batch: Batch) -> Losses:
-        """All losses of a batch (Eqs. 2 to 8)."""
-        _, prediction = self.predict(batch)
+    def losses(self, batch: Batch, rendered: bool = True) -> Losses:
+        """All losses of a batch (Eqs. 2 to 8); without rendering, those of landmarks and coefficients alone."""
+        prediction = self.predict(batch, rendered)
         target = Target(batch.images, batch.masks, batch.weights, batch.landmarks, batch.landmarks_3d)
         parser = None if self.parser is None else self._autocast(self.parser)
         return total_loss(prediction, target, parser, self.weights)

@@ -1,0 +1,76 @@
+"""The workflow: what it would do, seen by dry runs. The run itself is the business of continuous integration."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def dry_run(folder, *arguments):
+    """Ask the real workflow, in an empty folder, what it would do."""
+    for name in ("workflow", "dfmvr", "config", "profiles", "Snakefile"):
+        if not (folder / name).exists():
+            (folder / name).symlink_to(ROOT / name)
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "rules", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def jobs(result):
+    """Rule to number of jobs, from the table that a dry run prints."""
+    text = result.stdout + result.stderr
+    assert result.returncode == 0, text
+    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", text, re.MULTILINE)}
+
+
+def test_the_default_target_is_the_whole_study(tmp_path):
+    found = jobs(dry_run(tmp_path))
+    assert found["make_report"] == 1
+    assert found["train_variant"] == 2
+    assert found["simulate_dataset"] == 2
+    assert found["score_meshes"] == found["register_meshes"] == 4
+
+
+def test_a_second_population_and_a_scan_join_where_they_are_configured(tmp_path):
+    for name in ("model.npz", "head.obj"):
+        (tmp_path / name).touch()
+    config = tmp_path / "more.json"
+    config.write_text(json.dumps({"simulate": {"ict_facekit": "model.npz", "real_scan": "."}}))
+    found = jobs(dry_run(tmp_path, "--configfile", str(config)))
+    assert found["simulate_dataset"] == 3
+    assert found["score_meshes"] == 8
+    assert found["score_real_scan"] == 3
+    assert found["photograph_real_scan"] == 1
+
+
+def test_a_variant_is_one_key(tmp_path):
+    config = tmp_path / "more.json"
+    config.write_text(json.dumps({"variants": {"dfmvr": {}, "a": {"epochs": 1}, "b": {"loss": {"mask": 0}}}}))
+    found = jobs(dry_run(tmp_path, "--configfile", str(config)))
+    assert found["train_variant"] == 3
+
+
+def test_a_mistyped_key_stops_the_workflow_in_one_line(tmp_path):
+    result = dry_run(tmp_path, "--config", "trian={}")
+    assert result.returncode != 0
+    assert "unknown key 'trian'; did you mean 'train'?" in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("pattern", [r"(?<![\w.])/(home|root|work|usr)/", r"import snakemake"])
+def test_the_package_names_no_machine_and_no_workflow(pattern):
+    found = [str(p) for p in (ROOT / "dfmvr").rglob("*.py") if re.search(pattern, p.read_text(encoding="utf-8"))]
+    assert found == []
+
+
+LIGHT = ("dfmvr.networks", "dfmvr.losses", "dfmvr.train", "dfmvr.rendering", "dfmvr.face_model", "dfmvr.parse.parser")
+
+
+def test_what_trains_and_renders_needs_nothing_but_torch_and_numpy():
+    heavy = ("pydantic", "yaml", "pandas", "scipy", "open3d", "cv2", "PIL", "matplotlib", "trimesh", "safetensors")
+    code = f"import sys, {', '.join(LIGHT)}; print([m for m in {heavy} if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "[]"

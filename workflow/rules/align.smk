@@ -1,0 +1,29 @@
+"""Find landmarks and cut aligned crops.
+
+needs   results/simulate/{dataset}/                photographs with landmarks
+        results/face_model/face_model.npz          the standard face
+gives   results/align/{dataset}/images.npy         crops (N, 3, S, S, 3)
+        results/align/{dataset}/samples.npz        landmarks and affine maps
+        results/align/{dataset}/manifest.parquet   one row a view, those set aside with the reason
+"""
+
+
+rule align_dataset:
+    """Align every sample to the standard face by five points."""
+    input:
+        code=code("align", "datasets"),
+        data="<results>/simulate/{dataset}",
+        model="<results>/face_model/face_model.npz",
+    output:
+        directory("<results>/align/{dataset}"),
+    log:
+        "<logs>/align/{dataset}.log",
+    benchmark:
+        "<benchmarks>/align/{dataset}.jsonl"
+    params:
+        settings=section("align"),
+    message:
+        "Align {wildcards.dataset}"
+    shell:
+        "dfmvr align --settings {params.settings:q} --data {input.data:q} --face-model {input.model:q}"
+        " --output {output:q} &> {log:q}"

@@ -1,0 +1,56 @@
+"""Pretrain the face parse net; write masks and weight maps.
+
+needs   results/simulate/celebamask_hq/   images with part masks
+        results/align/{dataset}/          crops
+gives   results/parse/parser.safetensors  the frozen parser
+        results/parse/metrics.json        IoU on held-out images
+        results/parse/{dataset}/          masks.npy, weights.npy
+"""
+
+
+rule pretrain_parser:
+    """Pretrain BiSeNet with ten classes."""
+    input:
+        code=code("parse", "networks/bisenet", "datasets/celebamask_hq"),
+        data="<results>/simulate/celebamask_hq",
+    output:
+        weights="<results>/parse/parser.safetensors",
+        metrics="<results>/parse/metrics.json",
+        figure="<results>/parse/iou.png",
+        examples="<results>/parse/examples.png",
+    log:
+        "<logs>/parse/pretrain.log",
+    benchmark:
+        "<benchmarks>/parse/pretrain.jsonl"
+    params:
+        settings=section("parse"),
+        image_size=study.align.image_size,
+    threads: 1
+    message:
+        "Pretrain the face parse net"
+    shell:
+        "dfmvr parse --settings {params.settings:q} --data {input.data:q} --image-size {params.image_size}"
+        " --threads {threads} --weights {output.weights:q} --metrics {output.metrics:q} --figure {output.figure:q}"
+        " --examples {output.examples:q} &> {log:q}"
+
+
+rule parse_dataset:
+    """Write the face mask and the weight map of every aligned crop."""
+    input:
+        code=code("parse", "networks/bisenet"),
+        aligned="<results>/align/{dataset}",
+        weights="<results>/parse/parser.safetensors",
+    output:
+        directory("<results>/parse/{dataset}"),
+    log:
+        "<logs>/parse/{dataset}.log",
+    benchmark:
+        "<benchmarks>/parse/{dataset}.jsonl"
+    params:
+        settings=section("parse"),
+    threads: 2
+    message:
+        "Parse {wildcards.dataset}"
+    shell:
+        "dfmvr parse --settings {params.settings:q} --apply {input.aligned:q} --weights {input.weights:q}"
+        " --threads {threads} --output {output:q} &> {log:q}"

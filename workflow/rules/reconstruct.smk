@@ -1,0 +1,103 @@
+"""Reconstruct the test samples with every method.
+
+needs   results/align/{dataset}/, results/parse/{dataset}/, results/face_model/face_model.npz
+        results/train/{method}/weights.safetensors for a trained method, results/simulate/{dataset}/ for the floor
+gives   results/reconstruct/{method}/{dataset}/   coefficients.npz, meshes/{sample}.ply and .landmarks.csv
+"""
+
+
+rule reconstruct_samples:
+    """Reconstruct with a trained network."""
+    input:
+        code=code("reconstruct", "networks", "geometry/meshes"),
+        aligned="<results>/align/{dataset}",
+        parsed="<results>/parse/{dataset}",
+        model="<results>/face_model/face_model.npz",
+        weights="<results>/train/{method}/weights.safetensors",
+    output:
+        directory("<results>/reconstruct/{method}/{dataset}"),
+    log:
+        "<logs>/reconstruct/{method}_{dataset}.log",
+    benchmark:
+        "<benchmarks>/reconstruct/{method}_{dataset}.jsonl"
+    message:
+        "Reconstruct {wildcards.dataset} with {wildcards.method}"
+    shell:
+        "dfmvr reconstruct --align {input.aligned:q} --parse {input.parsed:q} --face-model {input.model:q}"
+        " --checkpoint {input.weights:q} --output {output:q} &> {log:q}"
+
+
+rule predict_mean_face:
+    """Predict the mean face for every sample: the trivial method."""
+    input:
+        code=code("reconstruct", "geometry/meshes"),
+        aligned="<results>/align/{dataset}",
+        model="<results>/face_model/face_model.npz",
+    output:
+        directory("<results>/reconstruct/mean_face/{dataset}"),
+    log:
+        "<logs>/reconstruct/mean_face_{dataset}.log",
+    message:
+        "Predict the mean face for {wildcards.dataset}"
+    shell:
+        "dfmvr reconstruct --mean-face --align {input.aligned:q} --face-model {input.model:q}"
+        " --output {output:q} &> {log:q}"
+
+
+rule fit_floor:
+    """Fit the face model to the scans themselves: no method with this model can do better."""
+    input:
+        code=code("reconstruct", "register", "geometry/meshes"),
+        data="<results>/simulate/{dataset}",
+        model="<results>/face_model/face_model.npz",
+    output:
+        directory("<results>/reconstruct/floor/{dataset}"),
+    log:
+        "<logs>/reconstruct/floor_{dataset}.log",
+    benchmark:
+        "<benchmarks>/reconstruct/floor_{dataset}.jsonl"
+    message:
+        "Fit the face model to the scans of {wildcards.dataset}"
+    shell:
+        "dfmvr reconstruct --floor --data {input.data:q} --face-model {input.model:q}"
+        " --output {output:q} &> {log:q}"
+
+
+rule reconstruct_real_scan:
+    """Reconstruct the photographed head scan with a trained network, as a person's own photographs."""
+    input:
+        code=code("reconstruct", "align", "networks"),
+        photographs="<results>/simulate/real_scan",
+        model="<results>/face_model/face_model.npz",
+        parser="<results>/parse/parser.safetensors",
+        weights="<results>/train/{method}/weights.safetensors",
+    output:
+        directory("<results>/reconstruct/{method}/real_scan"),
+    log:
+        "<logs>/reconstruct/{method}_real_scan.log",
+    message:
+        "Reconstruct the head scan with {wildcards.method}"
+    shell:
+        "dfmvr reconstruct --left {input.photographs:q}/left.jpg --front {input.photographs:q}/front.jpg"
+        " --right {input.photographs:q}/right.jpg --landmarks {input.photographs:q}/left.txt"
+        " {input.photographs:q}/front.txt {input.photographs:q}/right.txt --face-model {input.model:q}"
+        " --parser {input.parser:q} --checkpoint {input.weights:q} --output {output:q} &> {log:q}"
+
+
+rule predict_mean_face_of_scan:
+    """Predict the mean face for the head scan."""
+    input:
+        code=code("reconstruct", "geometry/meshes"),
+        model="<results>/face_model/face_model.npz",
+    output:
+        directory("<results>/reconstruct/mean_face/real_scan"),
+    log:
+        "<logs>/reconstruct/mean_face_real_scan.log",
+    message:
+        "Predict the mean face for the head scan"
+    shell:
+        "dfmvr reconstruct --mean-face --face-model {input.model:q} --output {output:q} &> {log:q}"
+
+
+ruleorder: predict_mean_face_of_scan > reconstruct_real_scan
+ruleorder: predict_mean_face > fit_floor > reconstruct_samples

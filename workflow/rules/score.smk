@@ -1,0 +1,52 @@
+"""Score the registered reconstructions.
+
+needs   results/reconstruct/{method}/{dataset}/      meshes
+        results/simulate/{dataset}/                  scans
+        results/register/{method}/{dataset}.npz      transforms
+gives   results/score/{method}/{dataset}.parquet     errors in mm, one row a sample, protocol and region
+"""
+
+
+rule score_meshes:
+    """Measure the point-to-plane error of every sample."""
+    input:
+        code=code("score", "register", "geometry"),
+        data="<results>/simulate/{dataset}",
+        meshes="<results>/reconstruct/{method}/{dataset}",
+        registration="<results>/register/{method}/{dataset}.npz",
+        model="<results>/face_model/face_model.npz",
+    output:
+        "<results>/score/{method}/{dataset}.parquet",
+    log:
+        "<logs>/score/{method}_{dataset}.log",
+    benchmark:
+        "<benchmarks>/score/{method}_{dataset}.jsonl"
+    params:
+        settings=section("register"),
+    message:
+        "Score {wildcards.method} on {wildcards.dataset}"
+    shell:
+        "dfmvr score --settings {params.settings:q} --meshes {input.meshes:q}/meshes --data {input.data:q}"
+        " --registration {input.registration:q} --face-model {input.model:q} --method {wildcards.method}"
+        " --dataset {wildcards.dataset} --output {output:q} &> {log:q}"
+
+
+rule score_real_scan:
+    """Score a reconstruction of the head scan: the same registration and error, two meshes alone."""
+    input:
+        code=code("score", "register", "geometry"),
+        photographs="<results>/simulate/real_scan",
+        face="<results>/reconstruct/{method}/real_scan",
+    output:
+        "<results>/score/{method}/real_scan.json",
+    log:
+        "<logs>/score/{method}_real_scan.log",
+    params:
+        settings=section("register"),
+    message:
+        "Score {wildcards.method} on the head scan"
+    shell:
+        "dfmvr score --settings {params.settings:q} --prediction {input.face:q}/meshes/face.ply"
+        " --prediction-landmarks {input.face:q}/meshes/face.landmarks.csv"
+        " --ground-truth {input.photographs:q}/scan.ply"
+        " --ground-truth-landmarks {input.photographs:q}/scan.landmarks.csv --output {output:q} &> {log:q}"

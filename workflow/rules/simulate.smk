@@ -1,0 +1,44 @@
+"""Write the stand-in data sets in the layouts of the real ones.
+
+needs   results/face_model/heads.npz
+gives   results/simulate/{dataset}/   photographs, scans and annotations
+        results/simulate/real_scan/   a real head scan photographed, where one is configured
+"""
+
+
+rule simulate_dataset:
+    """Photograph and scan simulated people, in the layout of the data set that they stand in for."""
+    input:
+        code=code("simulate", "datasets", "rendering", "face_model/heads"),
+        heads="<results>/face_model/heads.npz",
+    output:
+        directory("<results>/simulate/{dataset}"),
+    log:
+        "<logs>/simulate/{dataset}.log",
+    benchmark:
+        "<benchmarks>/simulate/{dataset}.jsonl"
+    threads: 1
+    params:
+        settings=section("simulate"),
+    message:
+        "Simulate {wildcards.dataset}"
+    shell:
+        "dfmvr simulate --settings {params.settings:q} --dataset {wildcards.dataset} --heads {input.heads:q}"
+        " --workers {threads} --output {output:q} &> {log:q}"
+
+
+rule photograph_real_scan:
+    """Photograph a real head scan from left, front and right."""
+    input:
+        code=code("simulate"),
+        scan=study.simulate.real_scan or [],
+    output:
+        directory("<results>/simulate/real_scan"),
+    log:
+        "<logs>/simulate/real_scan.log",
+    params:
+        settings=section("simulate"),
+    message:
+        "Photograph the head scan {input.scan}"
+    shell:
+        "dfmvr simulate --settings {params.settings:q} --dataset real_scan --output {output:q} &> {log:q}"

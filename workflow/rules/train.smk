@@ -1,0 +1,34 @@
+"""Train the variants of DF-MVR.
+
+needs   results/align/pixel_face/, results/parse/pixel_face/   crops, landmarks, masks, weight maps
+        results/face_model/face_model.npz, results/parse/parser.safetensors
+gives   results/train/{method}/weights.safetensors             the network after the last epoch
+        results/train/{method}/metrics.csv                     every loss at every step
+        results/train/{method}/checkpoints/                    where a stopped run goes on from
+"""
+
+
+rule train_variant:
+    """Train one variant; a run that was stopped goes on from its last checkpoint."""
+    input:
+        code=code("train", "networks", "losses", "rendering", "face_model/model"),
+        aligned="<results>/align/pixel_face",
+        parsed="<results>/parse/pixel_face",
+        model="<results>/face_model/face_model.npz",
+        parser="<results>/parse/parser.safetensors",
+    output:
+        weights="<results>/train/{method}/weights.safetensors",
+        metrics="<results>/train/{method}/metrics.csv",
+    log:
+        "<logs>/train/{method}.log",
+    benchmark:
+        "<benchmarks>/train/{method}.jsonl"
+    params:
+        settings=variant,
+    threads: 1
+    message:
+        "Train {wildcards.method}"
+    shell:
+        "dfmvr train --settings {params.settings:q} --align {input.aligned:q} --parse {input.parsed:q}"
+        " --face-model {input.model:q} --parser {input.parser:q} --threads {threads}"
+        " --weights {output.weights:q} --metrics {output.metrics:q} &> {log:q}"
