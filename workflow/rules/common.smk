@@ -48,5 +48,7 @@ def code(*modules):
     paths = []
     for module in modules:
         path = Path("dfmvr") / module
-        paths += sorted(path.glob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+        paths += (
+            sorted(path.glob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+        )
     return [str(path) for path in paths]

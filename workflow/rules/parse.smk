@@ -22,10 +22,10 @@ rule pretrain_parser:
         "<logs>/parse/pretrain.log",
     benchmark:
         "<benchmarks>/parse/pretrain.jsonl"
+    threads: 1
     params:
         settings=section("parse"),
         image_size=study.align.image_size,
-    threads: 1
     message:
         "Pretrain the face parse net"
     shell:
@@ -46,9 +46,9 @@ rule parse_dataset:
         "<logs>/parse/{dataset}.log",
     benchmark:
         "<benchmarks>/parse/{dataset}.jsonl"
+    threads: 2
     params:
         settings=section("parse"),
-    threads: 2
     message:
         "Parse {wildcards.dataset}"
     shell:

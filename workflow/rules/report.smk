@@ -5,7 +5,6 @@ gives   results/report.html   everything on one page that needs no network
         results/report/       tables as CSV and LaTeX, figures
 """
 
-
 from glob import glob
 
 
@@ -22,10 +21,24 @@ rule make_report:
         data=expand("<results>/simulate/{dataset}", dataset=DATASETS),
         aligned=expand("<results>/align/{dataset}", dataset=DATASETS),
         parsed=expand("<results>/parse/{dataset}", dataset=DATASETS),
-        metrics=expand("<results>/train/{method}/metrics.csv", method=list(study.variants)),
-        meshes=expand("<results>/reconstruct/{method}/{dataset}", method=METHODS, dataset=DATASETS),
-        registrations=expand("<results>/register/{method}/{dataset}.npz", method=METHODS, dataset=DATASETS),
-        scores=expand("<results>/score/{method}/{dataset}.parquet", method=METHODS, dataset=DATASETS),
+        metrics=expand(
+            "<results>/train/{method}/metrics.csv", method=list(study.variants)
+        ),
+        meshes=expand(
+            "<results>/reconstruct/{method}/{dataset}",
+            method=METHODS,
+            dataset=DATASETS,
+        ),
+        registrations=expand(
+            "<results>/register/{method}/{dataset}.npz",
+            method=METHODS,
+            dataset=DATASETS,
+        ),
+        scores=expand(
+            "<results>/score/{method}/{dataset}.parquet",
+            method=METHODS,
+            dataset=DATASETS,
+        ),
         real_scan=expand("<results>/score/{method}/real_scan.json", method=SCANNED),
     output:
         page="<results>/report.html",
@@ -34,12 +47,12 @@ rule make_report:
         "<logs>/report.log",
     benchmark:
         "<benchmarks>/report.jsonl"
+    threads: 2
     params:
         settings=section("report"),
         study=settings_of_dfmvr.as_json(study),
         methods=METHODS,
         datasets=DATASETS,
-    threads: 2
     message:
         "Make the report"
     shell:

@@ -23,9 +23,9 @@ rule train_variant:
         "<logs>/train/{method}.log",
     benchmark:
         "<benchmarks>/train/{method}.jsonl"
+    threads: 1
     params:
         settings=variant,
-    threads: 1
     message:
         "Train {wildcards.method}"
     shell:
