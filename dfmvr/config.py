@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
@@ -316,9 +317,9 @@ def load(path: Path | str | None = None, overrides: list[str] | None = None) -> 
     return validate(values, str(path or "--set"))
 
 
-def as_json(section: BaseModel) -> str:
-    """One line of JSON from which `section` can be made again."""
-    return json.dumps(section.model_dump(mode="json", by_alias=True))
+def as_json(section: BaseModel, exclude: Collection[str] = ()) -> str:
+    """One line of JSON from which `section` can be made again, less the keys in `exclude`."""
+    return json.dumps(section.model_dump(mode="json", by_alias=True, exclude=set(exclude)))
 
 
 def schema() -> str:

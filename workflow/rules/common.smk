@@ -38,6 +38,22 @@ def section(name):
     return settings_of_dfmvr.as_json(study.section(name))
 
 
+OF_ONE_DATASET = {
+    "pixel_face": ["pixel_face"],
+    "pixel_face_ict": ["pixel_face", "ict_facekit", "ict_test_subjects"],
+    "celebamask_hq": ["celebamask_hq"],
+    "real_scan": ["real_scan", "real_scan_mm_per_unit"],
+}
+
+
+def simulate_section(dataset):
+    """The section `simulate` without the keys of other data sets, so that a new one does not make the old ones again."""
+    keys = {key for of_one in OF_ONE_DATASET.values() for key in of_one}
+    return settings_of_dfmvr.as_json(
+        study.simulate, exclude=keys - set(OF_ONE_DATASET[dataset])
+    )
+
+
 def variant(wildcards):
     """The section `train` with the overrides of one variant, as one line of JSON."""
     return settings_of_dfmvr.as_json(study.variant(wildcards.method))

@@ -19,7 +19,7 @@ rule simulate_dataset:
         "<benchmarks>/simulate/{dataset}.jsonl"
     threads: 1
     params:
-        settings=section("simulate"),
+        settings=lambda wildcards: simulate_section(wildcards.dataset),
     message:
         "Simulate {wildcards.dataset}"
     shell:
@@ -37,7 +37,7 @@ rule photograph_real_scan:
     log:
         "<logs>/simulate/real_scan.log",
     params:
-        settings=section("simulate"),
+        settings=simulate_section("real_scan"),
     message:
         "Photograph the head scan {input.scan}"
     shell:

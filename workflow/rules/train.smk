@@ -23,6 +23,7 @@ rule train_variant:
         "<logs>/train/{method}.log",
     benchmark:
         "<benchmarks>/train/{method}.jsonl"
+    priority: 10
     threads: 1
     params:
         settings=variant,
