@@ -29,7 +29,7 @@ def test_a_key_like_no_other_lists_what_there_is():
 
 
 def test_a_wrong_value_is_named_with_its_key():
-    with pytest.raises(ConfigError, match=r"train\.batch_size: .*greater than or equal to 1, found 0"):
+    with pytest.raises(ConfigError, match=r"train\.batch_size: .*greater than or equal to 2, found 0"):
         config.validate({"train": {"batch_size": 0}})
 
 

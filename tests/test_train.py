@@ -193,7 +193,8 @@ def arguments(folder, output, *more):
         "batch_size=2",
         "checkpoint_minutes=0.00001",
         "network.width=4",
-        "network.backbone_width=16",
+        "network.neck=16",
+        "landmark_share=0.5",
     )
     result = ["train", "--device", "cpu", "--threads", "1"]
     for name, path in files.items():
