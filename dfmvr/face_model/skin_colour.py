@@ -11,6 +11,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 
+from dfmvr import colour
+
 _WAVELENGTHS = np.arange(400.0, 701.0, 10.0)  # nm
 # cm^-1 / (mol/l), Prahl 1999, at a selection of wavelengths
 _NM = (
@@ -93,8 +95,7 @@ def _matching_functions(x: np.ndarray) -> np.ndarray:
 
 def encode_srgb(linear: np.ndarray) -> np.ndarray:
     """Encode linear light in [0, 1] for display (IEC 61966-2-1); clips."""
-    linear = np.clip(linear, 0, 1)
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return colour.encode_srgb(np.clip(linear, 0, 1))
 
 
 def reflectance(melanin: np.ndarray, blood: np.ndarray) -> np.ndarray:

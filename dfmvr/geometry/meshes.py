@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from dfmvr.colour import decode_srgb, encode_srgb
 from dfmvr.conventions import ALIGNMENT_POINTS
 from dfmvr.errors import DataError, OutputError, UnavailableError
 from dfmvr.files import writing
@@ -132,17 +133,7 @@ def _colours(loaded: Any, linear: bool) -> np.ndarray | None:
         colours = np.asarray(visual.vertex_colors, np.float64)[:, :3] / 255
     else:
         return None
-    return _encode(colours) if linear else colours
-
-
-def _encode(linear: np.ndarray) -> np.ndarray:
-    """Linear light to sRGB (IEC 61966-2-1)."""
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 0) ** (1 / 2.4) - 0.055)
-
-
-def _decode(encoded: np.ndarray) -> np.ndarray:
-    """Turn sRGB into linear light (IEC 61966-2-1)."""
-    return np.where(encoded <= 0.04045, encoded / 12.92, ((np.maximum(encoded, 0) + 0.055) / 1.055) ** 2.4)
+    return encode_srgb(colours) if linear else colours
 
 
 def check_mesh(mesh: Mesh, where: str) -> None:
@@ -185,7 +176,7 @@ def write_mesh(path: Path | str, mesh: Mesh) -> None:
     written = trimesh.Trimesh(mesh.vertices * scale, mesh.triangles, process=False)
     if mesh.colours is not None and suffix != ".obj":
         colours = np.clip(mesh.colours, 0, 1)
-        colours = _decode(colours) if suffix == ".glb" else colours
+        colours = decode_srgb(colours) if suffix == ".glb" else colours
         written.visual.vertex_colors = np.round(colours * 255).astype(np.uint8)
     with writing(path) as partial:
         partial.write_bytes(_export(written, suffix))

@@ -47,7 +47,7 @@ SEVEN = (
 
 # ASSUME: daylight from above and to the side, and a bright room: ordinary light that hides nothing of the face.
 LIGHT = Light(
-    np.array([[0.45, 0.55, 0.70]], np.float32) / np.float32(1.0),
+    np.array([[0.45, 0.55, 0.70]], np.float32),
     np.array([[0.75, 0.72, 0.68]], np.float32),
     np.array([[0.45, 0.46, 0.48], [0, 0, 0], [0.1, 0.1, 0.1], [0.05, 0.05, 0.05]], np.float32),
 )

@@ -10,7 +10,7 @@ gives   results/face_model/face_model.npz   the model of every later stage
 rule build_face_model:
     """Build the morphable model and the generator of heads from the open head model."""
     input:
-        code=code("face_model", "geometry/subdivision"),
+        code=code("face_model", "geometry/subdivision", "colour"),
     output:
         model="<results>/face_model/face_model.npz",
         heads="<results>/face_model/heads.npz",

@@ -1,0 +1,15 @@
+"""The transfer curve of sRGB (IEC 61966-2-1)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def encode_srgb(linear: np.ndarray) -> np.ndarray:
+    """Encode linear light, 0 to 1, for display; what lies outside is not clipped."""
+    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * np.maximum(linear, 0) ** (1 / 2.4) - 0.055)
+
+
+def decode_srgb(encoded: np.ndarray) -> np.ndarray:
+    """Turn display values into linear light; inverse of `encode_srgb`."""
+    return np.where(encoded <= 0.04045, encoded / 12.92, ((np.maximum(encoded, 0) + 0.055) / 1.055) ** 2.4)
