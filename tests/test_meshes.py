@@ -12,7 +12,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from dfmvr.conventions import ALIGNMENT_POINTS
 from dfmvr.errors import DataError, OutputError, UnavailableError
-from dfmvr.geometry.meshes import Mesh, import_open3d, read_landmarks, read_mesh, write_landmarks, write_mesh
+from dfmvr.geometry.meshes import (
+    Mesh,
+    import_open3d,
+    read_landmarks,
+    read_mesh,
+    write_landmarks,
+    write_mesh,
+    write_named_landmarks,
+)
 
 SQUARE = "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\n"
 
@@ -172,11 +180,21 @@ def test_landmarks_are_read_by_name(tmp_path):
     assert_array_equal(read_landmarks(tmp_path / "a.csv")[:, 0], range(7))
 
 
+def test_further_landmarks_are_passed_over(tmp_path, rng):
+    points = dict(zip(("chin_middle", *ALIGNMENT_POINTS), rng.normal(size=(8, 3)) * 50, strict=True))
+    write_named_landmarks(tmp_path / "a.csv", points)
+    assert (tmp_path / "a.csv").read_text().splitlines()[1].startswith("chin_middle,")
+    assert_allclose(read_landmarks(tmp_path / "a.csv"), [points[name] for name in ALIGNMENT_POINTS], atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda lines: lines[:-1], "missing mouth_corner_left"),
-        (lambda lines: [*lines, "chin,0,0,0"], "unknown chin"),
+        (
+            lambda lines: [lines[0], "outer_eye_rihgt,0,0,1", *lines[2:], "chin,0,0,0"],
+            "missing outer_eye_right; unknown outer_eye_rihgt, chin; expected the landmarks outer_eye_right",
+        ),
         (lambda lines: [*lines, lines[1]], "outer_eye_right is there twice"),
         (lambda lines: [*lines[:-1], "mouth_corner_left,1,2"], "three finite numbers after mouth_corner_left"),
         (lambda lines: [*lines[:-1], "mouth_corner_left,1,2,nan"], "three finite numbers"),
@@ -195,3 +213,9 @@ def test_without_open3d_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "open3d", None)
     with pytest.raises(UnavailableError, match="pip install"):
         import_open3d()
+
+
+def test_vertices_of_two_numbers_are_refused(tmp_path):
+    (tmp_path / "flat.obj").write_text("v 0 0\nv 1 0\nv 0 1\nf 1 2 3\n")
+    with pytest.raises(DataError, match=r"flat\.obj"):
+        read_mesh(tmp_path / "flat.obj")

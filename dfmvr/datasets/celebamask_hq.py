@@ -6,15 +6,17 @@
 
 A part that is not visible has no file. The split follows the id in CelebA.
 
-ASSUME: `l_` means the person's own left; `swap_sides` reads it as the image's left instead.
+ASSUME: `l_` means the person's own left; `swap_sides` reads it as the image's left instead, and `check_sides` tells
+which of the two the masks show.
 Source: g_mask.py and g_partition.py of github.com/switchablenorms/CelebAMask-HQ.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -24,6 +26,9 @@ from dfmvr.datasets.images import read_image as _read_image
 from dfmvr.datasets.images import resize_image, resize_mask, write_image
 from dfmvr.errors import DataError
 from dfmvr.files import writing
+
+if TYPE_CHECKING:
+    from dfmvr.config import CelebAMaskHQData
 
 SPLITS = ("train", "val", "test")
 FIRST_CELEBA_ID = {"train": 0, "val": 162771, "test": 182638}
@@ -52,6 +57,12 @@ PARTS = {
 
 IMAGES, MASKS, MAPPING = "CelebA-HQ-img", "CelebAMask-HQ-mask-anno", "CelebA-HQ-to-CelebA-mapping.txt"
 
+MAX_MASK_PIXELS = 4096**2
+"""A small file may announce any number of pixels; the real masks have 512 x 512."""
+
+MAX_MAPPING_BYTES = 16 << 20
+"""The real mapping has a twentieth of it."""
+
 
 @dataclass(frozen=True)
 class Item:
@@ -76,6 +87,23 @@ def _item(root: Path, identifier: int, split: str) -> Item:
     return Item(identifier, split, root / IMAGES / f"{identifier}.jpg", root / MASKS / str(identifier // 2000))
 
 
+def _not_this(root: Path, error: OSError) -> DataError:
+    return DataError(f"{error.filename}: {error.strerror}; is {root} the folder of CelebAMask-HQ?")
+
+
+def _read_mapping(path: Path, root: Path) -> list[str]:
+    """Read the lines of the mapping."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_MAPPING_BYTES:
+            raise DataError(f"{path}: expected a text of 1 MB, found {size >> 20} MiB; download it again")
+        return path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise _not_this(root, error) from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not readable as text; download it again") from None
+
+
 def read_items(root: Path | str) -> list[Item]:
     """List the images that are there, by id. Images of the mapping that were not copied are passed over.
 
@@ -84,22 +112,20 @@ def read_items(root: Path | str) -> list[Item]:
     """
     root = Path(root)
     path = root / MAPPING
+    lines = _read_mapping(path, root)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
         present = {entry.name for entry in (root / IMAGES).iterdir()}
     except OSError as error:
-        raise DataError(f"{error.filename}: {error.strerror}; is {root} the folder of CelebAMask-HQ?") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not readable as text; download it again") from None
-    items = {}
+        raise _not_this(root, error) from None
+    items: dict[int, Item] = {}
     for number, line in enumerate(lines, start=1):
         fields = line.split()
         if not fields or fields[0] == "idx":
             continue
-        try:
-            identifier, celeba_id = int(fields[0]), int(fields[1])
-        except (ValueError, IndexError):
-            raise DataError(f"{path}, line {number}: expected `id, CelebA id, file`, found {line[:60]!r}") from None
+        numbers = [int(field) for field in fields[:2] if field.isascii() and field.isdigit() and len(field) < 10]
+        if len(numbers) < 2:
+            raise DataError(f"{path}, line {number}: expected `id, CelebA id, file`, found {line[:60]!r}")
+        identifier, celeba_id = numbers
         if identifier in items:
             raise DataError(f"{path}, line {number}: id {identifier} comes twice; download it again")
         items[identifier] = _item(root, identifier, split_of(celeba_id))
@@ -121,11 +147,18 @@ def read_image(item: Item, size: int | None = None) -> np.ndarray:
 
 def _read_part(path: Path) -> np.ndarray | None:
     """Where a part is, bool (H, W), or None if it has no file."""
-    try:
-        with Image.open(path) as image:
-            return np.array(image.convert("L")) != 0
-    except FileNotFoundError:
+    if not path.exists():
         return None
+    if not path.is_file():
+        raise DataError(f"{path}: expected a mask, found no regular file; remove it")
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            width, height = image.size
+            if width * height > MAX_MASK_PIXELS:
+                raise DataError(f"{path}: expected 512 x 512 pixels, found {width} x {height}; download it again")
+            return np.array(image.convert("L")) != 0
+    except DataError:
+        raise
     except Exception as error:  # Pillow's decoders raise errors of many kinds on damaged files
         raise DataError(f"{path}: not a readable mask ({error}); copy or download the file again") from error
 
@@ -194,3 +227,58 @@ def write_mapping(root: Path | str, splits: Mapping[int, str]) -> None:
         lines.append(f"{identifier}\t{celeba_id}\t{celeba_id + 1:06d}.jpg")
     with writing(Path(root) / MAPPING) as partial:
         partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+class CelebAMaskHQ:
+    """The data set in a folder, read as the configuration says.
+
+    Args of the constructor: `root`, its folder; `settings`, the section `datasets.celebamask_hq`.
+    """
+
+    def __init__(self, root: Path | str, settings: CelebAMaskHQData) -> None:
+        self.root, self.settings = Path(root), settings
+
+    def items(self) -> list[Item]:
+        """List the images that are there, by id (`read_items`)."""
+        return read_items(self.root)
+
+    def read_image(self, item: Item, size: int | None = None) -> np.ndarray:
+        """Read an image as uint8 RGB (H, W, 3), resized to (size, size) if asked (`read_image`)."""
+        return read_image(item, size)
+
+    def read_mask(self, item: Item, size: int | None = None) -> np.ndarray:
+        """Read class ids uint8 (H, W), left and right as the configuration says (`read_mask`)."""
+        return read_mask(item, size, self.settings.swap_sides)
+
+
+def _shows_own_sides(mask: np.ndarray) -> bool | None:
+    """Whether the left brow and eye lie on the image's right; None if there is no such pair."""
+    votes = []
+    for part in ("brow", "eye"):
+        columns = [np.flatnonzero((mask == CLASSES.index(f"{side}_{part}")).any(0)) for side in ("left", "right")]
+        if all(column.size for column in columns):
+            votes.append(float(columns[0].mean() - columns[1].mean()))
+    return sum(votes) > 0 if votes else None
+
+
+def check_sides(dataset: CelebAMaskHQ, items: Iterable[Item]) -> str | None:
+    """Look whether the person's left is on the image's right, as in every upright photograph that is not mirrored.
+
+    Args:
+        dataset: the data set.
+        items: a handful of its images.
+    Returns:
+        None if most images agree or none can tell, else a sentence naming the key to change.
+    Raises:
+        DataError: a mask is damaged or missing.
+    """
+    seen = [_shows_own_sides(dataset.read_mask(item)) for item in items]
+    told = [agrees for agrees in seen if agrees is not None]
+    wrong = len(told) - sum(told)
+    if 2 * wrong <= len(told):
+        return None
+    value = "false" if dataset.settings.swap_sides else "true"
+    return (
+        f"{dataset.root}: in {wrong} of {len(told)} images the person's left brow and eye lie on the image's left; "
+        f"set datasets.celebamask_hq.swap_sides: {value}"
+    )

@@ -35,6 +35,9 @@ class Sample:
 class Dataset(Protocol):
     """A data set on disk. No reader lists or loads it as a whole."""
 
+    sides_key: str
+    """The key of the configuration that exchanges left and right."""
+
     def samples(self) -> Iterator[Sample]:
         """List the samples, training first, always in the same order.
 

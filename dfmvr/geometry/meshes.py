@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import ctypes
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -75,6 +76,8 @@ def read_mesh(path: Path | str, unit: Unit | None = None) -> Mesh:
     suffix = path.suffix.lower()
     gltf = suffix in (".glb", ".gltf")
     loaded = _load(path)
+    if loaded.vertices.size and loaded.vertices.shape[-1] != 3:
+        raise DataError(f"{path}: expected vertices x y z, found {loaded.vertices.shape[-1]} numbers; export it again")
     mesh = Mesh(
         np.array(loaded.vertices, np.float64).reshape(-1, 3) * MM_PER_UNIT[unit or ("m" if gltf else "mm")],
         np.array(loaded.faces, np.int64).reshape(-1, 3),
@@ -207,12 +210,12 @@ def _matt(tree: dict[str, Any]) -> None:
 
 
 def read_landmarks(path: Path | str, unit: Unit = "mm") -> np.ndarray:
-    """Read the seven alignment points from a csv file with the header `name,x,y,z`.
+    """Read the seven alignment points from a csv file with the header `name,x,y,z`; further points are passed over.
 
     Returns:
         (7, 3) mm in the order of `conventions.ALIGNMENT_POINTS`.
     Raises:
-        DataError: missing file, wrong header, a name that is missing, unknown or there twice, or no finite number.
+        DataError: missing file, wrong header, a name that is missing or there twice, or no finite number.
     """
     path = Path(path)
     try:
@@ -232,9 +235,9 @@ def read_landmarks(path: Path | str, unit: Unit = "mm") -> np.ndarray:
         if name in points:
             raise DataError(f"{path}: the landmark {name} is there twice; keep one line of it")
         points[name] = _numbers(row, path)
-    unknown = [name for name in points if name not in ALIGNMENT_POINTS]
     missing = [name for name in ALIGNMENT_POINTS if name not in points]
-    if missing or unknown:
+    if missing:
+        unknown = [name for name in points if name not in ALIGNMENT_POINTS]
         problem = "; ".join(
             f"{what} {', '.join(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names
         )
@@ -255,8 +258,13 @@ def _numbers(row: list[str], path: Path) -> list[float]:
 
 def write_landmarks(path: Path | str, points: np.ndarray) -> None:
     """Write the seven alignment points (7, 3) mm, in the order of `conventions.ALIGNMENT_POINTS`, atomically."""
+    write_named_landmarks(path, dict(zip(ALIGNMENT_POINTS, np.asarray(points, np.float64), strict=True)))
+
+
+def write_named_landmarks(path: Path | str, points: Mapping[str, np.ndarray]) -> None:
+    """Write points by name, each (3,) mm, atomically; `read_landmarks` needs the seven alignment points among them."""
     with writing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("name", "x", "y", "z"))
-        for name, point in zip(ALIGNMENT_POINTS, np.asarray(points, np.float64), strict=True):
+        for name, point in points.items():
             writer.writerow((name, *(f"{value:.6f}" for value in point)))

@@ -3,9 +3,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
+from dfmvr.config import CelebAMaskHQData
 from dfmvr.conventions import CLASSES, MIRRORED_CLASS
 from dfmvr.datasets import celebamask_hq
-from dfmvr.datasets.celebamask_hq import Item
+from dfmvr.datasets.celebamask_hq import CelebAMaskHQ, Item
 from dfmvr.errors import DataError
 
 EVERY_CLASS = np.repeat(np.arange(10, dtype=np.uint8).reshape(2, 5), 8, axis=0).repeat(8, axis=1)
@@ -146,3 +147,121 @@ def test_broken_mapping_is_refused(root, line, message):
 def test_wrong_folder_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"mapping\.txt: No such file"):
         celebamask_hq.read_items(tmp_path)
+
+
+RIGHT, LEFT = slice(25, 33), slice(5, 12)
+
+
+def face(left_columns, right_columns):
+    """A mask with nothing but brows and eyes, those of the person's left and right in these columns of the image."""
+    mask = np.ones((16, 40), np.uint8)
+    for part, rows in (("brow", slice(2, 4)), ("eye", slice(6, 9))):
+        mask[rows, left_columns] = CLASSES.index(f"left_{part}")
+        mask[rows, right_columns] = CLASSES.index(f"right_{part}")
+    return mask
+
+
+@pytest.mark.parametrize(
+    ("mirrored", "swap", "remedy"), [(1, False, None), (1, True, "false"), (2, False, "true"), (2, True, None)]
+)
+def test_sides_are_checked_against_the_image(tmp_path, mirrored, swap, remedy):
+    for identifier in range(3):
+        mask = face(LEFT, RIGHT) if identifier < mirrored else face(RIGHT, LEFT)
+        celebamask_hq.write_item(tmp_path, identifier, image(), mask)
+    celebamask_hq.write_mapping(tmp_path, dict.fromkeys(range(3), "train"))
+    dataset = CelebAMaskHQ(tmp_path, CelebAMaskHQData(swap_sides=swap))
+    found = celebamask_hq.check_sides(dataset, dataset.items())
+    if remedy is None:
+        assert found is None
+    else:
+        assert "in 2 of 3 images" in found
+        assert found.endswith(f"set datasets.celebamask_hq.swap_sides: {remedy}")
+
+
+def test_faces_without_brows_and_eyes_tell_nothing_about_sides(tmp_path):
+    celebamask_hq.write_item(tmp_path, 0, image(), np.ones((8, 8), np.uint8))
+    celebamask_hq.write_mapping(tmp_path, {0: "train"})
+    dataset = CelebAMaskHQ(tmp_path, CelebAMaskHQData())
+    assert celebamask_hq.check_sides(dataset, dataset.items()) is None
+
+
+def test_the_class_reads_what_the_functions_read(root):
+    dataset = CelebAMaskHQ(root, CelebAMaskHQData(swap_sides=True))
+    item = dataset.items()[1]
+    assert item.id == 1999
+    assert_array_equal(dataset.read_mask(item), np.array(MIRRORED_CLASS)[EVERY_CLASS])
+    assert dataset.read_mask(item, 10).shape == (10, 10)
+    assert dataset.read_image(item, 16).shape == (16, 16, 3)
+
+
+def test_a_mask_that_announces_too_many_pixels_is_refused(tmp_path):
+    Image.new("1", (10000, 2000)).save(tmp_path / "00007_nose.png")
+    with pytest.raises(DataError, match=r"nose\.png: expected 512 x 512 pixels, found 10000 x 2000"):
+        celebamask_hq.read_mask(Item(7, "train", tmp_path / "7.jpg", tmp_path))
+
+
+def test_other_formats_and_folders_are_no_masks(tmp_path):
+    Image.new("L", (4, 4), 1).save(tmp_path / "a.bmp")
+    (tmp_path / "a.bmp").rename(tmp_path / "00007_nose.png")
+    (tmp_path / "00008_nose.png").mkdir()
+    for identifier, message in ((7, "not a readable mask"), (8, "no regular file")):
+        with pytest.raises(DataError, match=message):
+            celebamask_hq.read_mask(Item(identifier, "train", tmp_path / "7.jpg", tmp_path))
+
+
+def test_a_huge_mapping_is_refused_unread(root):
+    with (root / "CelebA-HQ-to-CelebA-mapping.txt").open("r+b") as file:
+        file.truncate(1 << 40)  # sparse
+    with pytest.raises(DataError, match="expected a text of 1 MB"):
+        celebamask_hq.read_items(root)
+
+
+def mutated(rng, content):
+    """Cut, change or swell some bytes."""
+    result = bytearray(content)
+    kind = rng.integers(4)
+    if kind == 0:
+        return bytes(result[: rng.integers(len(result))])
+    for _ in range(rng.integers(1, 5)):
+        at = int(rng.integers(len(result)))
+        if kind == 1:
+            result[at] ^= 1 << int(rng.integers(8))
+        elif kind == 2:
+            result[at : at + int(rng.integers(1, 9))] = rng.bytes(int(rng.integers(0, 9)))
+        else:
+            result[at] = int(rng.choice([0, 9, 10, 32, 45, 127, 255]))
+    return bytes(result)
+
+
+def test_damaged_masks_are_one_kind_of_error(tmp_path):
+    rng = np.random.default_rng(0)
+    where = rng.random((24, 24)) < 0.5
+    contents = []
+    for mode in ("L", "P", "RGB"):
+        Image.fromarray(where.astype(np.uint8) * 255).convert(mode).save(tmp_path / "mask.png")
+        contents.append((tmp_path / "mask.png").read_bytes())
+    item = Item(7, "train", tmp_path / "7.jpg", tmp_path)
+    refused = 0
+    for _ in range(2000):
+        item.mask_file("nose").write_bytes(mutated(rng, contents[rng.integers(3)]))
+        try:
+            assert set(np.unique(celebamask_hq.read_mask(item))) <= {0, CLASSES.index("nose")}
+        except DataError:
+            refused += 1
+    assert refused > 1000
+
+
+def test_damaged_mappings_are_one_kind_of_error(root):
+    rng = np.random.default_rng(0)
+    path = root / "CelebA-HQ-to-CelebA-mapping.txt"
+    content = path.read_bytes()
+    refused = 0
+    for _ in range(2000):
+        path.write_bytes(mutated(rng, content))
+        try:
+            items = celebamask_hq.read_items(root)
+            assert {item.id for item in items} <= {0, 1999, 2000}
+            assert all(item.image.parent == root / "CelebA-HQ-img" for item in items)
+        except DataError:
+            refused += 1
+    assert 500 < refused < 2000

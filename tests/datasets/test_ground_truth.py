@@ -1,13 +1,18 @@
+import itertools
 import struct
+import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
+from damage import flips, read_all, truncations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.io import loadmat, savemat
 
-from dfmvr.datasets.ground_truth import (
+from dfmvr.datasets.matlab import MatlabError, read_structures
+from dfmvr.datasets.pixel_face.ground_truth import (
     REGISTRATION,
     SCAN,
     GroundTruth,
@@ -15,7 +20,6 @@ from dfmvr.datasets.ground_truth import (
     read_landmarks_106,
     write_ground_truth,
 )
-from dfmvr.datasets.matlab import MatlabError, read_structures
 from dfmvr.errors import DataError
 
 
@@ -132,6 +136,17 @@ def test_truncated_file_is_refused(content, share, tmp_path):
         read_ground_truth(tmp_path / "gt.mat")
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+def test_file_cut_anywhere_or_with_flipped_bytes_is_refused_or_read(compressed, tmp_path):
+    scan = structure(v=np.random.default_rng(1).integers(-90, 90, (110, 3)) / 100, f=np.array([[1, 2, 3]]))
+    savemat(tmp_path / "gt.mat", {SCAN: scan}, do_compression=compressed)
+    whole = (tmp_path / "gt.mat").read_bytes()
+    contents = itertools.chain(truncations(whole), flips(whole, 1500), flips(whole[:400], 1500, seed=1))
+    tried, read = read_all(read_ground_truth, tmp_path / "gt.mat", contents)
+    assert tried > 3500
+    assert 0 < read < tried / 2
+
+
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_flipped_bytes_never_raise_anything_else(content, tmp_path_factory, data):
@@ -194,4 +209,62 @@ def test_damaged_compressed_data_fail_their_checksum(tmp_path):
     content[-6] ^= 4
     (tmp_path / "a.mat").write_bytes(content)
     with pytest.raises(MatlabError):
+        read_structures(tmp_path / "a.mat", "x")
+
+
+def header():
+    return b"MATLAB 5.0".ljust(124) + struct.pack("<H", 0x100) + b"IM"
+
+
+def matrix(kind, shape, name, *parts):
+    flags, axes = struct.pack("<II", kind, 0), struct.pack(f"<{len(shape)}i", *shape)
+    return element("<", 14, element("<", 6, flags) + element("<", 5, axes) + element("<", 1, name) + b"".join(parts))
+
+
+def compressed(content):
+    data = zlib.compress(content, 9)
+    return struct.pack("<II", 15, len(data)) + data
+
+
+BOMBS = {
+    "one variable of zeros": compressed(matrix(6, (1 << 27, 1), b"x", element("<", 2, bytes(1 << 27)))),
+    "many variables of zeros": compressed(matrix(6, (1 << 20, 1), b"x", element("<", 2, bytes(1 << 20)))) * 300,
+    "empty fields without end": matrix(2, (1, 1), SCAN.encode(), element("<", 14, b"") * (1 << 17)),
+    "names without end": matrix(2, (1, 1), SCAN.encode(), b"\5\0\4\0\1\0\0\0", element("<", 1, b"a" * (1 << 20))),
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_small_file_never_takes_much_memory(bomb, tmp_path):
+    content = header() + BOMBS[bomb]
+    (tmp_path / "gt.mat").write_bytes(content)
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"gt\.mat"):
+        read_ground_truth(tmp_path / "gt.mat")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(content) < 2 << 20
+    assert peak < 20 << 20
+
+
+def test_scan_with_constant_colours_may_be_compressed(tmp_path):
+    scan = structure(v=np.random.default_rng(0).uniform(-0.9, 0.9, (20000, 3)), tex=np.full((20000, 3), 127, np.uint8))
+    savemat(tmp_path / "gt.mat", {SCAN: scan}, do_compression=True)
+    assert read_ground_truth(tmp_path / "gt.mat").scan_colours.min() == 127
+
+
+def test_file_of_a_gibibyte_is_refused_unread(tmp_path):
+    with (tmp_path / "gt.mat").open("wb") as file:
+        file.truncate((1 << 30) + 1)
+    with pytest.raises(DataError, match="expected 1073741824 at the most"):
+        read_ground_truth(tmp_path / "gt.mat")
+
+
+@pytest.mark.parametrize("shape", [(0, 2**31 - 1, 2**31 - 1, 2**31 - 1), (0, *([1] * 40)), (-1, -1)])
+def test_impossible_shape_is_refused(shape, tmp_path):
+    numbers = matrix(6, shape, b"")
+    width = b"\5\0\4\0\2\0\0\0"
+    content = matrix(2, (1, 1), b"x", width, element("<", 1, b"v\0"), numbers)
+    (tmp_path / "a.mat").write_bytes(header() + content)
+    with pytest.raises(MatlabError, match="array of"):
         read_structures(tmp_path / "a.mat", "x")

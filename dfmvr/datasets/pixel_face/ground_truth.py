@@ -61,7 +61,8 @@ def _numbers(fields: Structure, key: str, where: str) -> np.ndarray:
     """Get a field as float64, if it holds real finite numbers."""
     if key not in fields:
         raise DataError(f"{where}: expected the field {key}, found {', '.join(fields)}; copy it from the release again")
-    array = fields[key].astype(np.float64)
+    with np.errstate(invalid="ignore"):  # what is no number is told below
+        array = fields[key].astype(np.float64)
     if not np.isfinite(array).all():
         bad = int((~np.isfinite(array)).sum())
         raise DataError(f"{where}.{key}: {bad} of {array.size} numbers are not finite; leave the sample out")
@@ -73,11 +74,20 @@ def _vertices_mm(fields: Structure, where: str) -> np.ndarray:
     vertices = _numbers(fields, "v", where)
     if vertices.ndim != 2 or vertices.shape[1] != 3 or len(vertices) == 0:
         raise DataError(f"{where}.v: expected vertices (N, 3), found {vertices.shape}; leave the sample out")
+    return to_millimetres(vertices, f"{where}.v")
+
+
+def to_millimetres(vertices: np.ndarray, where: str) -> np.ndarray:
+    """Turn the decimetres (N, 3) of a face into millimetres.
+
+    Raises:
+        DataError: the face would be as large as no face is.
+    """
     with np.errstate(over="ignore", invalid="ignore"):  # damaged numbers may be as large as float64 allows
         vertices = vertices * MM_PER_UNIT
         size = float(np.linalg.norm(vertices.max(0) - vertices.min(0)))
     if not PLAUSIBLE_SIZE_MM[0] <= size <= PLAUSIBLE_SIZE_MM[1]:
-        raise DataError(f"{where}.v: expected decimetres, but the face would be {size:.4g} mm large; check the unit")
+        raise DataError(f"{where}: expected decimetres, but the face would be {size:.4g} mm large; check the unit")
     return vertices
 
 

@@ -1,0 +1,226 @@
+"""Bosphorus: range images of heads that turn, make faces and hide behind things, each with a photograph.
+
+    bs000/bs000_N_N_0.bnt   range image (datasets.range_image)
+    bs000/bs000_N_N_0.png   its photograph
+    bs000/bs000_N_N_0.lm2   landmarks in the photograph (landmarks)
+    bs000/bs000_N_N_0.lm3   landmarks in the range image
+
+A file's name is subject, class, code and take (names); a take is one scan. Every scan has a
+photograph of its own, so three scans of a subject, of which the front one as a rule is the ground truth too, make a
+sample of three views.
+
+Source: Savran et al. 2008, "Bosphorus Database for 3D Face Analysis", and public readers of the data set.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from dfmvr.config import BosphorusData
+from dfmvr.datasets.bosphorus.landmarks import (
+    as_68,
+    check_sides,
+    read_lm2,
+    write_lm2,
+    write_lm3,
+)
+from dfmvr.datasets.bosphorus.names import SUBJECT, ScanName
+from dfmvr.datasets.bosphorus.range_image import RangeImage, write_bnt
+from dfmvr.datasets.images import read_image, write_image
+from dfmvr.datasets.sample import Sample
+from dfmvr.errors import ConfigError, DataError
+
+log = logging.getLogger(__name__)
+
+SUFFIXES = (".bnt", ".png", ".lm2", ".lm3")
+
+
+def _kind(key: str, value: str) -> tuple[str, str]:
+    """Class and code that a setting names."""
+    try:
+        return ScanName.parse(f"bs000_{value}_0").kind
+    except DataError:
+        raise ConfigError(
+            f"datasets.bosphorus.{key}: expected a class and a code such as N_N or YR_R45, found {value!r}; mend it"
+        ) from None
+
+
+class _Takes(NamedTuple):
+    """The scans of one subject."""
+
+    subject: str
+    first: dict[tuple[str, str], dict[str, Path]]  # class and code: files of the first take by suffix
+
+    def file(self, kind: tuple[str, str], suffix: str) -> Path | None:
+        return self.first.get(kind, {}).get(suffix)
+
+
+class Bosphorus:
+    """The data set on disk; a `datasets.sample.Dataset`."""
+
+    sides_key = "datasets.bosphorus.exchange_sides"
+
+    def __init__(self, root: Path | str, settings: BosphorusData) -> None:
+        """Set the folder and how its files are to be read.
+
+        Raises:
+            ConfigError: a setting names no class and code.
+        """
+        self.root, self.settings = Path(root), settings
+        self._scan, self._front = _kind("scan", settings.scan), _kind("front", settings.front)
+        self._right = _kind("right", settings.right)
+        self._left = list(dict.fromkeys(_kind("left", value) for value in settings.left))
+
+    def samples(self) -> Iterator[Sample]:
+        """List a sample for every subject and left view; a file that is not there is None.
+
+        Raises:
+            DataError: the folder is not the data set's, or no sample is there.
+        """
+        codes = Counter(code for _, code in self._left)
+        count = 0
+        for takes in self._subjects():
+            for left in self._left:
+                count += 1
+                name = left[1] if codes[left[1]] == 1 else "_".join(left)
+                yield self._sample(takes, left, name)
+        if not count:
+            raise DataError(
+                f"{self.root}: no sample, since datasets.bosphorus.left is empty; name a view such as YR_R45"
+            )
+
+    def scans(self) -> Iterator[Path]:
+        """List the range images that are ground truth, one a subject that has one.
+
+        Raises:
+            DataError: the folder is not the data set's, or no such range image is there.
+        """
+        found = 0
+        for takes in self._subjects():
+            path = takes.file(self._scan, ".bnt")
+            found += path is not None
+            if path is not None:
+                yield path
+        if not found:
+            raise DataError(
+                f"{self.root}: expected range images such as bs000_{self.settings.scan}_0.bnt, found none; "
+                "copy them or set datasets.bosphorus.scan"
+            )
+
+    def _sample(self, takes: _Takes, left: tuple[str, str], name: str) -> Sample:
+        views = [left, self._front, self._right]
+        yaws = [ScanName(takes.subject, *kind, 0).yaw(self.settings.exchange_sides) for kind in views]
+        if self.settings.exchange_sides:  # what is called the left view shows the nose at the image's right
+            views, yaws = views[::-1], yaws[::-1]
+        return Sample(
+            sample=f"{takes.subject}_{name}",
+            subject=takes.subject,
+            split="test",
+            photos=tuple(takes.file(kind, ".png") for kind in views),
+            annotations=tuple(takes.file(kind, ".lm2") for kind in views),
+            scan=takes.file(self._scan, ".bnt"),
+            expression=ScanName(takes.subject, *self._front, 0).expression,
+            yaws=tuple(yaws),
+        )
+
+    def _subjects(self) -> Iterator[_Takes]:
+        """List the subjects in order; files with names of another form are passed over and counted."""
+        folders = [path for path in _content(self.root) if SUBJECT.fullmatch(path.name) and path.is_dir()]
+        if not folders:
+            raise DataError(f"{self.root}: expected a folder a subject (bs000, bs001, ...), found none; check the path")
+        strange: list[Path] = []
+        for folder in folders:
+            yield _list_takes(folder, strange)
+        if strange:
+            log.warning("%s: %d files passed over, such as %s", self.root, len(strange), strange[0])
+
+    def read_photo(self, path: Path) -> np.ndarray:
+        """Read a photograph as uint8 RGB (H, W, 3).
+
+        Raises:
+            DataError: the file is missing or not a whole image.
+        """
+        return read_image(path)
+
+    def read_annotation(self, path: Path) -> np.ndarray:
+        """Read the landmarks of a photograph in iBUG order, (68, 2) pixels; NaN where there is no counterpart.
+
+        Raises:
+            DataError: the file is missing or damaged, or the names of the landmarks contradict the setting
+                `landmark_sides`.
+        """
+        points = read_lm2(path)
+        try:
+            yaw = ScanName.parse(Path(path).stem).yaw(self.settings.exchange_sides)
+        except DataError:
+            yaw = math.nan
+        if math.isfinite(yaw):
+            check_sides(points, self.settings.landmark_sides, str(path), yaw)
+        return as_68(points, self.settings.landmark_sides)
+
+    def read_landmarks_101(self, scan: Path) -> None:
+        """Give nothing: the data set does not annotate these."""
+
+
+def _content(folder: Path) -> list[Path]:
+    """List a folder in the order of names."""
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder}: not a readable folder ({error.strerror}); check the path") from None
+
+
+def _list_takes(folder: Path, strange: list[Path]) -> _Takes:
+    """Find the files of the first take of everything; what has a name of another form is added to `strange`."""
+    first: dict[tuple[str, str], tuple[int, dict[str, Path]]] = {}
+    for path in _content(folder):
+        suffix = path.suffix.lower()
+        if suffix not in SUFFIXES:
+            continue
+        try:
+            name = ScanName.parse(path.stem)
+        except DataError:
+            name = None
+        if name is None or name.subject != folder.name:
+            strange.append(path)
+        elif not name.ignored:
+            take, files = first.get(name.kind, (name.take, {}))
+            if name.take <= take:
+                first[name.kind] = (name.take, {**(files if name.take == take else {}), suffix: path})
+    return _Takes(folder.name, {kind: files for kind, (_, files) in first.items()})
+
+
+def write_scan(
+    root: Path | str,
+    name: ScanName,
+    image: RangeImage,
+    photo: np.ndarray,
+    landmarks_3d: Mapping[str, np.ndarray],
+    landmarks_2d: Mapping[str, np.ndarray],
+) -> None:
+    """Write the four files of one scan as the data set stores them.
+
+    Args:
+        root: the data set's folder.
+        name: subject, class, code and take.
+        image: the range image.
+        photo: uint8 RGB (H, W, 3).
+        landmarks_3d: (3,) mm in the range image's frame by name (LANDMARKS); points out of sight left out.
+        landmarks_2d: (2,) pixels of the photograph by name.
+    Raises:
+        DataError: `name` is not of the data set's form.
+        OutputError: a file cannot be written.
+    """
+    stem = ScanName.parse(name.stem).stem
+    folder = Path(root) / name.subject
+    write_bnt(folder / f"{stem}.bnt", image)
+    write_image(folder / f"{stem}.png", photo)
+    write_lm3(folder / f"{stem}.lm3", landmarks_3d)
+    write_lm2(folder / f"{stem}.lm2", landmarks_2d)

@@ -1,0 +1,205 @@
+"""Pixel-Face in the folders that the code of DF-MVR's authors reads.
+
+    {train,val}/<subject>/<expression>/Images/<0|1|2>/t.jpg             photographs; see views
+    {train,val}/<subject>/<expression>/Images/fusion/nicp_106_pts.txt   106 keypoints, `x y z` a line, decimetres
+    val_obj/<subject><expression>.obj                                   registered mesh, decimetres
+
+A subject is five digits, an expression 01 to 22 or other_1 to other_3. The authors' own tools begin an OBJ file with
+the lines `nothing`, `point: N` and `face: N`, which are passed over.
+
+ASSUME: mesh and keypoints share their frame, which is checked.
+Source: dataset_preprocess.py, tools/plt.py and compute_error.py of github.com/weiguangzhao/DF_MVR.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from dfmvr.datasets.pixel_face.ground_truth import KEYPOINTS, MM_PER_UNIT, GroundTruth, to_millimetres
+from dfmvr.datasets.pixel_face.views import write_views
+from dfmvr.datasets.splits import read_rows
+from dfmvr.errors import DataError
+from dfmvr.files import writing
+from dfmvr.geometry.meshes import Mesh, read_mesh, write_mesh
+
+log = logging.getLogger(__name__)
+
+SPLIT_FOLDERS = {"train": "train", "val": "test"}
+"""Folder of each split: what the authors validate on is what they report."""
+
+VIEWS_FOLDER, MESHES = "Images", "val_obj"
+LANDMARKS = Path("fusion", "nicp_106_pts.txt")
+DECIMALS = 6  # of a decimetre
+MAX_MESH_BYTES = 64 << 20
+"""ASSUME: a mesh is smaller; 53,215 vertices and their triangles have a tenth of it."""
+FARTHEST_MM = 20.0
+"""ASSUME: keypoints of a mesh are nearer to it than this."""
+
+_SUBJECT = re.compile(r"[0-9]{5}")
+_EXPRESSION = re.compile(r"[0-9A-Za-z_]+")
+
+
+class Place(NamedTuple):
+    """Where the files of a sample lie."""
+
+    subject: str
+    expression: str
+    views: Path  # folder with the folders 0, 1, 2
+    scans: tuple[Path, ...]  # the first that exists counts
+    split: str = ""  # what the folders say, if they do
+
+
+def sample_folder(root: Path | str, split: str, subject: str, expression: str) -> Path:
+    """Folder of a sample's photographs and keypoints; `split` is 'train' or 'val'."""
+    return Path(root) / split / subject / expression / VIEWS_FOLDER
+
+
+def _subfolders(folder: Path, name: re.Pattern[str]) -> list[str]:
+    """Names of the folders in a folder, sorted; others are passed over."""
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted(entry.name for entry in entries if entry.is_dir())
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be listed ({error.strerror}); check the folder") from None
+    if odd := [n for n in found if not name.fullmatch(n)]:
+        log.warning("%s: %d folders passed over, whose names are of no sample, such as %r", folder, len(odd), odd[0])
+    return [n for n in found if name.fullmatch(n)]
+
+
+def list_places(root: Path) -> dict[str, Place]:
+    """List the samples by name (subject and expression): training first, then by subject and expression.
+
+    Raises:
+        DataError: there is neither `train` nor `val`, or a sample is in both.
+    """
+    folders = [split for split in SPLIT_FOLDERS if (root / split).is_dir()]
+    if not folders:
+        raise DataError(
+            f"{root}: expected the folders train and val, found neither; check the path or, for the public release, "
+            "set datasets.pixel_face.layout: release"
+        )
+    places: dict[str, Place] = {}
+    for split in folders:
+        for subject in _subfolders(root / split, _SUBJECT):
+            for expression in _subfolders(root / split / subject, _EXPRESSION):
+                name, views = subject + expression, sample_folder(root, split, subject, expression)
+                if name in places:
+                    raise DataError(f"{views.parent}: the sample is also in train; remove one of the two")
+                scans = (root / MESHES / f"{name}.obj", views / LANDMARKS)
+                places[name] = Place(subject, expression, views, scans, SPLIT_FOLDERS[split])
+    return places
+
+
+def read_keypoints(path: Path | str) -> np.ndarray:
+    """Read nicp_106_pts.txt as (106, 3) mm.
+
+    Raises:
+        DataError: the file is missing or holds something else than 106 finite points of a face in decimetres.
+    """
+    points = []
+    for where, words in read_rows(path, "copy it from the data set again"):
+        try:
+            x, y, z = map(float, words)
+        except ValueError:
+            raise DataError(f"{where}: expected three numbers `x y z`, found {' '.join(words)[:60]!r}") from None
+        if len(points) == KEYPOINTS:
+            raise DataError(f"{where}: expected {KEYPOINTS} points, found more; copy the file again")
+        points.append((x, y, z))
+    if len(points) != KEYPOINTS:
+        raise DataError(f"{path}: expected {KEYPOINTS} points, one a line, found {len(points)}; copy the file again")
+    array = np.array(points)
+    if not np.isfinite(array).all():
+        raise DataError(f"{path}: {(~np.isfinite(array)).sum()} numbers are not finite; leave the sample out")
+    return to_millimetres(array, str(path))
+
+
+def keypoints_of_mesh(path: Path | str) -> Path | None:
+    """Find the keypoints of val_obj/<subject><expression>.obj."""
+    path = Path(path)
+    subject, expression = path.stem[:5], path.stem[5:]
+    candidates = (sample_folder(path.parent.parent, split, subject, expression) for split in reversed(SPLIT_FOLDERS))
+    return next((file for folder in candidates if (file := folder / LANDMARKS).is_file()), None)
+
+
+def read_registered_mesh(path: Path | str) -> GroundTruth:
+    """Read a mesh of val_obj as a scan, with its 106 keypoints if their file is there.
+
+    Raises:
+        DataError: a file is missing or damaged, the size cannot be decimetres, or the two do not belong together.
+    """
+    path = Path(path)
+    if path.is_file() and (size := path.stat().st_size) > MAX_MESH_BYTES:
+        raise DataError(f"{path}: expected a mesh of some megabytes, found {size >> 20} MiB; is it another file?")
+    try:
+        mesh = read_mesh(path)
+    except DataError:
+        raise
+    except ValueError as error:  # vertices without a z, which the parser lets through
+        raise DataError(f"{path}: not readable as OBJ ({error}); copy it again") from None
+    vertices = to_millimetres(mesh.vertices, str(path))
+    keypoints = keypoints_of_mesh(path)
+    if keypoints is None:
+        return GroundTruth(vertices, mesh.triangles)
+    landmarks = read_keypoints(keypoints)
+    farthest = float(cKDTree(vertices).query(landmarks)[0].max())
+    if farthest > FARTHEST_MM:
+        raise DataError(
+            f"{keypoints}: a keypoint is {farthest:.0f} mm from the mesh {path}, expected {FARTHEST_MM:.0f} at the "
+            "most; copy both again or leave the sample out"
+        )
+    return GroundTruth(vertices, mesh.triangles, landmarks)
+
+
+def write_sample_authors(
+    root: Path | str,
+    split: str,
+    subject: str,
+    expression: str,
+    photos: Sequence[np.ndarray | None],
+    landmarks_106: np.ndarray | None = None,
+    mesh: Mesh | None = None,
+) -> None:
+    """Write the files of one sample; lengths are rounded to a millionth of a decimetre, photographs are JPEG.
+
+    Args:
+        root: the data set's folder.
+        split: its folder, 'train' or 'val'.
+        subject: five digits.
+        expression: such as '01' or 'other_1'.
+        photos: three upright photographs, uint8 (H, W, 3), left, front, right; None leaves a view out.
+        landmarks_106: (106, 3) mm; None leaves them out.
+        mesh: registered mesh, mm, in their frame; None leaves it out.
+    Raises:
+        ValueError: a name that the reader would pass over.
+        OutputError: a file cannot be written.
+    """
+    if split not in SPLIT_FOLDERS or not _SUBJECT.fullmatch(subject) or not _EXPRESSION.fullmatch(expression):
+        raise ValueError(f"expected train or val, five digits, and letters or digits: {split}, {subject}, {expression}")
+    folder = sample_folder(root, split, subject, expression)
+    write_views(folder, photos)
+    if landmarks_106 is not None:
+        with writing(folder / LANDMARKS) as partial:
+            np.savetxt(partial, np.asarray(landmarks_106) / MM_PER_UNIT, fmt=f"%.{DECIMALS}f")
+    if mesh is not None:
+        # the writer of meshes knows no unit: what it writes are decimetres here
+        decimetres = Mesh(np.round(mesh.vertices / MM_PER_UNIT, DECIMALS), mesh.triangles)
+        write_mesh(Path(root) / MESHES / f"{subject}{expression}.obj", decimetres)
+
+
+def write_annotations_authors(
+    root: Path | str, split: str, subject: str, expression: str, annotations: Sequence[np.ndarray | None]
+) -> None:
+    """Write a stand-in's 68 landmarks (68, 2) of each upright photograph, pixels, beside the photographs.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    write_views(sample_folder(root, split, subject, expression), (None,) * 3, annotations)

@@ -1,0 +1,101 @@
+import struct
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import pytest
+from damage import flips, read_all, truncations
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+from PIL import Image
+
+from dfmvr.datasets.images import read_image, read_image_size, write_image
+from dfmvr.errors import DataError
+
+pytestmark = pytest.mark.filterwarnings("ignore:Image size:PIL.Image.DecompressionBombWarning")
+
+
+def noise(height, width, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3)).astype(np.uint8)
+
+
+def png(width, height, pixels=b"\0" * 99):
+    """A PNG whose header says what it likes."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    shape = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", shape) + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from(["png", "bmp"]), st.integers(0, 99))
+def test_png_and_bmp_come_back_to_the_bit(tmp_path_factory, height, width, suffix, seed):
+    path = tmp_path_factory.getbasetemp() / f"image.{suffix}"
+    write_image(path, noise(height, width, seed))
+    assert_array_equal(read_image(path), noise(height, width, seed))
+    assert read_image_size(path) == (height, width)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_size_is_that_of_the_image_turned_upright(orientation, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(noise(6, 9)).save(tmp_path / "a.jpg", exif=exif)
+    assert read_image_size(tmp_path / "a.jpg") == read_image(tmp_path / "a.jpg").shape[:2]
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ((50_000, 50_000), "100 megapixels at the most, the header promises more"),
+        ((12_000, 10_000), "12000 x 10000 pixels, expected 100 megapixels at the most"),
+        ((9_000, 9_000), "bytes cannot hold 9000 x 9000 pixels"),
+        ((40, 40), "truncated"),
+    ],
+)
+def test_image_that_promises_too_much_is_refused(size, message, tmp_path):
+    (tmp_path / "a.png").write_bytes(png(*size))
+    with pytest.raises(DataError, match=message):
+        read_image(tmp_path / "a.png")
+
+
+def test_promises_cost_no_memory(tmp_path):
+    for width, height in ((50_000, 50_000), (12_000, 10_000), (9_000, 9_000)):
+        (tmp_path / f"{width}.png").write_bytes(png(width, height))
+    code = f"""
+import pathlib, resource, warnings
+from dfmvr.datasets.images import read_image
+warnings.simplefilter("ignore")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for path in pathlib.Path({str(tmp_path)!r}).iterdir():
+    try:
+        read_image(path)
+    except ValueError:
+        continue
+    raise SystemExit("read")
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(result.stdout) < 10 << 10  # KiB
+
+
+def test_flat_image_packs_as_much_as_deflate_can_and_is_read(tmp_path):
+    Image.new("1", (4096, 4096)).save(tmp_path / "flat.png", optimize=True)
+    assert (tmp_path / "flat.png").stat().st_size < 4096 * 4096 / 5000
+    assert read_image(tmp_path / "flat.png").shape == (4096, 4096, 3)
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "jpg"])
+def test_image_cut_anywhere_or_with_flipped_bytes_is_refused_or_read(suffix, tmp_path):
+    path = tmp_path / f"a.{suffix}"
+    write_image(path, noise(12, 8))
+    whole = path.read_bytes()
+    # the last bytes of a PNG are checksums of pixels that are all there
+    _, read = read_all(read_image, path, truncations(whole[:-20]))
+    assert read == 0
+    tried, _ = read_all(read_image, path, flips(whole, 700))
+    assert tried == 700
