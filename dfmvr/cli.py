@@ -1,20 +1,24 @@
 """`dfmvr <stage>`: what every rule calls and a person can type.
 
 A stage is a module with two functions: `add_arguments(parser)` declares its files, `main(args, settings)` runs it
-with its section of the configuration (None for a stage without one).
+with its section of the configuration (all of it for the section `*`, None for a stage without one).
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import logging
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dfmvr import __version__
-from dfmvr.errors import DfmvrError
+from dfmvr.errors import ConfigError, DfmvrError
+
+WHOLE = "*"
+"""Stands for the whole configuration where a section is named."""
 
 
 class Stage(NamedTuple):
@@ -29,6 +33,8 @@ class Stage(NamedTuple):
 STAGES = (
     Stage("face_model", "build the morphable face model", "dfmvr.face_model.build", "face_model"),
     Stage("simulate", "write the stand-in data sets", "dfmvr.simulate", "simulate"),
+    Stage("fetch", "check the data that must be supplied, download what may be", "dfmvr.fetch", WHOLE),
+    Stage("mesh", "turn range images into triangle meshes", "dfmvr.mesh", "mesh"),
     Stage("align", "find landmarks and cut aligned crops", "dfmvr.align", "align"),
     Stage("parse", "train the face parse net, write masks and weight maps", "dfmvr.parse", "parse"),
     Stage("train", "train one variant of DF-MVR", "dfmvr.train", "train"),
@@ -62,9 +68,21 @@ def parser(stage: Stage | None = None) -> argparse.ArgumentParser:
         group.add_argument(
             "--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help="override one key; may be repeated"
         )
-        group.add_argument("--settings", metavar="JSON", help=f"the whole section {stage.section} as JSON")
+        what = "configuration" if stage.section == WHOLE else f"section {stage.section}"
+        group.add_argument("--settings", metavar="JSON", help=f"the whole {what} as JSON")
     result.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return result
+
+
+def _read_json(text: str) -> dict[str, Any]:
+    """Read an object from JSON."""
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"--settings: not readable as JSON ({error})") from None
+    if not isinstance(value, dict):
+        raise ConfigError(f"--settings: expected sections as one JSON object, found {type(value).__name__}")
+    return value
 
 
 def run(stage: Stage, arguments: Sequence[str]) -> None:
@@ -74,11 +92,14 @@ def run(stage: Stage, arguments: Sequence[str]) -> None:
     if stage.section:
         from dfmvr import config
 
-        if args.settings is not None:
-            loaded = config.load(None, [f"{stage.section}={args.settings}"])
-        else:
+        if args.settings is None:
             loaded = config.load(args.config, args.set)
-        settings = loaded.section(stage.section)
+        elif stage.section == WHOLE:
+            loaded = config.validate(_read_json(args.settings), "--settings")
+        else:
+            loaded = config.load(None, [f"{stage.section}={args.settings}"])
+        settings = loaded if stage.section == WHOLE else loaded.section(stage.section)
+        args.configuration = loaded  # for a stage that looks beyond its own section
     importlib.import_module(stage.module).main(args, settings)
 
 
