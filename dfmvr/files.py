@@ -12,6 +12,7 @@ import os
 import shutil
 import uuid
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,6 +21,12 @@ from typing import Any
 import numpy as np
 
 from dfmvr.errors import DataError, OutputError
+
+_DAMAGE = (
+    *(OSError, ValueError, EOFError, AttributeError, KeyError, RuntimeError, SyntaxError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+"""What reading a damaged archive of arrays raises."""
 
 _NO_PLACE = {
     errno.ENOSPC: "there is no room left; free some space or choose another folder",
@@ -103,12 +110,29 @@ def read_npz(path: Path | str, *required: str) -> dict[str, np.ndarray]:
             arrays = {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; run the stage that makes it") from None
-    except (OSError, ValueError, zipfile.BadZipFile, AttributeError, EOFError) as error:
+    except _DAMAGE as error:
         raise DataError(f"{path}: not a readable .npz archive ({error}); make it again") from error
     missing = [name for name in required if name not in arrays]
     if missing:
         raise DataError(f"{path}: expected the arrays {', '.join(missing)}, found {', '.join(sorted(arrays))}")
     return arrays
+
+
+def open_npy(path: Path | str, maker: str) -> np.ndarray:
+    """Map an `.npy` file into memory, read only; nothing is read before it is asked for.
+
+    Args:
+        path: the file.
+        maker: the command that makes it, for the messages.
+    Raises:
+        DataError: the file is missing or unreadable.
+    """
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; run `{maker}`") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: not a readable array ({error}); run `{maker}` again") from None
 
 
 def write_json(path: Path | str, value: Any) -> None:

@@ -6,6 +6,7 @@ import torch
 from numpy.testing import assert_allclose
 from scipy import ndimage
 
+from dfmvr import cli
 from dfmvr.config import FaceModelSection
 from dfmvr.conventions import ALIGNMENT_IN_68, CLASSES, MIRRORED_68, MIRRORED_CLASS
 from dfmvr.errors import DataError
@@ -171,6 +172,16 @@ def test_broken_files_are_refused(model, tmp_path, name, value, message):
 def test_missing_file_is_refused(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         HeadGenerator.load(tmp_path / "heads.npz")
+
+
+@pytest.mark.parametrize("files", [{}, {"heads": "heads.npz"}, {"heads": "heads.npz", "summary": "summary.json"}])
+def test_the_command_writes_what_is_asked_for(built, files, tmp_path, monkeypatch):
+    """The heads are of use for the stand-in data alone."""
+    monkeypatch.setattr("dfmvr.face_model.build.build", lambda settings: built)
+    files = {"output": "model.npz"} | files
+    arguments = [part for name, file in files.items() for part in (f"--{name}", str(tmp_path / file))]
+    assert cli.main(["face_model", *arguments]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == set(files.values())
 
 
 def test_heads_file_round_trip(heads, tmp_path):

@@ -10,15 +10,29 @@ from dfmvr import config
 from dfmvr.cli import main
 from dfmvr.conventions import CLASSES
 from dfmvr.datasets import celebamask_hq as celebamask_files
-from dfmvr.datasets import pixel_face as pixel_face_files
+from dfmvr.datasets.images import read_image
+from dfmvr.datasets.landmark_files import read_landmark_file
+from dfmvr.datasets.multi_pie import MultiPie
+from dfmvr.datasets.pixel_face import PixelFace, read_ground_truth, read_landmarks_106
 from dfmvr.errors import ConfigError, DataError
 from dfmvr.geometry.subdivision import subdivide
 from dfmvr.geometry.surface import Surface
-from dfmvr.simulate import Work, celebamask_hq, light, make_jobs, noise, pixel_face, sensor, simulate
+from dfmvr.simulate import (
+    DATASETS,
+    Work,
+    celebamask_hq,
+    light,
+    make_jobs,
+    multi_pie,
+    noise,
+    pixel_face,
+    sensor,
+    simulate,
+)
 from dfmvr.simulate.heads import Heads, coarser
 from dfmvr.simulate.ict_facekit import IctHeads
 from dfmvr.simulate.people import Studio
-from dfmvr.simulate.photograph import cast_shadow, fragments
+from dfmvr.simulate.photograph import cast_shadow, expose, fragments, see
 from dfmvr.simulate.scanner import Head, scan
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -30,6 +44,7 @@ SETTINGS = config.validate(
             "ict_test_subjects": 1,
             "pixel_face": {"train_subjects": 2, "test_subjects": 2, "expressions": 2},
             "celebamask_hq": {"images": 10},
+            "multi_pie": {"subjects": 2, "recordings": 3, "illuminations": 2},
         }
     }
 ).simulate
@@ -64,6 +79,18 @@ def data_set(heads_file, tmp_path_factory):
     return root
 
 
+@pytest.fixture(scope="module")
+def many_sides(heads_file, tmp_path_factory):
+    root = tmp_path_factory.mktemp("multi_pie")
+    simulate(Work("multi_pie", heads_file, root, SETTINGS), workers=1)
+    return root
+
+
+def _pixel_face(root):
+    dataset = PixelFace(root, config.PixelFaceData())
+    return dataset, list(dataset.samples())
+
+
 def _files(root):
     return {path.relative_to(root): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
@@ -77,35 +104,36 @@ def test_result_depends_on_the_seed_and_not_on_the_workers(heads_file, data_set,
     simulate(Work("pixel_face", heads_file, tmp_path, SETTINGS), workers=2)
     assert _without_time(_files(tmp_path)) == _without_time(_files(data_set))
     other = pixel_face.Job(1, "train", (SETTINGS.seed + 1, 0, 0, 1))
-    pixel_face.make_subject(Studio(Heads(heads_file, 96)), other, tmp_path, SETTINGS)
+    pixel_face.make(Studio(Heads(heads_file, 96)), other, tmp_path, SETTINGS)
     photo = Path("0000101", "1", "t.jpg")
     assert (tmp_path / photo).read_bytes() != (data_set / photo).read_bytes()
 
 
 def test_pixel_face_is_complete_and_splits_are_disjoint(data_set):
-    samples = pixel_face_files.read_samples(data_set)
+    dataset, samples = _pixel_face(data_set)
     subjects = {split: {s.subject for s in samples if s.split == split} for split in ("train", "test")}
     assert len(samples) == 8
     assert not subjects["train"] & subjects["test"]
-    assert all(None not in (*s.photos, *s.annotations, s.ground_truth) for s in samples)
-    assert pixel_face_files.read_photo(samples[0].photos[0]).shape == (96, 84, 3)
+    assert all(None not in (*s.photos, *s.annotations, s.scan) for s in samples)
+    assert dataset.read_photo(samples[0].photos[0]).shape == (96, 84, 3)
     assert (data_set / "preview.jpg").stat().st_size > 0
 
 
 def test_nose_points_to_the_side_of_the_view(data_set):
-    for sample in pixel_face_files.read_samples(data_set):
-        marks = np.stack([pixel_face_files.read_annotation(path) for path in sample.annotations])
+    dataset, samples = _pixel_face(data_set)
+    for sample in samples:
+        marks = np.stack([dataset.read_annotation(path) for path in sample.annotations])
         right_eye, left_eye = marks[:, 36:42, 0].mean(1), marks[:, 42:48, 0].mean(1)
         share = (marks[:, 30, 0] - right_eye) / (left_eye - right_eye)  # 0.5 where the nose is in the middle
         assert share[0] < 0.35 < share[1] < 0.65 < share[2]
 
 
 def test_training_truth_is_the_landmarks_of_the_scan(data_set):
-    samples = pixel_face_files.read_samples(data_set)
+    _, samples = _pixel_face(data_set)
     train = next(s for s in samples if s.split == "train")
     test = next(s for s in samples if s.split == "test")
-    assert pixel_face_files.read_landmarks_106(train.ground_truth).shape == (106, 3)
-    truth = pixel_face_files.read_ground_truth(test.ground_truth)
+    assert read_landmarks_106(train.scan).shape == (106, 3)
+    truth = read_ground_truth(test.scan)
     true = truth.registration_vertices[truth.registration_keypoints]
     # the file marks landmarks by vertices of the scan, which are 4 mm apart here
     assert np.median(np.linalg.norm(truth.scan_landmarks_106 - true, axis=1)) < 4.0
@@ -116,7 +144,9 @@ def test_annotation_is_the_projection_within_its_noise(studio, photographed):
     ids = studio.anatomy.landmarks_68
     rng = np.random.default_rng(0)
     camera = cameras[2]
-    error = np.concatenate([pixel_face.annotate(stage, ids, camera, 0.5, rng) for _ in range(40)]).reshape(40, 68, 2)
+    error = np.concatenate([pixel_face.annotate(stage.head[ids], camera, 0.5, rng) for _ in range(40)]).reshape(
+        40, 68, 2
+    )
     error -= camera.project(stage.head[ids])[:, :2]
     # 128 px show 330 mm, 224 px of a crop 220.7 mm
     assert error.std() == pytest.approx(0.5 * (128 / 330) / 1.015, rel=0.12)
@@ -248,9 +278,121 @@ def test_celebamask_images_masks_and_splits(heads_file, tmp_path):
 
 
 def test_seeds_differ_between_subjects_and_data_sets(heads_file):
-    jobs = [job for name in ("pixel_face", "pixel_face_ict", "celebamask_hq") for job in make_jobs(
-        Work(name, heads_file, Path(), SETTINGS))]  # fmt: skip
-    assert len({job.seed for job in jobs}) == len(jobs) == 4 + 1 + 10
+    jobs = [job for name in DATASETS for job in make_jobs(Work(name, heads_file, Path(), SETTINGS))]
+    assert len({job.seed for job in jobs}) == len(jobs) == 4 + 1 + 10 + 2 + 30
+
+
+def test_the_order_of_the_data_sets_is_part_of_the_seeds(heads_file):
+    assert DATASETS == ("pixel_face", "pixel_face_ict", "celebamask_hq", "multi_pie", "bosphorus")
+    assert make_jobs(Work("pixel_face", heads_file, Path(), SETTINGS))[-1].seed == (1, 0, 2, 2)
+    assert make_jobs(Work("celebamask_hq", heads_file, Path(), SETTINGS))[3].seed == (1, 2, 3)
+
+
+def test_a_view_is_lit_anew_without_looking_again(photographed):
+    _, (stage, _), cameras = photographed
+    view, backdrop = see(stage.body, stage.hair, cameras[0]), np.zeros((*cameras[0].shape, 3), np.float32)
+    once = expose(view, stage.light, stage.shadow, backdrop)
+    dark = stage.light._replace(colours=0 * stage.light.colours, sky=0 * stage.light.sky)
+    assert np.abs(expose(view, dark, stage.shadow, backdrop)).max() == 0
+    assert_array_equal(expose(view, stage.light, stage.shadow, backdrop), once)
+    assert once[view.mask == CLASSES.index("skin")].min() > 0
+
+
+def _parts(path):
+    """Subject, session, recording, camera, illumination of a photograph or annotation."""
+    return tuple(path.name.split(".")[0].split("_"))
+
+
+def test_multi_pie_has_every_camera_and_light_of_every_recording(many_sides):
+    photos = {_parts(path) for path in many_sides.rglob("*.png")}
+    assert len(photos) == 2 * 3 * 2 * 5
+    assert {p[1:3] for p in photos} == {("01", "01"), ("01", "02"), ("02", "02")}
+    for subject in ("001", "002"):
+        lights = {p[1:4]: {q[4] for q in photos if q[:4] == p[:4]} for p in photos if p[0] == subject}
+        assert len(set(map(frozenset, lights.values()))) == 1
+        assert len(next(iter(lights.values()))) == 2
+    samples = list(MultiPie(many_sides, config.MultiPieData()).samples())
+    assert len(samples) == 2 * 3 * 2 * 2
+    assert all(None not in (*s.photos, *s.annotations) for s in samples)
+    assert {s.expression for s in samples} == {"neutral", "smile", "surprise"}
+    assert read_image(samples[0].photos[0]).shape == (96, 128, 3)
+    assert (many_sides / "preview.jpg").stat().st_size > 0
+
+
+def test_the_nose_points_to_the_side_that_the_yaw_of_the_camera_says(many_sides):
+    dataset = MultiPie(many_sides, config.MultiPieData())
+    for sample in dataset.samples():
+        marks = np.stack([dataset.read_annotation(path) for path in sample.annotations])
+        share = (marks[:, 30, 0] - marks[:, 36:42, 0].mean(1)) / (marks[:, 42:48, 0] - marks[:, 36:42, 0]).mean(1)
+        assert share[0] < 0.35 < share[1] < 0.65 < share[2], sample.sample
+
+
+def test_all_cameras_of_a_recording_see_one_head(studio):
+    """The marks in five photographs are the projections of 68 points, by the yaws of Multi-PIE's cameras alone."""
+    person, rng = studio.draw_bareheaded(np.random.default_rng(3)), np.random.default_rng(3)
+    moment = multi_pie.take_seat(studio, person, {"smile": 1.0}, rng)
+    focal, rows, values = 96 * multi_pie.DISTANCE_MM / multi_pie.SPAN_MM, [], []
+    for name, yaw in (("090", -60), ("130", -30), ("051", 0), ("050", 15), ("190", 45)):
+        u, v = pixel_face.annotate(moment.landmarks, multi_pie.aim(moment, name, 96), 0.0, rng).T
+        cosine, sine = np.cos(np.radians(yaw)), np.sin(np.radians(yaw))
+        turn = np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
+        # u - 64 = f x / (D - z), 48 - v = f y / (D - z) with (x, y, z) = turn X is linear in X
+        for offset, axis in ((u - 64, 0), (48 - v, 1)):
+            rows.append(focal * turn[axis] + offset[:, None] * turn[2])
+            values.append(offset * multi_pie.DISTANCE_MM)
+    system, right = np.stack(rows, 1), np.stack(values, 1)  # (68, 10, 3), (68, 10)
+    points = np.stack([np.linalg.lstsq(a, b, rcond=None)[0] for a, b in zip(system, right, strict=True)])
+    assert np.abs((system * points[:, None]).sum(2) - right).max() / multi_pie.DISTANCE_MM < 1e-3  # px
+    sides = [np.linalg.norm(p[:, None] - p, axis=-1) for p in (points, moment.landmarks)]
+    assert_allclose(*sides, atol=0.01)  # the same head, moved and turned
+
+
+def test_the_marks_of_a_moment_are_those_of_all_its_lights(many_sides):
+    marks = {}
+    for path in many_sides.rglob("*.landmarks_68.txt"):
+        marks.setdefault(_parts(path)[:4], []).append(read_landmark_file(path))
+    assert len(marks) == 30
+    for first, second in marks.values():
+        assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize(("illumination", "brighter"), [(3, "right"), (11, "left")])
+def test_a_flash_lights_the_half_of_the_face_that_looks_at_it(studio, illumination, brighter):
+    person, rng = studio.draw_bareheaded(np.random.default_rng(3)), np.random.default_rng(3)
+    person = person._replace(shell=None)
+    moment = multi_pie.take_seat(studio, person, {}, rng)
+    camera = multi_pie.aim(moment, "051", 96)
+    view, backdrop = see(moment.body, None, camera), np.zeros((*camera.shape, 3), np.float32)
+    face = view.mask == CLASSES.index("skin")
+    middle = camera.project(moment.landmarks[30])[0]
+    left = np.broadcast_to(np.arange(camera.shape[1]) < middle, camera.shape)
+    image = expose(view, *multi_pie.light_up(moment, illumination), backdrop).mean(2)
+    ratio = image[face & ~left].mean() / image[face & left].mean()
+    assert ratio > 1.3 if brighter == "right" else ratio < 1 / 1.3
+    room = expose(view, *multi_pie.light_up(moment, 0), backdrop).mean(2)
+    assert room[face].mean() < 0.7 * image[face].mean()
+    assert_array_equal(room, expose(view, *multi_pie.light_up(moment, 19), backdrop).mean(2))
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ({"cameras": ["051", "05_1"]}, r"simulate.multi_pie.cameras: expected some of 110.*found 051, 05_1"),
+        ({"cameras": []}, r"simulate.multi_pie.cameras.*found none"),
+        ({"subjects": 1000}, r"simulate.multi_pie.subjects: 1000.*at most 999"),
+    ],
+)
+def test_what_multi_pie_cannot_name_is_refused(heads_file, tmp_path, size, message):
+    settings = config.validate({"simulate": {"multi_pie": size}}).simulate
+    with pytest.raises(ConfigError, match=message):
+        simulate(Work("multi_pie", heads_file, tmp_path, settings))
+
+
+def test_nobody_wears_a_cap_in_the_laboratory(studio):
+    rng = np.random.default_rng(0)
+    kinds = {studio.draw_bareheaded(rng).style.kind for _ in range(12)}
+    assert "cap" not in kinds
+    assert len(kinds) > 1
 
 
 def test_ict_faces_are_measured_by_their_own_landmarks(studio):

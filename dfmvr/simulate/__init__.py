@@ -3,7 +3,8 @@
 needs  results/face_model/heads.npz          generator of heads, written by `dfmvr face_model`
 gives  results/simulate/<dataset>/           folder in the layout of the real data set, and preview.jpg
 
-Sets: pixel_face (training and test), pixel_face_ict (test, faces of ICT-FaceKit), celebamask_hq (portraits with masks).
+Sets: pixel_face (training and test), pixel_face_ict (test, faces of ICT-FaceKit), celebamask_hq (portraits with masks),
+multi_pie (one moment under many lights from many sides), bosphorus (range images of a head that turns).
 Each subject has a random generator of its own, seeded with [seed, data set, subject], so the result does not depend on
 the number of processes.
 """
@@ -11,6 +12,7 @@ the number of processes.
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
@@ -24,11 +26,26 @@ from dfmvr.files import writing_folder
 
 log = logging.getLogger(__name__)
 
-DATASETS = ("pixel_face", "pixel_face_ict", "celebamask_hq")
+
+class Recipe(NamedTuple):
+    """How a data set is made."""
+
+    module: str
+    """Of this package. It has `list_jobs(dataset, number, settings)`, `make(studio, job, root, settings)`, which does
+    one job, and `finish(root, results)`, which gets what `make` returned for each."""
+    unit: str  # what a job is, for the progress bar
+
+
+RECIPES = {
+    "pixel_face": Recipe("pixel_face", "subjects"),
+    "pixel_face_ict": Recipe("pixel_face", "subjects"),
+    "celebamask_hq": Recipe("celebamask_hq", "portraits"),
+    "multi_pie": Recipe("multi_pie", "subjects"),
+    "bosphorus": Recipe("bosphorus", "subjects"),
+}
+DATASETS = tuple(RECIPES)
+"""The place of a data set is a part of its seeds: new ones go to the end."""
 REAL_SCAN = "real_scan"
-_SPLIT_NUMBERS = {"train": 0, "val": 1, "test": 2}
-CELEBAMASK_SHARES = (0.8, 0.9)
-"""Where the validation and the test images of the portraits begin, as fractions of all."""
 
 
 class Work(NamedTuple):
@@ -54,7 +71,8 @@ def main(args: argparse.Namespace, settings: Any) -> None:
     """Run the stage.
 
     Raises:
-        ConfigError: fewer than one worker, or a population that the configuration does not give.
+        ConfigError: fewer than one worker, cameras or a number of subjects that the data set's names cannot tell, or
+            a population that the configuration does not give.
         DataError: heads.npz is missing or broken.
         OutputError: the folder cannot be written.
         UnavailableError: a process died.
@@ -91,44 +109,32 @@ def simulate(work: Work, workers: int = 1) -> None:
     Raises:
         ConfigError, DataError, OutputError, UnavailableError: see `main`.
     """
-    from dfmvr.datasets import celebamask_hq, pixel_face
     from dfmvr.simulate.preview import write_preview
 
-    jobs = make_jobs(work)
-    results = list(_run(work, jobs, workers))
-    if work.dataset == "celebamask_hq":
-        celebamask_hq.write_mapping(work.root, dict(results))
-    else:
-        pixel_face.write_splits(work.root, [info for infos in results for info in infos])
+    results = list(_run(work, make_jobs(work), workers))
+    _module(work.dataset).finish(work.root, results)
     write_preview(work.root, work.dataset)
 
 
 def make_jobs(work: Work) -> list[Any]:
-    """List the subjects, or portraits, of a data set with their seeds."""
-    from dfmvr.simulate import celebamask_hq, pixel_face
+    """List the subjects, or portraits, of a data set with their seeds.
 
-    settings, dataset = work.settings, DATASETS.index(work.dataset)
-    if work.dataset == "celebamask_hq":
-        count = settings.celebamask_hq.images
-        val, test = (round(share * count) for share in CELEBAMASK_SHARES)
-        splits = ["train"] * val + ["val"] * (test - val) + ["test"] * (count - test)
-        return [celebamask_hq.Job(i, split, (settings.seed, dataset, i)) for i, split in enumerate(splits)]
-    size = settings.pixel_face
-    counts = {"train": size.train_subjects, "test": size.test_subjects}
-    if work.dataset == "pixel_face_ict":
-        counts = {"test": settings.ict_test_subjects}
-    return [
-        pixel_face.Job(i, split, (settings.seed, dataset, _SPLIT_NUMBERS[split], i))
-        for split, count in counts.items()
-        for i in range(1, count + 1)
-    ]
+    Raises:
+        ConfigError: cameras or a number of subjects that the data set's names cannot tell.
+    """
+    return _module(work.dataset).list_jobs(work.dataset, DATASETS.index(work.dataset), work.settings)
+
+
+def _module(dataset: str) -> Any:
+    """The module that makes a data set; imported late, so that a command line is read fast."""
+    return importlib.import_module(f"dfmvr.simulate.{RECIPES[dataset].module}")
 
 
 def _run(work: Work, jobs: Sequence[Any], workers: int) -> Iterator[Any]:
     """Do the jobs, in order, in this process or in several."""
     from tqdm import tqdm
 
-    unit = " portraits" if work.dataset == "celebamask_hq" else " subjects"
+    unit = f" {RECIPES[work.dataset].unit}"
     progress = {"total": len(jobs), "desc": f"simulate {work.dataset}", "unit": unit}
     if workers == 1:
         yield from tqdm(map(_maker(work), jobs), **progress)
@@ -150,13 +156,11 @@ def _maker(work: Work) -> Callable[[Any], Any]:
     import cv2
     import torch
 
-    from dfmvr.simulate import celebamask_hq, pixel_face
     from dfmvr.simulate.people import Studio
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    make = celebamask_hq.make_image if work.dataset == "celebamask_hq" else pixel_face.make_subject
-    studio = Studio(_population(work))
+    make, studio = _module(work.dataset).make, Studio(_population(work))
     return lambda job: make(studio, job, work.root, work.settings)
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dfmvr.config import SimulateSection
-from dfmvr.datasets.celebamask_hq import write_item
+from dfmvr.datasets.celebamask_hq import write_item, write_mapping
 from dfmvr.simulate.people import Studio
 from dfmvr.simulate.photograph import Camera
 from dfmvr.simulate.pixel_face import DISTANCE_MM, Shot, rotation, set_up, shoot
@@ -18,12 +18,24 @@ YAW_SIGMA_DEG, YAW_LIMIT_DEG, TILT_SIGMA_DEG = 25.0, 60.0, 8.0
 SPAN_MM = (215.0, 300.0)  # what the image shows at the face: the faces fill it
 
 
+SPLIT_SHARES = (0.8, 0.9)
+"""Where the validation and the test images begin, as fractions of all."""
+
+
 class Job(NamedTuple):
     """One image to be made."""
 
     number: int  # from 0
     split: str  # 'train', 'val' or 'test'
     seed: tuple[int, ...]
+
+
+def list_jobs(dataset: str, number: int, settings: SimulateSection) -> list[Job]:
+    """List the portraits; `number` is the data set's part of the seeds."""
+    count = settings.celebamask_hq.images
+    val, test = (round(share * count) for share in SPLIT_SHARES)
+    splits = ["train"] * val + ["val"] * (test - val) + ["test"] * (count - test)
+    return [Job(i, split, (settings.seed, number, i)) for i, split in enumerate(splits)]
 
 
 def aim(centre: np.ndarray, size_px: int, rng: np.random.Generator) -> Camera:
@@ -46,7 +58,7 @@ def portrait(studio: Studio, job: Job, settings: SimulateSection) -> Shot:
     return shoot(stage, aim(centre, settings.photo_height_px, rng), maker, rng)
 
 
-def make_image(studio: Studio, job: Job, root: Path, settings: SimulateSection) -> tuple[int, str]:
+def make(studio: Studio, job: Job, root: Path, settings: SimulateSection) -> tuple[int, str]:
     """Take a portrait and write it with its mask.
 
     ASSUME: `l_` is the person's own left. Masks have the size of the image (in the original, half of it).
@@ -60,3 +72,12 @@ def make_image(studio: Studio, job: Job, root: Path, settings: SimulateSection) 
     shot = portrait(studio, job, settings)
     write_item(root, job.number, shot.image, shot.mask, shot.maker.jpeg_quality)
     return job.number, job.split
+
+
+def finish(root: Path, results: list[tuple[int, str]]) -> None:
+    """Write the list of splits of a finished data set.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    write_mapping(root, dict(results))

@@ -6,6 +6,7 @@ unless they are large; scans always measure the finest.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,11 @@ class Heads:
     def draw_expression(self, rng: np.random.Generator, number: int) -> np.ndarray | None:
         """Draw an expression; number 0 is neutral."""
         return None if number == 0 else self.generator.sample_expression(rng, "random")
+
+    def blend_expression(self, rng: np.random.Generator, shares: Mapping[str, float]) -> np.ndarray | None:
+        """Draw the weighted sum of expressions named in `face_model.expressions.KINDS`; of none, neutral."""
+        drawn = [share * self.generator.sample_expression(rng, kind) for kind, share in shares.items()]
+        return np.sum(drawn, 0) if drawn else None
 
 
 def coarser(triangles: np.ndarray) -> np.ndarray:

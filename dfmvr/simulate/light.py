@@ -37,7 +37,7 @@ def draw_light(rng: np.random.Generator) -> Light:
         colours.append(_tint(warmth + rng.normal(0, 1.0), rng) * rng.uniform(0.05, 0.8))
     if rng.uniform() < 0.25:
         side = rng.choice([-1, 1]) * rng.uniform(110, 160)
-        directions.append(_polar(side, rng.uniform(0, 50)))
+        directions.append(direction_of(side, rng.uniform(0, 50)))
         colours.append(_tint(rng.normal(0, 1.5), rng) * rng.uniform(0.3, 1.5))
     ambient = rng.uniform(0.15, 1.2) * _tint(warmth + rng.normal(0, 0.8), rng)
     slope = rng.normal([0, 0.25, 0.1], 0.25)
@@ -45,7 +45,7 @@ def draw_light(rng: np.random.Generator) -> Light:
     return Light(np.stack(directions).astype(np.float32), np.stack(colours).astype(np.float32), sky.astype(np.float32))
 
 
-def _polar(azimuth_deg: float, elevation_deg: float) -> np.ndarray:
+def direction_of(azimuth_deg: float, elevation_deg: float) -> np.ndarray:
     """Unit vector at an azimuth from +z toward +x and an elevation toward +y."""
     a, e = np.radians([azimuth_deg, elevation_deg])
     return np.array([np.sin(a) * np.cos(e), np.sin(e), np.cos(a) * np.cos(e)])
@@ -54,7 +54,7 @@ def _polar(azimuth_deg: float, elevation_deg: float) -> np.ndarray:
 def _direction(rng: np.random.Generator, azimuth_deg: float, elevation_deg: tuple[float, float]) -> np.ndarray:
     """A direction whose azimuth has the given standard deviation (cut at two of them)."""
     azimuth = np.clip(rng.normal(0, azimuth_deg), -2 * azimuth_deg, 2 * azimuth_deg)
-    return _polar(azimuth, rng.uniform(*elevation_deg))
+    return direction_of(azimuth, rng.uniform(*elevation_deg))
 
 
 def _tint(warmth: float, rng: np.random.Generator) -> np.ndarray:
@@ -97,7 +97,7 @@ def shade(
 
 def mean_light(light: Light) -> np.ndarray:
     """(3,) light that a matt white sphere facing the camera receives on average, to set the exposure by."""
-    grid = np.stack([_polar(a, e) for a in (-60, -30, 0, 30, 60) for e in (-45, 0, 45)]).astype(np.float32)
+    grid = np.stack([direction_of(a, e) for a in (-60, -30, 0, 30, 60) for e in (-45, 0, 45)]).astype(np.float32)
     matt = np.maximum(light.sky[0] + grid @ light.sky[1:], 0)
     for direction, colour in zip(light.directions, light.colours, strict=True):
         matt += np.maximum(grid @ direction, 0)[:, None] * colour

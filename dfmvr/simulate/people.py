@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -66,6 +67,9 @@ class Population(Protocol):
     def draw_expression(self, rng: np.random.Generator, number: int) -> np.ndarray | None:
         """Draw an expression; number 0 is neutral."""
 
+    def blend_expression(self, rng: np.random.Generator, shares: Mapping[str, float]) -> np.ndarray | None:
+        """Draw the weighted sum of expressions named in `face_model.expressions.KINDS`; of none, neutral."""
+
 
 class Person(NamedTuple):
     """One person, apart from the expression."""
@@ -129,6 +133,13 @@ class Studio:
         torso = self._torso(head, paint, clothes, rng)
         strands = draw_strands(style, rng)
         return Person(shape, paint, style, strands, shell, clothes, torso, iris.astype(np.float32), bump, band)
+
+    def draw_bareheaded(self, rng: np.random.Generator) -> Person:
+        """Draw a person who wears nothing on the head, as many laboratories ask."""
+        while True:
+            person = self.draw_person(rng)
+            if person.style.kind != "cap" and not person.style.band:
+                return person
 
     def _torso(
         self, head: np.ndarray, paint: np.ndarray, clothes: Clothes, rng: np.random.Generator

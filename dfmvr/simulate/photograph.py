@@ -76,6 +76,26 @@ class Hair(NamedTuple):
     band_colour: np.ndarray  # (3,)
 
 
+class Layer(NamedTuple):
+    """A surface as it is seen in P pixels, to be lit."""
+
+    pixel: np.ndarray  # (P,) flat pixel numbers
+    points: np.ndarray  # (P, 3) mm, the person's frame
+    normals: np.ndarray  # (P, 3) unit
+    paint: np.ndarray  # (P, 8) see Body
+    openness: np.ndarray  # (P,)
+    alpha: np.ndarray | None  # (P,) opacity; None for 1
+
+
+class View(NamedTuple):
+    """What a camera sees in any light."""
+
+    camera: Camera
+    layers: list[Layer]  # the body, and then the hair from back to front
+    mask: np.ndarray  # (H, W) uint8 class ids
+    distance: np.ndarray  # (H, W) mm along the camera's axis to the body or to dense hair; infinite beyond
+
+
 class Shadow(NamedTuple):
     """Exponential shadow map of the first light."""
 
@@ -182,58 +202,69 @@ def _paint_eyes(paint: np.ndarray, points: np.ndarray, eye: np.ndarray, body: Bo
     paint[chosen, 5:8] = 0.1
 
 
-def _shade(
-    paint: np.ndarray, normals: np.ndarray, points: np.ndarray, open_sky: np.ndarray, light: Light, shadow: Shadow,
-    camera: Camera,
-) -> np.ndarray:  # fmt: skip
-    """Colour (P, 3) of painted pixels."""
-    normals = normals / (np.linalg.norm(normals, axis=1, keepdims=True) + 1e-6)
-    to_camera = camera.position.astype(np.float32) - points
-    to_camera /= np.linalg.norm(to_camera, axis=1, keepdims=True)
-    material = Material(paint[:, :3], paint[:, 3], paint[:, 4], paint[:, 5:8])
-    return shade(light, material, normals, to_camera, shadow.lit(points), open_sky)
-
-
-def photograph(
-    body: Body, hair: Hair | None, camera: Camera, light: Light, shadow: Shadow, backdrop: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Light that arrives on the sensor, and what each pixel shows.
+def see(body: Body, hair: Hair | None, camera: Camera) -> View:
+    """What a camera sees, all but the light: that may change without looking again.
 
     Args:
         body, hair: who is there.
         camera: where it is seen from.
-        light, shadow: of the room, in the person's frame.
-        backdrop: (H, W, 3) linear RGB.
     Returns:
-        (H, W, 3) float32 linear RGB and the mask (H, W) uint8 of class ids; hair hides what is under it.
+        The view. Its mask has the class of each pixel; hair hides what is under it.
     """
-    image = backdrop.reshape(-1, 3).copy()
-    mask = np.zeros(len(image), np.uint8)
-    distance = np.full(len(image), np.inf, np.float32)
+    count = camera.shape[0] * camera.shape[1]
+    mask, distance = np.zeros(count, np.uint8), np.full(count, np.inf, np.float32)
     pixel, corners, bary, depth = fragments(camera.project(body.vertices), body.triangles, camera.shape, cull=True)
     packed = np.concatenate((body.vertices, body.normals, body.paint, body.openness[:, None]), 1, dtype=np.float32)
     values = mix(packed, corners, bary)
     winner = np.take_along_axis(corners, bary.argmax(1)[:, None], 1)[:, 0]
     points, paint = values[:, :3], values[:, 6:14]
     _paint_eyes(paint, points, body.eye[winner], body)
-    image[pixel] = _shade(paint, values[:, 3:6], points, np.clip(values[:, 14], 0.02, 1), light, shadow, camera)
     mask[pixel] = body.labels[winner]
     distance[pixel] = depth
+    layers = [Layer(pixel, points, _unit(values[:, 3:6]), paint, np.clip(values[:, 14], 0.02, 1), None)]
     if hair is not None:
-        _lay_hair(image, mask, distance, hair, camera, light, shadow)
-    return image.reshape(*camera.shape, 3), mask.reshape(camera.shape)
+        layers += _lay_hair(mask, distance, hair, camera)
+    return View(camera, layers, mask.reshape(camera.shape), distance.reshape(camera.shape))
 
 
-def _lay_hair(
-    image: np.ndarray, mask: np.ndarray, distance: np.ndarray, hair: Hair, camera: Camera, light: Light, shadow: Shadow
-) -> None:
-    """Lay the hair over a flat image (H W, 3), mask and depth; in place.
+def expose(view: View, light: Light, shadow: Shadow, backdrop: np.ndarray) -> np.ndarray:
+    """Light that arrives on the sensor.
+
+    Args:
+        view: what the camera sees.
+        light, shadow: of the room, in the person's frame.
+        backdrop: (H, W, 3) linear RGB.
+    Returns:
+        (H, W, 3) float32 linear RGB.
+    """
+    image = backdrop.reshape(-1, 3).copy()
+    for layer in view.layers:
+        to_camera = view.camera.position.astype(np.float32) - layer.points
+        to_camera /= np.linalg.norm(to_camera, axis=1, keepdims=True)
+        paint = layer.paint
+        material = Material(paint[:, :3], paint[:, 3], paint[:, 4], paint[:, 5:8])
+        colour = shade(light, material, layer.normals, to_camera, shadow.lit(layer.points), layer.openness)
+        if layer.alpha is None:
+            image[layer.pixel] = colour
+        else:
+            image[layer.pixel] += layer.alpha[:, None] * (colour - image[layer.pixel])
+    return image.reshape(*view.camera.shape, 3)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors (N, 3) of length 1."""
+    return vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-6)
+
+
+def _lay_hair(mask: np.ndarray, distance: np.ndarray, hair: Hair, camera: Camera) -> list[Layer]:
+    """Lay the hair over a flat mask and depth (H W,), in place.
 
     What is dense comes first and hides what is behind it; the ragged ends are laid over it.
     """
     projected = camera.project(hair.vertices)
     dense = (hair.cover[hair.triangles] > DENSE).all(1)
     packed = np.concatenate((hair.vertices, hair.normals, hair.texture, hair.cover[:, None]), 1, dtype=np.float32)
+    layers = []
     for triangles in (hair.triangles[dense], hair.triangles[~dense]):
         pixel, corners, bary, depth = fragments(projected, triangles, camera.shape)
         nearer = depth < distance[pixel] + 0.5
@@ -246,12 +277,11 @@ def _lay_hair(
         normals[((camera.position - points) * normals).sum(1) < 0] *= -1
         paint = np.empty((len(pixel), 8), np.float32)
         paint[:, :3], paint[:, 3], paint[:, 4], paint[:, 5:8] = colour, hair.gloss, 14.0, 0.3
-        open_sky = np.full(len(pixel), 0.8, np.float32)
-        light_out = _shade(paint, normals, points, open_sky, light, shadow, camera)
-        image[pixel] += alpha[:, None] * (light_out - image[pixel])
+        layers.append(Layer(pixel, points, _unit(normals), paint, np.full(len(pixel), 0.8, np.float32), alpha))
         mask[pixel[alpha > 0.5]] = 0
         solid = alpha > 0.95
         distance[pixel[solid]] = depth[nearer][solid]
+    return layers
 
 
 def _hair_colour(hair: Hair, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

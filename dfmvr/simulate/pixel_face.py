@@ -10,19 +10,21 @@ import torch
 
 from dfmvr.config import SimulateSection
 from dfmvr.conventions import FOCAL_PX_AT_224
-from dfmvr.datasets.ground_truth import GroundTruth
-from dfmvr.datasets.pixel_face import SampleInfo, write_sample
+from dfmvr.datasets.pixel_face import SampleInfo, write_sample, write_splits
+from dfmvr.datasets.pixel_face.ground_truth import GroundTruth
 from dfmvr.geometry.rotation import euler_to_rotmat
 from dfmvr.simulate.backdrop import Scene, draw_scene, paint
 from dfmvr.simulate.light import Light, draw_light, mean_light
 from dfmvr.simulate.people import Person, Studio, shadow_of
-from dfmvr.simulate.photograph import Body, Camera, Hair, Shadow, photograph
+from dfmvr.simulate.photograph import Body, Camera, Hair, Shadow, expose, see
 from dfmvr.simulate.scanner import Head, scan
 from dfmvr.simulate.sensor import CameraMaker, develop, draw_camera_maker, vary_camera_maker
 
 VIEW_YAW_DEG = (-35.0, 0.0, 35.0)
 """Rotation of the head about y in each view: the nose points to the image's left, front, right."""
 YAW_JITTER_DEG, TILT_JITTER_DEG = 5.0, 4.0
+SPLIT_NUMBERS = {"train": 0, "test": 2}
+"""Part of the seeds."""
 SPAN_MM = 330.0  # what the height of a photograph shows at the face
 ASPECT = 7 / 8  # width / height
 DISTANCE_MM = 1000.0
@@ -62,6 +64,18 @@ def subject_name(job: Job) -> str:
     return f"{job.number + (10000 if job.split == 'test' else 0):05d}"
 
 
+def list_jobs(dataset: str, number: int, settings: SimulateSection) -> list[Job]:
+    """List the subjects of a stand-in for Pixel-Face; `number` is the data set's part of the seeds."""
+    counts = {"train": settings.pixel_face.train_subjects, "test": settings.pixel_face.test_subjects}
+    if dataset == "pixel_face_ict":
+        counts = {"test": settings.ict_test_subjects}
+    return [
+        Job(i, split, (settings.seed, number, SPLIT_NUMBERS[split], i))
+        for split, count in counts.items()
+        for i in range(1, count + 1)
+    ]
+
+
 def rotation(angles_deg: tuple[float, float, float]) -> np.ndarray:
     """Rotation (3, 3) of Euler angles about x, y, z in degrees, R = Rz Ry Rx."""
     return euler_to_rotmat(torch.tensor(np.radians(angles_deg), dtype=torch.float64)).numpy()
@@ -80,8 +94,9 @@ def shoot(stage: Stage, camera: Camera, maker: CameraMaker, rng: np.random.Gener
     """Take one photograph."""
     level = np.float32(mean_light(stage.light).mean())
     backdrop = paint(stage.scene, rng, camera.shape) * level
-    light, mask = photograph(stage.body, stage.hair, camera, stage.light, stage.shadow, backdrop)
-    return Shot(develop(light / level, maker, rng), mask, camera, maker)
+    view = see(stage.body, stage.hair, camera)
+    light = expose(view, stage.light, stage.shadow, backdrop)
+    return Shot(develop(light / level, maker, rng), view.mask, camera, maker)
 
 
 def aim(centre: np.ndarray, yaw_deg: float, height_px: int, rng: np.random.Generator) -> Camera:
@@ -104,14 +119,11 @@ def aim(centre: np.ndarray, yaw_deg: float, height_px: int, rng: np.random.Gener
     return Camera(turn, offset - turn @ centre, focal, (width_px / 2, height_px / 2), (height_px, width_px))
 
 
-def annotate(
-    stage: Stage, landmarks: np.ndarray, camera: Camera, noise_px: float, rng: np.random.Generator
-) -> np.ndarray:
+def annotate(landmarks: np.ndarray, camera: Camera, noise_px: float, rng: np.random.Generator) -> np.ndarray:
     """Mark the landmarks as a person would.
 
     Args:
-        stage: who is there.
-        landmarks: (68,) vertex ids.
+        landmarks: (68, 3) mm.
         camera: that took the photograph.
         noise_px: standard deviation in pixels of a 224 px crop.
         rng: source of the noise.
@@ -119,7 +131,7 @@ def annotate(
         (68, 2) pixels of the photograph.
     ASSUME: jaw points are fixed points of the surface, not the visible contour that a detector follows.
     """
-    projected = camera.project(stage.head[landmarks])
+    projected = camera.project(landmarks)
     scale = camera.focal_px / projected[:, 2].mean() / (FOCAL_PX_AT_224 / DISTANCE_MM)
     return projected[:, :2] + rng.normal(0, noise_px * scale, size=(len(landmarks), 2))
 
@@ -156,7 +168,7 @@ def _in_frame(points: np.ndarray, stage: Stage, studio: Studio, front: Camera) -
     return (points - stage.head[studio.anatomy.landmarks_68].mean(0)) @ front.rotation.T
 
 
-def make_subject(studio: Studio, job: Job, root: Path, settings: SimulateSection) -> list[SampleInfo]:
+def make(studio: Studio, job: Job, root: Path, settings: SimulateSection) -> list[SampleInfo]:
     """Draw a subject, take all photographs and scans, and write them.
 
     Args:
@@ -180,7 +192,7 @@ def make_subject(studio: Studio, job: Job, root: Path, settings: SimulateSection
         cameras = [aim(centre, yaw, settings.photo_height_px, rng) for yaw in VIEW_YAW_DEG]
         shots = [shoot(stage, camera, vary_camera_maker(maker, rng), rng) for camera in cameras]
         marks = [
-            annotate(stage, studio.anatomy.landmarks_68, camera, settings.annotation_noise_px, rng)
+            annotate(stage.head[studio.anatomy.landmarks_68], camera, settings.annotation_noise_px, rng)
             for camera in cameras
         ]
         if job.split == "test":
@@ -192,3 +204,12 @@ def make_subject(studio: Studio, job: Job, root: Path, settings: SimulateSection
         write_sample(root, sample, images, truth, marks, "jpg", quality)
         infos.append(SampleInfo(sample, name, job.split, f"{number + 1:02d}"))
     return infos
+
+
+def finish(root: Path, results: list[list[SampleInfo]]) -> None:
+    """Write the split files of a finished data set.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    write_splits(root, [info for infos in results for info in infos])

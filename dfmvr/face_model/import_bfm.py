@@ -1,0 +1,143 @@
+"""The Basel Face Model 2009 as a face model, from the user's own files.
+
+In     the files (see bfm_files.py), and an open model, which lends classes and regions.
+       Optional, for the keypoints: pre_index_101.npy of the authors' code (101 vertices of the face, counted from 0)
+       or gt.mat of any sample of Pixel-Face.
+Gives  a model of 35,709 vertices (see model.py): its mean, colours and components are the files', in mm and [0, 1].
+
+The 68 landmarks and the seven alignment points are the published vertices. The other keypoints are Pixel-Face's where
+one of the two files is there; else they are the open model's, carried over by the nearest vertex.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from dfmvr.config import FaceModelSection
+from dfmvr.conventions import ALIGNMENT_IN_68, ALIGNMENT_IN_101, DROPPED_FROM_106
+from dfmvr.datasets.pixel_face.ground_truth import read_ground_truth
+from dfmvr.errors import DataError
+from dfmvr.face_model.bfm_files import (
+    FRONT,
+    LANDMARKS_68,
+    VERTICES,
+    WITH_EXPRESSION,
+    Counts,
+    find,
+    read_bfm,
+    vertex_indices,
+)
+from dfmvr.face_model.model import MorphableModel
+from dfmvr.face_model.transfer import borrow
+
+log = logging.getLogger(__name__)
+
+KEPT = np.setdiff1d(np.arange(106), DROPPED_FROM_106)
+ALIGNMENT = (2215, 5828, 10455, 14065, 8192, 5522, 10795)
+"""Vertices of conventions.ALIGNMENT_POINTS (the authors' pre_al_index.npy). The outer corner of the left eye is one
+beside that of the 68 landmarks, 14066."""
+ALIGNMENT_OF_68 = tuple(LANDMARKS_68[i] for i in ALIGNMENT_IN_68)
+INDEX_101, GROUND_TRUTH = "pre_index_101.npy", "gt.mat"
+_MAX_INDEX_BYTES = 1 << 20
+
+
+def import_bfm(path: Path | str, settings: FaceModelSection, open_model: MorphableModel) -> tuple[MorphableModel, dict]:
+    """Make the model.
+
+    Args:
+        path: the folder of the files, or BFM_model_front.mat.
+        settings: numbers of components, at the most.
+        open_model: lends classes, regions and, if need be, keypoints.
+    Returns:
+        The model, and what was taken from where.
+    Raises:
+        DataError: a file is missing, damaged, or does not fit the others.
+    """
+    path = Path(path)
+    counts = Counts(settings.identity_components, settings.expression_components, settings.albedo_components)
+    files = read_bfm(path, counts)
+    borrowed = borrow(files.mean, files.landmarks_68, None, open_model)
+    landmarks_106, origin = keypoints(path, borrowed.landmarks_106)
+    log.info("106 keypoints: %s", origin)
+    arrays = files._asdict() | {
+        "mean": files.mean - files.mean.mean(0, dtype=np.float64),
+        "coarse_triangles": np.zeros((0, 3), np.int64),
+        "coarse_vertices": np.array(0),
+        "labels": borrowed.labels,
+        "regions": borrowed.regions,
+        "landmarks_106": landmarks_106,
+        "expression_names": np.array([f"expression_{i:02d}" for i in range(len(files.expression))]),
+        "name": np.array("BFM 2009"),
+    }
+    origins = {"classes_and_regions": open_model.name, "keypoints_106": origin}
+    return MorphableModel(arrays, str(path)), origins
+
+
+def keypoints(path: Path, carried: np.ndarray) -> tuple[np.ndarray, str]:
+    """Choose the 106 keypoints.
+
+    Args:
+        path: the folder of the files, or the file of the model.
+        carried: (106,) vertices by the open model.
+    Returns:
+        (106,) vertices, and where they come from.
+    Raises:
+        DataError: a file of keypoints is damaged or belongs to another mesh.
+    """
+    index, truth, front = (find(path, name) for name in (INDEX_101, GROUND_TRUTH, FRONT))
+    if index is not None:
+        result = carried.copy()
+        result[KEPT] = _read_101(index)
+        _check_alignment(result, index)
+        return result, f"{index.name}; the five that it leaves out are carried from the open model"
+    if truth is not None and front is not None:
+        result = _of_registration(truth, vertex_indices(front, "idx", VERTICES, WITH_EXPRESSION))
+        _check_alignment(result, truth)
+        return result, f"the registration of Pixel-Face's {truth.name}"
+    result = carried.copy()
+    result[KEPT[list(ALIGNMENT_IN_101)]] = ALIGNMENT
+    return result, f"carried from the open model, as {INDEX_101} or Pixel-Face's {GROUND_TRUTH} with {FRONT} is missing"
+
+
+def _read_101(path: Path) -> np.ndarray:
+    """Read the vertices (101,) of the authors' file."""
+    try:
+        if path.stat().st_size > _MAX_INDEX_BYTES:
+            raise ValueError("too large")
+        # mapped: a damaged header may announce more numbers than there is memory
+        values = np.array(np.load(path, mmap_mode="r", allow_pickle=False)).ravel()
+    except Exception as error:  # numpy's parser of headers raises whatever Python's does
+        raise DataError(f"{path}: not a readable .npy file ({error}); copy it again") from None
+    whole = values.dtype.kind in "iu" or (values.dtype.kind == "f" and (values == np.floor(values)).all())
+    if len(values) != len(KEPT) or not whole or values.min() < 0 or values.max() >= VERTICES:
+        raise DataError(f"{path}: expected 101 vertices from 0 to {VERTICES - 1}, found {values.shape}; copy it again")
+    return values.astype(np.int64)
+
+
+def _of_registration(path: Path, front: np.ndarray) -> np.ndarray:
+    """The keypoints (106,) of Pixel-Face's registered mesh; where the face lacks one, its nearest vertex."""
+    truth = read_ground_truth(path)
+    vertices, ids = truth.registration_vertices, truth.registration_keypoints
+    if vertices is None or ids is None or len(vertices) != WITH_EXPRESSION:
+        found = "none" if vertices is None else f"one of {len(vertices)}"
+        raise DataError(
+            f"{path}: expected a registered mesh of {WITH_EXPRESSION} vertices, found {found}; take it away"
+        )
+    place = np.full(WITH_EXPRESSION, -1)
+    place[front] = np.arange(VERTICES)
+    nearest = cKDTree(vertices[front]).query(vertices[ids])[1]
+    return np.where(place[ids] >= 0, place[ids], nearest)
+
+
+def _check_alignment(landmarks: np.ndarray, path: Path) -> None:
+    """Refuse keypoints of another mesh."""
+    found = landmarks[KEPT[list(ALIGNMENT_IN_101)]]
+    if not all(v in allowed for v, *allowed in zip(found, ALIGNMENT, ALIGNMENT_OF_68, strict=True)):
+        raise DataError(
+            f"{path}: expected {list(ALIGNMENT)} as the seven alignment points, found {found.tolist()}; take it away, "
+            "and keypoints are carried from the open model"
+        )

@@ -1,0 +1,180 @@
+"""The stand-in for Multi-PIE: each expression of each subject from many sides at once, under one flash after the other.
+
+The laboratory never changes: thirteen cameras stand on a half circle round the seat, 15 degrees apart, two more hang
+above it, and each has a flash. All photographs of a recording show the same moment: head, expression and annotation
+are the same, only light and camera change.
+
+ASSUME: the faces fill more of the photographs than in the original, the flashes are numbered by their cameras, each
+subject is photographed under a few of the 20 illuminations, drawn at random, and people look the same in both sessions.
+Source: Gross et al. 2010, "Multi-PIE", for the rig; names of cameras and recordings as in the original.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from dfmvr.config import SimulateSection
+from dfmvr.datasets.multi_pie import YAWS, write_photo
+from dfmvr.errors import ConfigError
+from dfmvr.simulate.light import Light, direction_of
+from dfmvr.simulate.noise import fractal
+from dfmvr.simulate.people import Person, Studio, shadow_of
+from dfmvr.simulate.photograph import Body, Camera, Hair, Shadow, expose, see
+from dfmvr.simulate.pixel_face import annotate, rotation
+from dfmvr.simulate.sensor import CameraMaker, develop, vary_camera_maker
+
+HANGING_DEG = {"081": 35.0, "191": 35.0}
+CAMERAS = {name: (yaw, HANGING_DEG.get(name, 0.0)) for name, yaw in YAWS.items()}
+"""Yaw of the head in the photograph (negative where the nose points to the image's left) and how far above the head
+the camera hangs, degrees."""
+
+FLASHES = {
+    **dict(enumerate((place for name, place in CAMERAS.items() if name not in HANGING_DEG), start=1)),
+    **{14: CAMERAS["081"], 15: (-22.0, 40.0), 16: (0.0, 40.0), 17: (22.0, 40.0), 18: CAMERAS["191"]},
+}
+"""Place of the flash of each illumination, as of the cameras; 0 and 19 have none."""
+ILLUMINATIONS = 20
+MOST_SUBJECTS = 999
+
+RECORDINGS = ((1, 1, {}), (1, 2, {"smile": 1.0}), (2, 2, {"surprise": 1.0}))
+"""Session, recording and expression, as in the original."""
+
+DISTANCE_MM, SPAN_MM = 1300.0, 370.0  # of the cameras from the seat; what the height of a photograph shows there
+ASPECT = 4 / 3  # width / height
+SEAT_MM = 45.0  # from the middle of the rig forward to the middle of the face
+POSE_DEG, PLACE_MM = (3.0, 3.0, 2.0), (10.0, 10.0, 15.0)  # how still people sit
+ABOVE_CAMERA_DEG = 6.0  # a flash stands on its camera
+FLASH = np.array([0.98, 1.0, 1.03], np.float32)
+CEILING = np.array([0.36, 0.35, 0.32], np.float32)
+SKY = np.array([[0.3, 0.3, 0.3], [0, 0, 0], [0.1, 0.1, 0.1], [0.03, 0.03, 0.03]], np.float32)
+WALL_LIT = (0.4, 0.45)  # light on the wall: of the room, and of a flash
+
+
+class Job(NamedTuple):
+    """One subject to be drawn."""
+
+    number: int  # from 1
+    seed: tuple[int, ...]
+
+
+class Moment(NamedTuple):
+    """A person in the seat."""
+
+    landmarks: np.ndarray  # (68, 3) mm, the person's frame
+    body: Body
+    hair: Hair | None
+    turn: np.ndarray  # (3, 3) from the person's frame to the rig's
+    place: np.ndarray  # (3,) mm, where the middle of the landmarks is in the rig
+
+
+def list_jobs(dataset: str, number: int, settings: SimulateSection) -> list[Job]:
+    """List the subjects; `number` is the data set's part of the seeds.
+
+    Raises:
+        ConfigError: a camera that Multi-PIE does not have, or none, or more subjects than the names can tell apart.
+    """
+    cameras, count = settings.multi_pie.cameras, settings.multi_pie.subjects
+    if not cameras or set(cameras) - set(CAMERAS):
+        raise ConfigError(
+            f"simulate.multi_pie.cameras: expected some of {', '.join(CAMERAS)}, found {', '.join(cameras) or 'none'}"
+        )
+    if count > MOST_SUBJECTS:
+        raise ConfigError(f"simulate.multi_pie.subjects: {count}; names have three digits, so at most {MOST_SUBJECTS}")
+    return [Job(i, (settings.seed, number, i)) for i in range(1, count + 1)]
+
+
+def take_seat(studio: Studio, person: Person, shares: dict[str, float], rng: np.random.Generator) -> Moment:
+    """Ask a person for an expression (see `people.Population.blend_expression`)."""
+    head, body = studio.body(person, studio.population.blend_expression(rng, shares), rng)
+    turn = rotation(tuple(rng.normal(0, POSE_DEG)))
+    place = rng.normal((0, 0, SEAT_MM), PLACE_MM)
+    return Moment(head[studio.anatomy.landmarks_68], body, studio.hair(person), turn, place)
+
+
+def aim(moment: Moment, name: str, height_px: int) -> Camera:
+    """The camera `name` of the rig, for photographs of `height_px` rows."""
+    yaw, above = CAMERAS[name]
+    to_camera = rotation((above, 0, 0)) @ rotation((0, yaw, 0))
+    turn = to_camera @ moment.turn
+    translation = to_camera @ moment.place - [0, 0, DISTANCE_MM] - turn @ moment.landmarks.mean(0)
+    shape = (height_px, 2 * round(height_px * ASPECT / 2))
+    focal = height_px * DISTANCE_MM / SPAN_MM
+    return Camera(turn, translation, focal, (shape[1] / 2, shape[0] / 2), shape)
+
+
+def light_up(moment: Moment, illumination: int) -> tuple[Light, Shadow]:
+    """The room's light and, but for illuminations 0 and 19, one flash, in the person's frame."""
+    directions, colours = [direction_of(0, 65)], [CEILING]
+    if illumination in FLASHES:
+        yaw, above = FLASHES[illumination]
+        directions.insert(0, direction_of(-yaw, above + ABOVE_CAMERA_DEG))
+        colours.insert(0, FLASH)
+    sky = SKY.copy()
+    sky[1:] = moment.turn.T @ SKY[1:]
+    light = Light((np.stack(directions) @ moment.turn).astype(np.float32), np.stack(colours), sky)
+    return light, shadow_of(light, moment.body, moment.hair)
+
+
+@lru_cache(maxsize=len(CAMERAS))
+def wall(name: str, shape: tuple[int, int]) -> np.ndarray:
+    """What camera `name` sees behind the seat: (H, W, 3) linear RGB of the grey laboratory, its posts and cables."""
+    rng = np.random.default_rng(list(CAMERAS).index(name))
+    height, width = shape
+    down = np.linspace(1.1, 0.8, height, dtype=np.float32)[:, None, None]
+    across = np.linspace(1, rng.uniform(0.75, 1.3), width, dtype=np.float32)[None, :, None]
+    image = np.array([0.27, 0.31, 0.36], np.float32) * rng.uniform(0.8, 1.2) * down * across
+    image = np.ascontiguousarray(image, np.float32)
+    for _ in range(rng.integers(1, 4)):
+        x, half = rng.uniform(0, 1) * width, max(height / 90, 1)
+        grey = float(rng.uniform(0.02, 0.12))
+        cv2.rectangle(image, (int(x - half), 0), (int(x + half), height), (grey,) * 3, -1)
+        top = int(rng.uniform(0.1, 0.6) * height)
+        corner, other = (int(x - 5 * half), top), (int(x + 5 * half), int(top + 7 * half))
+        cv2.rectangle(image, corner, other, (grey + 0.03,) * 3, -1)
+    image = cv2.GaussianBlur(image, (0, 0), 0.012 * height)
+    return image * (1 + 0.02 * fractal(rng, shape, 1, 24, 0.8))
+
+
+def maker_of(name: str, height_px: int) -> CameraMaker:
+    """The rig's cameras are of one make and differ a little."""
+    make = CameraMaker(1.25, np.array([1.02, 1, 0.98], np.float32), 0.5 * height_px / 256, 0, 0, 1e-4, 1e-3, 0.15, 95)
+    return vary_camera_maker(make, np.random.default_rng(100 + list(CAMERAS).index(name)))
+
+
+def make(studio: Studio, job: Job, root: Path, settings: SimulateSection) -> None:
+    """Draw a subject, take all photographs, and write them.
+
+    Args:
+        studio: the population.
+        job: who.
+        root: folder of the data set.
+        settings: of the stage.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    rng = np.random.default_rng(job.seed)
+    person, size = studio.draw_bareheaded(rng), settings.multi_pie
+    illuminations = sorted(rng.choice(ILLUMINATIONS, size.illuminations, replace=False).tolist())
+    for session, recording, shares in RECORDINGS[: size.recordings]:
+        moment = take_seat(studio, person, shares, rng)
+        lights = {illumination: light_up(moment, illumination) for illumination in illuminations}
+        for name in size.cameras:
+            camera = aim(moment, name, settings.photo_height_px)
+            view = see(moment.body, moment.hair, camera)
+            # one for all lights, as they show the same moment
+            marks = annotate(moment.landmarks, camera, settings.annotation_noise_px, rng)
+            for illumination, (light, shadow) in lights.items():
+                lit = WALL_LIT[0] + WALL_LIT[1] * (illumination in FLASHES)
+                image = expose(view, light, shadow, wall(name, camera.shape) * np.float32(lit))
+                photo = develop(image, maker_of(name, camera.shape[0]), rng)
+                write_photo(root, job.number, session, recording, name, illumination, photo, marks)
+
+
+def finish(root: Path, results: list[None]) -> None:
+    """Nothing is left to write: the names of the files say all."""

@@ -1,0 +1,329 @@
+"""What the sensor measures, against closed forms for spheres and rays traced by open3d for a head."""
+
+import numpy as np
+import pytest
+import trimesh
+from numpy.testing import assert_allclose
+from scipy.spatial import cKDTree
+from toy_heads import toy_heads
+
+from dfmvr import config
+from dfmvr.datasets.bosphorus import Bosphorus
+from dfmvr.datasets.bosphorus.landmarks import read_lm2, read_lm3
+from dfmvr.datasets.bosphorus.range_image import read_bnt
+from dfmvr.datasets.images import read_image
+from dfmvr.errors import ConfigError
+from dfmvr.geometry.meshes import import_open3d
+from dfmvr.geometry.surface import Surface
+from dfmvr.simulate import Work, bosphorus, make_jobs, simulate
+from dfmvr.simulate import structured_light as sensor
+from dfmvr.simulate.heads import Heads
+from dfmvr.simulate.people import Studio
+from dfmvr.simulate.photograph import Body
+
+SPACING, NOISE = 2.0, 0.2
+SETTINGS = config.validate(
+    {
+        "simulate": {
+            "photo_height_px": 96,
+            "scan_noise_mm": NOISE,
+            "bosphorus": {"subjects": 1, "expressions": 1, "spacing_mm": 3.0},
+        }
+    }
+).simulate
+FRONT = np.eye(3)
+
+
+def _body(vertices, triangles, normals, albedo=0.4, gloss=0.0):
+    count = len(vertices)
+    paint = np.zeros((count, 8), np.float32)
+    paint[:, :3], paint[:, 3], paint[:, 4] = np.reshape(albedo, (-1, 1)), gloss, 200.0
+    blank = np.zeros(count, np.uint8)
+    return Body(
+        vertices, triangles, normals, paint, np.ones(count, np.float32), blank + 1, blank,
+        np.zeros((2, 3), np.float32), np.array([0, 0, 1.0], np.float32), np.zeros(3, np.float32),
+    )  # fmt: skip
+
+
+def _spheres(*places, **paint):
+    """A scene of spheres: (centre, radius) each."""
+    one = trimesh.creation.icosphere(subdivisions=5)
+    points = [np.asarray(one.vertices * radius + centre, np.float32) for centre, radius in places]
+    triangles = np.concatenate([one.faces + i * len(one.vertices) for i in range(len(places))]).astype(np.int64)
+    vertices, normals = np.concatenate(points), np.tile(np.asarray(one.vertices, np.float32), (len(places), 1))
+    body = _body(vertices, triangles, normals, **paint)
+    return sensor.Scene(vertices, triangles, np.zeros(len(vertices), bool), body, None, -1e3)
+
+
+def _scan(scene, noise=0.0, spacing=SPACING):
+    photo = sensor.aim(FRONT, np.zeros(3), 1.5, (200, 260))
+    return sensor.scan(scene, sensor.grid(FRONT, np.zeros(3), spacing), photo, noise, np.random.default_rng(0))
+
+
+@pytest.fixture
+def no_spikes(monkeypatch):
+    monkeypatch.setattr(sensor, "SPIKE_SHARE", 0.0)
+
+
+@pytest.fixture(scope="module")
+def heads_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("heads") / "heads.npz"
+    toy_heads().save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def studio(heads_file):
+    return Studio(Heads(heads_file, 96))
+
+
+@pytest.fixture(scope="module")
+def data_set(heads_file, tmp_path_factory):
+    root = tmp_path_factory.mktemp("bosphorus")
+    simulate(Work("bosphorus", heads_file, root, SETTINGS), workers=1)
+    return root
+
+
+@pytest.fixture(scope="module")
+def turned(studio):
+    """The first subject's scans without noise: a bald head, the range image, the true surface in its frame."""
+    settings = SETTINGS.model_copy(update={"bosphorus": SETTINGS.bosphorus.model_copy(update={"spacing_mm": SPACING})})
+    job, result = bosphorus.Job(0, (1, 4, 0)), {}
+    person = studio.draw_bareheaded(np.random.default_rng(job.seed))._replace(shell=None)
+    for code in ("N", *bosphorus.TURNS):
+        rng = np.random.default_rng(7)
+        sitting = bosphorus.sit(studio, person, code, settings, rng)
+        image = sensor.scan(sitting.scene, sitting.grid, sitting.photo, 0.0, rng)
+        result[code] = (image, sensor.to_sensor(sitting.grid, sitting.scene.vertices), sitting)
+    return result
+
+
+def test_a_sphere_is_measured_where_camera_and_projector_see_it(no_spikes):
+    """Against the ray of every pixel cut with the sphere in closed form."""
+    image, eye = _scan(_spheres(((0, 0, 0), 80.0))), np.array([0, 0, sensor.WORKING_MM])
+    rows, columns = (round(size / SPACING) for size in sensor.FIELD_MM)
+    v, u = np.mgrid[:rows, :columns] + 0.5
+    ray = np.stack(((u - columns / 2) * SPACING, (rows / 2 - v) * SPACING, np.full(u.shape, -eye[2])), -1)
+    ray /= np.linalg.norm(ray, axis=-1, keepdims=True)
+    along = ray @ eye
+    inside = along**2 - eye @ eye + 80**2
+    points = eye + ray * (-along - np.sqrt(np.maximum(inside, 0)))[..., None]
+    facing, lit = (
+        np.where(inside > 0, ((place - points) * points).sum(-1) / 80 / np.linalg.norm(place - points, axis=-1), -1)
+        for place in (eye, np.array([sensor.PROJECTOR_MM, 0, sensor.WORKING_MM]))
+    )
+    found = image.points[image.valid]
+    scale = sensor.WORKING_MM / (sensor.WORKING_MM - found[:, 2]) / SPACING
+    column, row = columns / 2 + scale * found[:, 0], rows / 2 - scale * found[:, 1]
+    measured = np.zeros((rows, columns), bool)
+    measured[row.astype(int), column.astype(int)] = True
+    assert_allclose(found, points[measured], atol=0.3)  # the facets are up to 0.05 mm inside the sphere
+    assert measured[(facing > 0.35) & (lit > 0.35)].all()
+    assert not measured[(facing < 0.08) | (lit < 0)].any()
+
+
+def test_noise_across_the_surface_is_as_asked_and_larger_along_the_ray(no_spikes):
+    scene, noise = _spheres(((0, 0, 0), 80.0)), 0.3
+    exact, noisy = _scan(scene), _scan(scene, noise)
+    both = exact.valid & noisy.valid
+    error = noisy.points[both] - exact.points[both]
+    facing = exact.points[both][:, 2] / 80
+    across = (error * exact.points[both]).sum(1) / 80
+    for low, high in ((0.3, 0.6), (0.6, 0.9), (0.9, 1.0)):
+        part = (facing > low) & (facing < high)
+        assert across[part].std() == pytest.approx(noise, rel=0.1)
+    steep = (facing > 0.45) & (facing < 0.55)
+    assert error[steep, 2].std() == pytest.approx(noise / 0.5, rel=0.15)
+
+
+def test_points_stay_on_the_rays_of_the_grid():
+    image = _scan(_spheres(((0, 0, 0), 80.0)), 0.3)
+    x, y, z = np.moveaxis(image.points, -1, 0)
+    focal = sensor.WORKING_MM / SPACING
+    column, row = focal * x / (sensor.WORKING_MM - z), -focal * y / (sensor.WORKING_MM - z)
+    assert_allclose(np.diff(column, axis=1)[image.valid[:, 1:] & image.valid[:, :-1]], 1, atol=1e-3)
+    assert_allclose(np.diff(row, axis=0)[image.valid[1:] & image.valid[:-1]], 1, atol=1e-3)
+    pixel = np.stack((260 / 2 + SPACING / 1.5 * column, 200 / 2 + SPACING / 1.5 * row), -1)
+    assert_allclose(image.texture[image.valid] * [260, 200], pixel[image.valid], atol=1e-3)
+
+
+def test_the_projector_leaves_a_shadow_on_the_left_of_what_stands_in_front():
+    small, distance = 20.0, 100.0
+    image = _scan(_spheres(((0, 0, -60), 80.0), ((0, 0, distance), small)))
+    behind = image.points[image.valid & (image.points[..., 2] < 60)]
+    middle = behind[np.abs(behind[:, 1]) < 5]
+    slope = sensor.PROJECTOR_MM / sensor.WORKING_MM
+    # the ball's shadow falls this far to the left of it, where a camera of the same place would see skin
+    shade = -slope * (distance - 15)
+    assert not (np.abs(middle[:, 0] - shade) < small - 4).any()
+    assert (middle[:, 0] > small + 4).any()
+    assert (middle[:, 0] < shade - small - 6).any()
+
+
+def test_nothing_comes_back_from_black_or_from_a_mirror(no_spikes):
+    plain = _spheres(((0, 0, 0), 80.0))
+    dark = plain.vertices[:, 1] > 30
+    black = _scan(_spheres(((0, 0, 0), 80.0), albedo=np.where(dark, 0.004, 0.4)))
+    assert np.nanmax(black.points[..., 1]) < 33
+    shiny, matt = _scan(_spheres(((0, 0, 0), 80.0), gloss=6.0)), _scan(plain)
+    lost = matt.valid & ~shiny.valid
+    half = np.array([np.sin(0.5 * np.arctan(sensor.PROJECTOR_MM / sensor.WORKING_MM)), 0, 1])
+    spot = matt.points[lost].mean(0) / 80
+    assert 5 < lost.sum() < 400
+    assert_allclose(spot, half / np.linalg.norm(half), atol=0.05)  # where camera and projector mirror each other
+
+
+def test_spikes_stand_at_edges_alone():
+    scene = _spheres(((0, 0, 0), 80.0))
+    image = _scan(scene)
+    off = np.abs(np.linalg.norm(image.points, axis=-1) - 80) > 0.3
+    inside = image.points[off & (np.hypot(image.points[..., 0], image.points[..., 1]) < 70)]
+    assert 0 < off.sum() < 0.1 * image.valid.sum()
+    assert len(inside) == 0
+
+
+@pytest.mark.parametrize("code", ["N", *bosphorus.TURNS])
+def test_the_sensor_sees_what_a_traced_ray_sees(studio, turned, code):
+    """Every point can see camera and projector, and little of the skin that sees both is missing."""
+    image, vertices, sitting = turned[code]
+    triangles, measured = sitting.scene.triangles, image.points[image.valid]
+    o3d = import_open3d()
+    scene = o3d.t.geometry.RaycastingScene()
+    scene.add_triangles(vertices.astype(np.float32), triangles.astype(np.uint32))
+
+    def free(points, place):
+        way = (place - points) / np.linalg.norm(place - points, axis=1, keepdims=True)
+        rays = np.concatenate((points + 3.5 * way, way), 1).astype(np.float32)
+        return ~scene.test_occlusions(o3d.core.Tensor(rays)).numpy()
+
+    places = np.array([[0, 0, sensor.WORKING_MM], [sensor.PROJECTOR_MM, 0, sensor.WORKING_MM]])
+    distance = np.linalg.norm(Surface(vertices, triangles).closest(measured).points - measured, axis=1)
+    assert np.median(distance) < 0.01
+    exact = measured[distance < 0.1]
+    assert len(exact) > 0.97 * len(measured)  # the others are spikes
+    assert (free(exact, places[0]) & free(exact, places[1])).mean() > 0.99
+
+    corners = vertices[triangles]
+    normals, middle = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), corners.mean(1)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9
+    skin = (studio.population.generator.labels[triangles] == 1).all(1)
+    skin &= sitting.scene.vertices[triangles][..., 1].min(1) > sitting.scene.lowest + 5
+    for place in places:
+        way = (place - middle) / np.linalg.norm(place - middle, axis=1, keepdims=True)
+        skin &= (way * normals).sum(1) > 0.45
+    seen = middle[skin][free(middle[skin], places[0]) & free(middle[skin], places[1])]
+    assert len(seen) > 300
+    assert (cKDTree(measured).query(seen)[0] < 1.5 * SPACING).mean() > 0.97
+
+
+def test_the_farther_a_head_turns_the_less_is_seen_of_its_far_half(studio, turned):
+    triangles = turned["N"][2].scene.triangles
+    face = (studio.population.generator.labels[triangles] == 1).all(1)
+    shares = {}
+    for code, (image, vertices, sitting) in turned.items():
+        middle = vertices[triangles].mean(1)
+        side = sitting.scene.vertices[triangles][..., 0].mean(1)
+        near = cKDTree(image.points[image.valid]).query(middle)[0] < 1.5 * SPACING
+        shares[code] = near[face & (side < -8)].mean(), near[face & (side > 8)].mean()
+    person_right = [shares[code][0] for code in ("R10", "R20", "R30", "R45")]
+    assert person_right == sorted(person_right, reverse=True)
+    assert person_right[-1] < 0.8 * shares["N"][0]
+    assert shares["L45"][1] < 0.8 * shares["N"][1]
+    assert shares["L45"][0] > shares["R45"][0]
+
+
+def _stem(root, subject, scan):
+    return root / subject / f"{subject}_{scan}_0"
+
+
+def test_the_data_set_is_complete(data_set):
+    samples = list(Bosphorus(data_set, config.BosphorusData()).samples())
+    assert [s.sample for s in samples] == [f"bs000_{code}" for code in ("R10", "R20", "R30", "R45")]
+    assert all(None not in (*s.photos, *s.annotations, s.scan) for s in samples)
+    assert samples[0].yaws == (-10.0, 0.0, 45.0)
+    assert {path.suffix for path in (data_set / "bs000").iterdir()} == {".bnt", ".png", ".lm2", ".lm3"}
+    assert len(list((data_set / "bs000").glob("*.bnt"))) == 7
+    assert read_image(samples[0].photos[1]).shape == (96, 128, 3)
+    assert (data_set / "preview.jpg").stat().st_size > 0
+
+
+def test_a_subject_comes_out_the_same_again(studio, data_set, tmp_path):
+    job = make_jobs(Work("bosphorus", None, tmp_path, SETTINGS))[0]
+    bosphorus.make(studio, job, tmp_path, SETTINGS)
+    for path in (tmp_path / "bs000").iterdir():
+        assert path.read_bytes() == (data_set / "bs000" / path.name).read_bytes(), path.name
+
+
+@pytest.mark.parametrize("scan", ["N_N", "E_HAPPY", "YR_R30", "YR_L45"])
+def test_a_written_scan_lies_on_its_true_surface(studio, data_set, scan):
+    job, code = make_jobs(Work("bosphorus", None, data_set, SETTINGS))[0], scan.split("_")[1]
+    truth = bosphorus.true_surface(studio, job, code, SETTINGS)
+    image = read_bnt(f"{_stem(data_set, 'bs000', scan)}.bnt")
+    points = image.points[image.valid]
+    distance = np.linalg.norm(Surface(truth.vertices, truth.triangles).closest(points).points - points, axis=1)
+    # the median of a half normal distribution is 0.674 of its deviation; spikes do not move it
+    assert np.median(distance) / 0.674 == pytest.approx(NOISE, rel=0.1)
+    assert np.sqrt(np.mean(np.square(distance))) < 2 * NOISE
+
+
+def test_the_colours_of_the_points_are_those_of_the_photograph(data_set):
+    """Texture coordinates and landmarks name the same place of the photograph, rows counted from its top."""
+    stem = _stem(data_set, "bs000", "N_N")
+    image, photo = read_bnt(f"{stem}.bnt"), read_image(f"{stem}.png")
+    pixels = image.texture[image.valid] * photo.shape[1::-1]
+    points, marks = read_lm3(f"{stem}.lm3"), read_lm2(f"{stem}.lm2")
+    distance, nearest = cKDTree(image.points[image.valid]).query(np.stack(list(points.values())))
+    offset = np.linalg.norm(pixels[nearest] - np.stack([marks[name] for name in points]), axis=1)
+    mm_per_px = bosphorus.SPAN_MM / photo.shape[0]
+    assert (offset * mm_per_px < distance + 1).all()
+    skin = photo[pixels[:, 1].astype(int), pixels[:, 0].astype(int)].astype(int)
+    assert np.median(skin[:, 0]) > np.median(photo[:20, :20, 0]) + 40  # lit against a dark room
+
+
+def test_landmarks_are_marked_on_the_surface_with_the_image_sides(studio, data_set):
+    job = make_jobs(Work("bosphorus", None, data_set, SETTINGS))[0]
+    truth = bosphorus.true_surface(studio, job, "N", SETTINGS)
+    points = read_lm3(f"{_stem(data_set, 'bs000', 'N_N')}.lm3")
+    assert len(points) == 22
+    marks = np.stack(list(points.values()))
+    distance = np.linalg.norm(Surface(truth.vertices, truth.triangles).closest(marks).points - marks, axis=1)
+    assert distance.max() < 0.01
+    for name, point in points.items():
+        if "left" in name.lower():
+            assert point[0] < points[next(n for n in points if n.lower() == name.lower().replace("left", "right"))][0]
+
+
+@pytest.mark.parametrize(("scan", "sign"), [("YR_R45", -1), ("YR_R20", -1), ("YR_L45", 1)])
+def test_a_turn_to_r_points_the_nose_to_the_left_of_the_image(data_set, scan, sign):
+    marks = read_lm2(f"{_stem(data_set, 'bs000', scan)}.lm2")
+    assert sign * (marks["Nose tip"][0] - marks["Upper lip outer middle"][0]) > 1
+
+
+def test_a_landmark_behind_the_head_is_not_marked(studio):
+    job = bosphorus.Job(0, (1, 4, 0))
+    person, rng = studio.draw_bareheaded(np.random.default_rng(job.seed)), np.random.default_rng(0)
+    sitting = bosphorus.sit(studio, person, "N", SETTINGS, rng)
+    _, distance = bosphorus.photograph(sitting, rng)
+    behind = sitting.scene.vertices[sitting.scene.vertices[:, 2].argmin()]
+    sitting = sitting._replace(landmarks=sitting.landmarks | {"Nose tip": behind})
+    points, pixels = bosphorus.mark(sitting, distance, 0.5, rng)
+    assert len(points) == len(pixels) == 21
+    assert "Nose tip" not in points
+
+
+def test_marks_scatter_in_the_photograph_as_asked(studio):
+    job, rng = bosphorus.Job(0, (1, 4, 0)), np.random.default_rng(0)
+    sitting = bosphorus.sit(studio, studio.draw_bareheaded(np.random.default_rng(job.seed)), "N", SETTINGS, rng)
+    _, distance = bosphorus.photograph(sitting, rng)
+    exact, _ = bosphorus.mark(sitting, distance, 0.0, rng)
+    for name, point in exact.items():
+        assert_allclose(point, sensor.to_sensor(sitting.photo, sitting.landmarks[name]), atol=1e-3)
+    drawn = [bosphorus.mark(sitting, distance, 0.5, rng)[1] for _ in range(20)]
+    scatter = np.mean([np.std([marks[name] for marks in drawn], 0) for name in exact])
+    assert scatter == pytest.approx(0.5 / 1.015 * 96 / 330, rel=0.1)  # 96 px show 330 mm, 224 px of a crop 220.7 mm
+
+
+def test_more_subjects_than_names_are_refused(heads_file, tmp_path):
+    settings = config.validate({"simulate": {"bosphorus": {"subjects": 1001}}}).simulate
+    with pytest.raises(ConfigError, match=r"simulate.bosphorus.subjects: 1001.*at most 1000"):
+        make_jobs(Work("bosphorus", heads_file, tmp_path, settings))
