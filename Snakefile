@@ -27,6 +27,8 @@ rule all:
 
 include: "workflow/rules/face_model.smk"
 include: "workflow/rules/simulate.smk"
+include: "workflow/rules/fetch.smk"
+include: "workflow/rules/mesh.smk"
 include: "workflow/rules/align.smk"
 include: "workflow/rules/parse.smk"
 include: "workflow/rules/train.smk"

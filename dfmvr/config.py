@@ -113,6 +113,20 @@ class CelebAMaskHQData(Section):
     swap_sides: bool = Field(False, description="Take `l_` as the image's left, hence the person's right.")
 
 
+class IctFaceKitData(Section):
+    """ICT-FaceKit as it was delivered."""
+
+    root: Path | None = Field(
+        None, description="Folder that it is downloaded into; `face_model.folder` may then name it."
+    )
+    url: str | None = Field(
+        None,
+        description="Address of its archive, such as that of one commit at GitHub: "
+        "`https://github.com/ICT-VGL/ICT-FaceKit/archive/<commit>.zip`.",
+    )
+    sha256: str | None = Field(None, description="Checksum of that archive.")
+
+
 class DatasetsSection(Section):
     """The data sets: where each lies and how its files are to be read."""
 
@@ -120,6 +134,7 @@ class DatasetsSection(Section):
     multi_pie: MultiPieData = Field(MultiPieData(), description="Multi-PIE.")
     bosphorus: BosphorusData = Field(BosphorusData(), description="Bosphorus.")
     celebamask_hq: CelebAMaskHQData = Field(CelebAMaskHQData(), description="CelebAMask-HQ.")
+    ict_facekit: IctFaceKitData = Field(IctFaceKitData(), description="ICT-FaceKit, for a download.")
 
 
 class MeshSection(Section):
@@ -231,20 +246,31 @@ class ParseSection(Section):
 class NetworkSection(Section):
     """DF-MVR's network."""
 
-    fusion: Literal["tri_unet"] = Field("tri_unet", description="How the views are fused.")
-    width: int = Field(8, ge=2, description="Channels of the first Tri-UNet level and of its output; the paper has 64.")
-    backbone: Literal["rednet"] = Field("rednet", description="The network that regresses the coefficients.")
+    fusion: Literal["cnn", "unet", "unet_late", "tri_unet"] = Field(
+        "tri_unet",
+        description="How the views are fused: one CNN on every view, its features concatenated; one U-Net that sees "
+        "all views at once, or each alone and is concatenated at the end; or Tri-UNet.",
+    )
+    width: int = Field(8, ge=2, description="Channels of the first level of the fusion; the paper has 64.")
+    backbone: Literal["rednet", "resnet"] = Field("rednet", description="The network that regresses the coefficients.")
     backbone_width: int = Field(16, ge=16, description="Channels of the backbone's stem; RedNet-50 has 64.")
     depth: Literal[14, 26, 38, 50] = Field(14, description="Depth of the backbone; the paper has 50.")
     face_mask: bool = Field(True, description="Give the parser's mask as the fourth input channel.")
     released_concat: bool = Field(
         True,
-        description="Regress from the last concatenation (4 x width channels), as the released code does; the paper's "
-        "text regresses from `width` channels, too few in a narrow network.",
+        description="Regress from the last concatenation (4 x width channels; 2 x in a U-Net), as the released code "
+        "does; the paper's text regresses from `width` channels, too few in a narrow network.",
     )
     stem_pool: bool = Field(False, description="Max pooling in the backbone's stem; RedNet has it, for 224 px.")
     neck: int = Field(256, ge=0, description="Units of a layer that sees the whole last map; 0: its mean.")
     quick_start: bool = Field(True, description="Initial weights for a short training; false: RedNet's own.")
+    released_inputs: bool = Field(
+        False,
+        description="Colours in [0, 1] and masks as raw class ids, as in the released code; false: all in [-1, 1].",
+    )
+    shared_lighting: bool = Field(
+        False, description="One lighting for all views, fixed to the head, as in the released code; false: one a view."
+    )
 
 
 class LossSection(Section):
@@ -264,13 +290,30 @@ class LossSection(Section):
 class TrainSection(Section):
     """Training of one variant."""
 
+    method: Literal["df_mvr"] = Field("df_mvr", description="What is trained.")
+    data: Literal["pixel_face", "multi_pie"] = Field("pixel_face", description="The data set trained on.")
     epochs: int = Field(16, ge=1, description="Passes over the training samples; the paper has 512.")
     landmark_share: float = Field(
         0.75, ge=0, le=1, description="Share of the steps, the first ones, with landmarks and regularisation alone."
     )
-    batch_size: int = Field(16, ge=2, description="Samples a step.")
+    batch_size: int = Field(16, ge=2, description="Samples a step, over all processes.")
+    accumulate: int = Field(
+        1, ge=1, description="Pieces of a batch that are computed one after the other, to save memory."
+    )
     learning_rate: float = Field(1e-3, gt=0, description="Initial learning rate of Adam, annealed to 0 by a cosine.")
     precision: Literal["float32", "bfloat16"] = Field("float32", description="Precision of the networks.")
+    gpus: int = Field(
+        0,
+        ge=0,
+        description="GPUs that a training of the workflow asks for, one process each; 0: one process, and CPUs do.",
+    )
+    single_view_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the samples of which the network sees one view alone, the others being black; a third in "
+        "the single-view scheme (V-C).",
+    )
     augment: bool = Field(True, description="Vary brightness, contrast, colour and sharpness of the input.")
     checkpoint_minutes: float = Field(1.0, gt=0, description="Time between two checkpoints.")
     seed: int = Field(0, ge=0, description="Seed of initial weights, order and augmentation.")
@@ -338,6 +381,18 @@ class ReportSection(Section):
     )
 
 
+class StudySection(Section):
+    """What is measured on what."""
+
+    tests: dict[str, tuple[str, ...]] = Field(
+        {
+            "pixel_face": ("mean_face", "dfmvr_without_l3d", "dfmvr", "floor"),
+            "bosphorus": ("mean_face", "dfmvr_multi_pie", "floor"),
+        },
+        description="The methods scored on each data set: `mean_face`, `floor`, or names of `variants`.",
+    )
+
+
 class Config(Section):
     """Everything that can be set."""
 
@@ -350,8 +405,13 @@ class Config(Section):
     train: TrainSection = TrainSection()
     register_: RegisterSection = Field(RegisterSection(), alias="register")
     report: ReportSection = ReportSection()
+    study: StudySection = StudySection()
     variants: dict[str, dict[str, Any]] = Field(
-        {"dfmvr_without_l3d": {"loss": {"landmark_3d": 0.0}}, "dfmvr": {}},
+        {
+            "dfmvr_without_l3d": {"loss": {"landmark_3d": 0.0}},
+            "dfmvr": {},
+            "dfmvr_multi_pie": {"data": "multi_pie", "loss": {"landmark_3d": 0.0}},
+        },
         description="The trained methods of the study: name to the keys of `train` in which each differs.",
     )
 

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from dfmvr.config import ProtocolSection, RegisterSection
 from dfmvr.conventions import REGIONS
+from dfmvr.datasets.manifest import samples_to_test
 from dfmvr.errors import ConfigError, DataError, DfmvrError, UnavailableError
 from dfmvr.files import read_npz, write_json, writing
 from dfmvr.geometry.meshes import MM_PER_UNIT, read_landmarks, read_mesh
@@ -34,11 +35,11 @@ from dfmvr.register import (
     Registrations,
     Surfaces,
     Target,
+    Targets,
+    add_scan_arguments,
     check_landmarks,
     crop,
-    evaluated_samples,
     pair,
-    read_target,
     register,
 )
 
@@ -48,7 +49,7 @@ ALL = "all"
 """Region of a row about the whole crop."""
 
 _TWO_MESHES = ("prediction", "ground_truth", "prediction_landmarks", "ground_truth_landmarks")
-_STAGE = ("meshes", "data", "registration", "method", "dataset")
+_STAGE = ("meshes", "manifest", "registration", "method", "dataset")
 
 
 class Errors(NamedTuple):
@@ -131,23 +132,28 @@ def _set_aside(protocol: str, reason: str) -> dict[str, Any]:
 
 
 def score_all(
-    meshes: Path, data: Path, registrations: Registrations, settings: RegisterSection, face_model: Path | None = None
+    meshes: Path,
+    manifest: Path,
+    registrations: Registrations,
+    settings: RegisterSection,
+    face_model: Path | None = None,
+    scans: Path | None = None,
 ) -> pd.DataFrame:
-    """Score the registered predictions in a folder against the scans of a data set's test samples.
+    """Score the registered predictions in a folder against the scans of a manifest's test samples.
 
     Returns:
         One row a sample, protocol and region; regions only with a `face_model`, whose topology the meshes then have.
         A sample without registration, prediction or readable scan has one row a protocol that says why.
     """
     regions = None if face_model is None else read_npz(face_model, "regions")["regions"]
-    surfaces, rows = Surfaces(meshes), []
-    for sample in tqdm(evaluated_samples(data), desc="score", unit="sample", mininterval=1):
+    surfaces, targets, rows = Surfaces(meshes), Targets(scans), []
+    for sample in tqdm(samples_to_test(manifest), desc="score", unit="sample", mininterval=1):
         found = {name: registrations.get(sample.sample, name) for name in settings.protocols}
         try:
             if all(isinstance(result, str) for result in found.values()):
                 scored = [_set_aside(name, result) for name, result in found.items()]
             else:
-                target, (surface, _) = read_target(sample.ground_truth), surfaces.read(sample.sample)
+                target, (surface, _) = targets.read(sample), surfaces.read(sample.sample)
                 _check_regions(surface, regions, sample.sample)
                 scored = score_sample(surface, target, found, settings, regions)
         except UnavailableError:
@@ -232,7 +238,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     many = parser.add_argument_group("meshes of a method on a data set (output: .parquet)")
     many.add_argument("--meshes", type=Path, metavar="DIR", help="folder of <sample>.ply")
-    many.add_argument("--data", type=Path, metavar="DIR", help="data set with the scans")
+    add_scan_arguments(many, required=False)
     many.add_argument("--registration", type=Path, metavar="FILE", help="what `dfmvr register` has written")
     many.add_argument("--method", metavar="NAME", help="name of the method, for the table")
     many.add_argument("--dataset", metavar="NAME", help="name of the data set, for the table")
@@ -246,7 +252,7 @@ def _mode(args: argparse.Namespace) -> tuple[str, ...]:
     lacking = [f"--{name.replace('_', '-')}" for name in chosen if getattr(args, name) is None]
     if all(given) or lacking:
         raise ConfigError(
-            "give either --prediction, --ground-truth and their landmarks, or --meshes, --data, --registration, "
+            "give either --prediction, --ground-truth and their landmarks, or --meshes, --manifest, --registration, "
             f"--method and --dataset{'; not both' if all(given) else '; missing: ' + ', '.join(lacking)}"
         )
     suffix = ".json" if chosen is _TWO_MESHES else ".parquet"
@@ -269,7 +275,8 @@ def main(args: argparse.Namespace, settings: RegisterSection) -> None:
         for name, row in result["protocols"].items():
             log.info("%s: %s", name, f"{row['error_mm']:.4f} mm" if row["status"] == OK else row["reason"])
         return
-    table = score_all(args.meshes, args.data, Registrations.read(args.registration), settings, args.face_model)
+    registrations = Registrations.read(args.registration)
+    table = score_all(args.meshes, args.manifest, registrations, settings, args.face_model, args.scans)
     table.insert(2, "method", args.method)
     table.insert(3, "dataset", args.dataset)
     with writing(args.output) as partial:

@@ -1,4 +1,3 @@
-import argparse
 import json
 import sys
 
@@ -11,10 +10,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 from dfmvr import align, cli
-from dfmvr.align.crop import alignment_affine, fit_pos
-from dfmvr.config import AlignSection
+from dfmvr.align.crop import find_alignment, fit_pos
+from dfmvr.align.stage import align_dataset, batched, check_sides
+from dfmvr.config import AlignSection, PixelFaceData
 from dfmvr.conventions import ALIGNMENT_IN_68, CAMERA_DISTANCE_MM, DROPPED_FROM_106, FOCAL_PX_AT_224
-from dfmvr.datasets import pixel_face
+from dfmvr.datasets import open_dataset, pixel_face
+from dfmvr.datasets.landmark_files import write_landmark_file
 from dfmvr.datasets.pixel_face import GroundTruth, SampleInfo
 from dfmvr.errors import DataError, UnavailableError
 from dfmvr.files import write_npz
@@ -76,7 +77,7 @@ def test_pos_recovers_a_scaled_orthographic_camera(scale, yaw, pitch, roll, shif
 @pytest.mark.parametrize("yaw", [-1.0, 0.0, 0.7])
 def test_aligned_face_has_the_standard_scale_and_its_origin_at_the_centre(yaw):
     rotation = turn(yaw)
-    affine = alignment_affine(project(STANDARD, 0.83, (110, 131), rotation), STANDARD, 224)
+    affine, _ = find_alignment(project(STANDARD, 0.83, (110, 131), rotation), STANDARD, 224)
     assert_allclose(align.map_points(affine, np.array([[110, 131]])), [[112, 112]], atol=1e-9)
     assert affine[0, 0] * 0.83 == pytest.approx(1.02)
     expected = project(STANDARD, 1.02, (112, 112), rotation)
@@ -87,7 +88,7 @@ def test_aligned_face_has_the_standard_scale_and_its_origin_at_the_centre(yaw):
 def test_aligned_face_stands_as_the_camera_sees_it():
     depth = CAMERA_DISTANCE_MM - STANDARD[:, 2]
     seen = 112 + FOCAL_PX_AT_224 * STANDARD[:, :2] * (1, -1) / depth[:, None]
-    affine = alignment_affine(seen, STANDARD, 224)
+    affine, _ = find_alignment(seen, STANDARD, 224)
     # Orthographic against perspective, and 1.02 against 1.015 px/mm: about a pixel at 224.
     assert np.abs(align.map_points(affine, seen) - seen).max() < 1.5
 
@@ -101,7 +102,7 @@ def test_dot_at_a_landmark_is_found_at_the_mapped_landmark(scale, size):
     for u, v in five:
         dot = 255 * np.exp(-((x - u) ** 2 + (y - v) ** 2) / (2 * (4 * scale) ** 2))
         photo = np.rint(np.stack([dot] * 3, -1)).astype(np.uint8)
-        crop, affine = align.align_photo(photo, five, STANDARD, size)
+        crop, (affine, _) = align.align_photo(photo, five, STANDARD, size)
         weight = crop[..., 0].astype(float)
         rows, columns = np.mgrid[:size, :size] + 0.5
         centroid = np.array([(weight * columns).sum(), (weight * rows).sum()]) / weight.sum()
@@ -111,8 +112,8 @@ def test_dot_at_a_landmark_is_found_at_the_mapped_landmark(scale, size):
 def test_crops_of_two_sizes_agree():
     five = project(STANDARD, 1.3, (160, 200))
     photo = face_photo(five, 400, 320)
-    large, affine = align.align_photo(photo, five, STANDARD, 224)
-    small, half = align.align_photo(photo, five, STANDARD, 112)
+    large, (affine, _) = align.align_photo(photo, five, STANDARD, 224)
+    small, (half, _) = align.align_photo(photo, five, STANDARD, 112)
     assert_allclose(half, affine / 2)
     averaged = large.reshape(112, 2, 112, 2, 3).mean((1, 3))
     assert np.abs(averaged - small).max() < 6
@@ -169,6 +170,8 @@ def test_crop_refuses_to_turn(linear):
         (project(STANDARD * (1, 0.2, 1), 0.8, (96, 128)), "implausible alignment"),
         (project(STANDARD, 0.8, (96, 128))[[0, 2, 1, 3, 4]], "implausible alignment"),
         (np.full((5, 2), np.nan), "not a finite number"),
+        (np.full((68, 2), np.inf), "not a finite number"),
+        (np.full((68, 2), np.nan), "only 0 of 68 landmarks are known"),
         (np.full((6, 2), 99.0), "expected 5 or 68 points"),
     ],
 )
@@ -181,7 +184,8 @@ def test_standard_points_are_about_the_centroid(tmp_path):
     shift = np.array([5, 6, 7])
     mean = np.vstack([as_68(STANDARD), np.random.default_rng(0).normal(size=(30, 3))]) + shift
     write_npz(tmp_path / "model.npz", mean=mean, landmarks_68=np.arange(68))
-    assert_allclose(align.read_standard_points(tmp_path / "model.npz"), STANDARD + shift - mean.mean(0))
+    points = align.five_points(align.read_standard_points(tmp_path / "model.npz"))
+    assert_allclose(points, STANDARD + shift - mean.mean(0))
     write_npz(tmp_path / "model.npz", mean=mean, landmarks_68=np.arange(68) + 31)
     with pytest.raises(DataError, match="build the model again"):
         align.read_standard_points(tmp_path / "model.npz")
@@ -191,6 +195,54 @@ def test_detector_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "face_alignment", None)
     with pytest.raises(UnavailableError, match=r"pip install face-alignment.*align\.landmarks: annotated"):
         align.detect_landmarks(np.zeros((8, 8, 3), np.uint8))
+
+
+def known_68(seed=0):
+    """68 points of a face in space, of which the right places give STANDARD."""
+    points = as_68(STANDARD)
+    rest = np.setdiff1d(np.arange(68), [i for ids in IN_68 for i in ids])
+    points[rest] += np.random.default_rng(seed).uniform(-25, 25, (len(rest), 3))
+    return points
+
+
+@pytest.mark.parametrize("yaw", [-0.8, 0.1, 0.8])
+def test_a_face_with_some_known_landmarks_is_aligned_as_with_all(yaw):
+    standard = known_68()
+    seen = project(standard, 0.83, (110, 131), turn(yaw))
+    whole = find_alignment(seen, standard, 96)
+    hidden = seen.copy()
+    hidden[36 if yaw > 0 else 45] = np.nan  # the far eye's corner
+    hidden[[0, 3, 60]] = np.nan
+    part = find_alignment(hidden, standard, 96)
+    assert_allclose(part.affine, whole.affine, atol=1e-8)
+    assert part.yaw_deg == pytest.approx(np.degrees(yaw))
+    assert whole.yaw_deg == pytest.approx(np.degrees(yaw))
+
+
+def test_exchanged_sides_are_told_with_the_key_that_mends_them(data):
+    named = open_dataset("pixel_face", data, PixelFaceData())
+    yaws = np.array([[-30.0, 0, 31], [-45, 2, 28], [20, 0, -20]])
+    check_sides(yaws, named)
+    with pytest.raises(DataError, match=r"exchanged.*\+30.*-28.*datasets\.pixel_face\.exchange_sides"):
+        check_sides(-yaws, named)
+
+
+def test_exchanged_folders_stop_the_stage_and_the_key_mends_it(data, capsys):
+    for folder in data.glob("s*"):
+        (folder / "0").rename(folder / "x")
+        (folder / "2").rename(folder / "0")
+        (folder / "x").rename(folder / "2")
+    assert run(data)[0] == 2
+    assert "exchange_sides" in capsys.readouterr().err
+    code, output = run(data, "--reading", '{"exchange_sides": true}')
+    assert code == 0
+    yaws = pd.read_parquet(output / "manifest.parquet").groupby("view").measured_yaw.median()
+    assert yaws["left"] < -20 < 20 < yaws["right"]
+
+
+def test_batches_hold_everything_in_order():
+    assert list(batched(iter(range(7)), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
+    assert list(batched([], 3)) == []
 
 
 SCALES = (0.7, 0.8, 0.75)
@@ -254,11 +306,15 @@ def test_manifest_has_one_row_a_view(data):
     assert row == {
         "sample": "s3_1",
         "subject": "s3",
-        "expression": "1",
         "split": "test",
+        "expression": "1",
+        "illumination": "",
         "view": "front",
+        "yaw": pytest.approx(np.nan, nan_ok=True),
+        "measured_yaw": pytest.approx(0, abs=1e-3),
         "index": 3,
-        "photo": str(data / "s3_1" / "1" / "t.jpg"),
+        "image": str(data / "s3_1" / "1" / "t.jpg"),
+        "landmarks": str(data / "s3_1" / "1" / "landmarks_68.txt"),
         "scan": str(data / "s3_1" / "fusion" / "gt.mat"),
         "status": "ok",
         "reason": "",
@@ -271,7 +327,7 @@ def damage_photo(folder):
 
 
 def damage_landmarks(folder):
-    pixel_face.write_landmark_file(folder / "0" / "landmarks_68.txt", as_68(five_of(0)) + 500)
+    write_landmark_file(folder / "0" / "landmarks_68.txt", as_68(five_of(0)) + 500)
 
 
 @pytest.mark.parametrize(
@@ -326,11 +382,10 @@ def test_threads_change_nothing(data):
 
 def test_missing_detector_stops_the_stage(data, monkeypatch):
     monkeypatch.setitem(sys.modules, "face_alignment", None)
-    args = argparse.Namespace(
-        data=data, format="pixel_face", face_model=data.parent / "model.npz", output=data.parent / "out", workers=1
-    )
+    standard = align.read_standard_points(data.parent / "model.npz")
+    settings = AlignSection(landmarks="face_alignment")
     with pytest.raises(UnavailableError, match="face_alignment"):
-        align.main(args, AlignSection(landmarks="face_alignment"))
+        align_dataset(open_dataset("pixel_face", data, PixelFaceData()), standard, data.parent / "out", settings)
 
 
 def test_own_photo_as_a_file(tmp_path):
@@ -338,6 +393,6 @@ def test_own_photo_as_a_file(tmp_path):
     Image.fromarray(face_photo(five, 360, 300)).save(tmp_path / "me.png")
     np.savetxt(tmp_path / "me.txt", five)
     photo = pixel_face.read_photo(tmp_path / "me.png", orientation="upright")
-    crop, affine = align.align_photo(photo, align.read_landmark_file(tmp_path / "me.txt"), STANDARD, 224)
+    crop, (affine, _) = align.align_photo(photo, align.read_landmark_file(tmp_path / "me.txt"), STANDARD, 224)
     u, v = align.map_points(affine, five)[2]
     assert crop[int(v), int(u), 0] > 230

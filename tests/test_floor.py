@@ -7,10 +7,11 @@ import pytest
 import torch
 from analytic_face import MOTION, SEVEN, face, height
 from numpy.testing import assert_allclose, assert_array_equal
+from toy_manifest import scanned, write_manifest
 
 from dfmvr.config import ProtocolSection
 from dfmvr.conventions import ALIGNMENT_IN_101, DROPPED_FROM_106
-from dfmvr.datasets.pixel_face import GroundTruth, SampleInfo, write_sample, write_splits
+from dfmvr.datasets.pixel_face import GroundTruth, write_sample
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.geometry.meshes import read_landmarks, read_mesh
 from dfmvr.geometry.surface import Surface
@@ -140,7 +141,6 @@ def test_the_fit_is_deterministic_and_consistent(model):
 
 
 def test_the_method_floor_writes_what_other_methods_write(model, tmp_path, caplog):
-    infos = [SampleInfo(name, "p", "test") for name in ("a", "b")]
     target = scan_of(model, np.random.default_rng(5).normal(size=16))
     ids = np.delete(np.arange(106), DROPPED_FROM_106)
     marks = np.zeros((106, 3)) + target.landmarks[0]
@@ -148,9 +148,10 @@ def test_the_method_floor_writes_what_other_methods_write(model, tmp_path, caplo
     vertices = np.concatenate((target.vertices, marks))
     write_sample(tmp_path / "d", "a", (None,) * 3, GroundTruth(vertices, np.array([[0, 1, 2]]), marks))
     write_sample(tmp_path / "d", "b", (None,) * 3)
-    write_splits(tmp_path / "d", infos)
+    samples = [scanned(tmp_path / "d", name, "p") for name in ("a", "b")]
+    manifest = write_manifest(tmp_path / "manifest.parquet", samples)
     with caplog.at_level(logging.INFO):
-        assert list(reconstruct_floor(model, tmp_path / "d", tmp_path / "out")) == ["b"]
+        assert list(reconstruct_floor(model, manifest, tmp_path / "out")) == ["b"]
     mesh = read_mesh(tmp_path / "out" / "meshes" / "a.ply")
     assert error(mesh.vertices, model, target) < 0.01
     assert_allclose(mesh.colours, 0.6, atol=1e-6)

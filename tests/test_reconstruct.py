@@ -107,7 +107,7 @@ def test_three_photographs_give_a_mesh(trained, suffix):
     names = sorted(p.relative_to(output).as_posix() for p in output.rglob("*") if p.is_file())
     assert set(names) == {"coefficients.npz", f"meshes/face.{suffix}", "meshes/face.landmarks.csv", "overlay.png"}
     assert len(read_mesh(output / "meshes" / f"face.{suffix}").vertices) == len(toy_model().mean)
-    assert read_standard_points(trained / "model.npz").shape == (5, 3)
+    assert read_standard_points(trained / "model.npz").shape == (68, 3)
 
 
 BROKEN = {

@@ -13,11 +13,12 @@ import torch
 import yaml
 from PIL import Image
 from scipy.stats import t
+from toy_manifest import scanned, write_manifest
 
 from dfmvr import cli, config
 from dfmvr.conventions import ALIGNMENT_IN_68, ALIGNMENT_IN_101, CLASSES, DROPPED_FROM_106, REGIONS, VIEWS
-from dfmvr.datasets.ground_truth import GroundTruth
-from dfmvr.datasets.pixel_face import SampleInfo, read_samples, write_sample, write_splits
+from dfmvr.datasets.pixel_face import write_sample
+from dfmvr.datasets.pixel_face.ground_truth import GroundTruth
 from dfmvr.errors import DataError
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.files import write_json, write_npz
@@ -105,7 +106,6 @@ def _write_data(root, model, names, identity):
         truth = GroundTruth(scan, model.triangles.numpy(), scan[model.landmarks_106.numpy()])
         write_sample(root, name, list(photos[i]), truth)
     (root / names[0] / "fusion" / "gt.mat").write_bytes(b"broken")
-    write_splits(root, [SampleInfo(name, name[:2], "test") for name in names])
     return views.landmarks.numpy()
 
 
@@ -127,19 +127,13 @@ def _write_aligned(root, data, names, landmarks):
     crop = np.tile(np.array([[scale, 0, 0], [0, scale, 0]], np.float32), (len(names), 3, 1, 1))
     folder = root / "align" / "pixel_face"
     write_npz(folder / "samples.npz", sample=np.array(names), landmarks=landmarks * scale, crop=crop)
-    common = {"expression": "0", "split": "test"}
-    rows = [
-        {"sample": s.sample, "subject": s.subject, "view": view, "index": i, "photo": str(photo), **common}
-        | {"scan": str(s.ground_truth), "status": "ok", "reason": ""}
-        for i, s in enumerate(read_samples(data))
-        for view, photo in zip(VIEWS, s.photos, strict=True)
-    ]
-    rows.append({**rows[0], "sample": "99_1", "index": -1, "status": "set aside", "reason": "front: no photograph"})
-    pd.DataFrame(rows).to_parquet(folder / "manifest.parquet")
+    samples = [scanned(data, name, name[:2]) for name in (*names, "99_1")]
+    manifest = write_manifest(folder / "manifest.parquet", samples, {"99_1": "front: no photograph"})
     parsed = np.random.default_rng(0).integers(0, 10, (len(names), 3, CROP_PX, CROP_PX), np.uint8)
     (root / "parse" / "pixel_face").mkdir(parents=True)
     np.save(root / "parse" / "pixel_face" / "masks.npy", parsed)
     np.save(root / "parse" / "pixel_face" / "weights.npy", np.where(parsed > 1, 254, 32).astype(np.uint8))
+    return manifest
 
 
 def _write_runs(root):
@@ -182,14 +176,16 @@ def results(tmp_path_factory):
     truth = rng.normal(size=(len(names), 2))
     landmarks = _write_data(data, model, names, truth)
     model.save(root / "face_model" / "face_model.npz")
-    _write_aligned(root, data, names, landmarks)
+    manifest = _write_aligned(root, data, names, landmarks)
     for method, share in zip(METHODS, (0, 0.4, 0.7, 0.97), strict=True):
         noise = 0.1 * rng.normal(size=truth.shape) * (share > 0)
         _write_method(root, method, model, names, share * truth + noise)
         meshes = root / "reconstruct" / method / "pixel_face" / "meshes"
-        registrations = register_all(meshes, data, config.RegisterSection())
+        registrations = register_all(meshes, manifest, config.RegisterSection())
         registrations.write(root / "register" / method / "pixel_face.npz")
-        scores = score_all(meshes, data, registrations, config.RegisterSection(), root / "face_model/face_model.npz")
+        scores = score_all(
+            meshes, manifest, registrations, config.RegisterSection(), root / "face_model/face_model.npz"
+        )
         path = root / "score" / method / "pixel_face.parquet"
         path.parent.mkdir(parents=True)
         scores.assign(method=method, dataset="pixel_face").to_parquet(path)
@@ -201,8 +197,7 @@ def results(tmp_path_factory):
 def _report(results, output, **settings):
     args = argparse.Namespace(
         results=results,
-        methods=[],
-        datasets=[],
+        scores=[],
         benchmarks=None,
         study=None,
         output=output,
@@ -481,13 +476,17 @@ def test_the_same_results_give_the_same_files(results, page, tmp_path):
 def test_error_maps_show_what_was_scored(results):
     scores = pd.read_parquet(results / "score" / "dfmvr" / "pixel_face.parquet")
     row = scores.query("sample == '01_1' and protocol == 'paper' and region == 'all'").iloc[0]
-    errors = Source(results, "pixel_face", METHODS, config.PROTOCOLS["paper"]).shapes("01_1").errors_mm["dfmvr"]
+    errors = (
+        Source(results, "pixel_face", METHODS, config.PROTOCOLS["paper"], config.DatasetsSection())
+        .shapes("01_1")
+        .errors_mm["dfmvr"]
+    )
     assert np.isfinite(errors).sum() == row["points"]
     assert np.sqrt(np.nanmean(errors**2)) == pytest.approx(row["rmse_mm"], rel=1e-9)
 
 
 def test_photographs_are_cut_anew_in_register_with_the_landmarks(results):
-    source = Source(results, "pixel_face", METHODS, config.PROTOCOLS["paper"])
+    source = Source(results, "pixel_face", METHODS, config.PROTOCOLS["paper"], config.DatasetsSection())
     photo = source.photographs("01_2")[1].astype(float)
     truth = source.aligned["landmarks"][source.index("01_2")][1] * len(photo) / CROP_PX
     with torch.no_grad():
@@ -584,7 +583,8 @@ def test_stages_that_did_not_run_leave_their_sections_out(copied, tmp_path):
 def test_the_command_writes_the_page(results, tmp_path):
     output = tmp_path / "out" / "report.html"
     arguments = ["report", "--results", str(results), "--output", str(output), "--tables", str(tmp_path / "tables")]
-    arguments += ["--methods", "mean_face", "dfmvr", "--study", config.as_json(config.Config())]
+    scores = [str(results / "score" / method / "pixel_face.parquet") for method in ("mean_face", "dfmvr")]
+    arguments += ["--scores", *scores, "--study", config.as_json(config.Config())]
     assert cli.main([*arguments, "--settings", '{"bootstrap": 200, "panels": 0}']) == 0
     text = output.read_text(encoding="utf-8")
     assert "train.seed" in text

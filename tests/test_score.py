@@ -8,11 +8,12 @@ import pytest
 import scipy.io
 from analytic_face import MOTION, face
 from numpy.testing import assert_allclose
+from toy_manifest import scanned, write_manifest
 
 from dfmvr.cli import main
 from dfmvr.config import RegisterSection
 from dfmvr.conventions import ALIGNMENT_IN_101, DROPPED_FROM_106, REGIONS
-from dfmvr.datasets.pixel_face import GroundTruth, SampleInfo, write_sample, write_splits
+from dfmvr.datasets.pixel_face import GroundTruth, SampleInfo, write_sample
 from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
 from dfmvr.geometry.surface import Surface, vertex_normals
 from dfmvr.register import Registration, Target, register
@@ -218,12 +219,13 @@ def study(tmp_path):
     mat = {k: v for k, v in scipy.io.loadmat(path).items() if not k.startswith("__")}
     mat["new_kpt_gt_obj"]["v"][0, 0][5] = np.nan
     scipy.io.savemat(path, mat)
-    write_splits(tmp_path / "data", infos)
+    samples = [scanned(tmp_path / "data", info.sample, info.subject, info.split) for info in infos]
+    write_manifest(tmp_path / "manifest.parquet", samples)
     return tmp_path
 
 
 def run_study(folder, *more):
-    places = ["--meshes", str(folder / "meshes"), "--data", str(folder / "data")]
+    places = ["--meshes", str(folder / "meshes"), "--manifest", str(folder / "manifest.parquet")]
     assert main(["register", *places, "--output", str(folder / "r.npz")]) == 0
     names = ["--method", "m", "--dataset", "d", "--registration", str(folder / "r.npz")]
     assert main(["score", *places, *names, "--output", str(folder / "s.parquet"), *more]) == 0
@@ -270,8 +272,8 @@ def test_a_face_model_gives_regions(study):
 
 
 def test_an_empty_test_split_is_an_error(study, capsys):
-    write_splits(study / "data", [SampleInfo("t", "p9", "train")])
-    options = {"--meshes": str(study / "meshes"), "--data": str(study / "data"), "--output": str(study / "r.npz")}
+    manifest = write_manifest(study / "manifest.parquet", [scanned(study / "data", "t", "p9", "train")])
+    options = {"--meshes": str(study / "meshes"), "--manifest": str(manifest), "--output": str(study / "r.npz")}
     assert command("register", options) == 2
     assert "test split, found none" in capsys.readouterr().err
     assert not (study / "r.npz").exists()

@@ -1,10 +1,17 @@
 """Training: batches, losses that move the network, exact resume, one batch learnt by heart."""
 
+import copy
 import csv
+import itertools
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from gradients_of_a_team import gradients
+from numpy.testing import assert_allclose
 from toy_model import SIZES, toy_model, toy_samples
 
 from dfmvr import cli
@@ -15,7 +22,8 @@ from dfmvr.networks import DFMVR, NetworkSettings
 from dfmvr.networks.checkpoint import read_network
 from dfmvr.parse.parser import FaceParser, ParserSpec, save_parser
 from dfmvr.train import data, loop
-from dfmvr.train.system import TrainingSystem, mirrored_landmarks
+from dfmvr.train.parallel import Team, share_normalisation
+from dfmvr.train.system import TrainingSystem, mirrored_landmarks, what_is_seen
 
 SMALL = NetworkSettings(width=4, backbone_width=16, depth=14, released_concat=True, neck=64, quick_start=True)
 NO_WEIGHTS = dict.fromkeys(("photo", "mask", "landmark_2d", "landmark_3d", "regularisation"), 0.0)
@@ -272,3 +280,108 @@ def test_a_loss_that_is_not_finite_is_an_error(tmp_path, capsys):
     np.savez(tmp_path / "align" / "samples.npz", **table)
     assert cli.main(arguments(tmp_path, tmp_path / "run")) == 2
     assert "step 0: expected finite losses, found" in capsys.readouterr().err
+
+
+def test_single_views_are_drawn_with_their_probabilities():
+    seen = data.draw_single_views(40_000, 1 / 3, torch.Generator().manual_seed(0))
+    counts = torch.stack([seen.all(1), *(seen[:, v] & (seen.sum(1) == 1) for v in range(3))]).float().mean(1)
+    assert torch.allclose(counts, torch.tensor([2 / 3, 1 / 9, 1 / 9, 1 / 9]), atol=0.008)
+    assert counts.sum() == 1
+    assert data.draw_single_views(50, 0.0, torch.Generator()).all()
+
+
+def test_what_is_not_seen_is_black_to_the_network_and_a_target_all_the_same(samples):
+    batch = data.training_batch(samples, 3, 2, 0, None, single_view_share=1.0)
+    images, masks = what_is_seen(batch)
+    for i, view in itertools.product(range(len(images)), range(3)):
+        expected = batch.images[i, view] if batch.seen[i, view] else torch.zeros(())
+        assert torch.equal(images[i, view], expected.expand_as(images[i, view]))
+        assert bool(masks[i, view].any()) == bool(batch.seen[i, view])
+    whole = data.training_batch(samples, 3, 2, 0, None)
+    assert torch.equal(whole.images, batch.images)
+    assert torch.equal(whole.masks, batch.masks)
+
+
+def torchrun(*command):
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run([*launcher, *command], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def process_group():
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_find_the_gradient_of_one(tmp_path, process_group):
+    toy_samples(tmp_path, 8)
+    torchrun(str(Path(__file__).with_name("gradients_of_a_team.py")), str(tmp_path), str(tmp_path / "two.pt"))
+    one, two = gradients(tmp_path, Team()), torch.load(tmp_path / "two.pt", weights_only=True)
+    assert one.keys() == two.keys()
+    largest = max(float(value.norm()) for name, value in one.items() if value.dim())
+    for name, value in one.items():
+        if value.isnan().any():
+            assert two[name].isnan().all()
+            continue
+        # The gradient of a bias before a normalisation is zero but for rounding; others are rounded after forty layers.
+        assert float((value - two[name]).norm()) < 0.01 * float(value.norm()) + 1e-6 * largest, name
+
+
+def losses_of(folder):
+    with (folder / "metrics.csv").open() as stream:
+        return np.array([[float(value) for value in row.values()] for row in csv.DictReader(stream)])
+
+
+def test_two_processes_train_as_one(tmp_path):
+    toy_samples(tmp_path, 8)
+    settings = ("batch_size=4", "epochs=3", "landmark_share=0.34", "learning_rate=1e-4")
+    assert cli.main(arguments(tmp_path, tmp_path / "one", *settings)) == 0
+    torchrun("-m", "dfmvr", *arguments(tmp_path, tmp_path / "two", *settings))
+    one, two = losses_of(tmp_path / "one"), losses_of(tmp_path / "two")
+    assert one.shape == (6, 9)
+    # Adam takes steps of one size whatever that of the gradient, so rounding errors grow: 1e-3 after six steps.
+    assert_allclose(one, two, rtol=1e-3, atol=1e-4)
+
+
+def test_pieces_of_a_batch_add_up_to_its_gradient(samples):
+    network = small_network().eval()  # so that no row sees another through a batch normalisation
+    torch.nn.init.normal_(network.heads["identity"].weight, std=0.1)
+    system = TrainingSystem(network, toy_model(), None, LossWeights(mask=0.0), 48)
+    batch = samples.batch(np.arange(4))
+    found = []
+    for count in (1, 2):
+        network.zero_grad()
+        pieces = batch.pieces(count, lambda tensor: tensor)
+        assert [len(piece.images) for piece in pieces] == [4 // count] * count
+        terms = loop.add_gradients(lambda _, b: system.losses(b)._asdict(), 0, pieces, Team(), network)
+        found.append(
+            (float(terms["total"]), network.fusion.state_dict(), network.heads["identity"].weight.grad.clone())
+        )
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-5)
+    assert torch.allclose(found[0][2], found[1][2], rtol=1e-3, atol=1e-6)
+
+
+def test_a_batch_that_does_not_divide_is_an_error(tmp_path, capsys):
+    toy_samples(tmp_path, 4)
+    assert cli.main(arguments(tmp_path, tmp_path / "run", "batch_size=4", "accumulate=3")) == 2
+    assert "train.accumulate 3 pieces" in capsys.readouterr().err
+
+
+def test_shared_normalisation_of_one_process_is_the_plain_one(process_group):
+    torch.manual_seed(0)
+    x = torch.randn(6, 3, 4, 4, dtype=torch.float64, requires_grad=True)
+    plain = torch.nn.BatchNorm2d(3).double().train()
+    torch.nn.init.normal_(plain.weight)
+    shared = copy.deepcopy(torch.nn.Sequential(plain))
+    share_normalisation(shared)
+    results = []
+    for module in (plain, shared):
+        out = module(x)
+        (gradient,) = torch.autograd.grad((out * torch.linspace(-1, 2, out.numel()).view_as(out)).sum(), x)
+        results.append((out, gradient))
+    for one, other in zip(*results, strict=True):
+        assert torch.allclose(one, other, atol=1e-12)
+    for name, value in plain.state_dict().items():
+        assert torch.allclose(value.double(), shared.state_dict()[f"0.{name}"].double(), atol=1e-12)

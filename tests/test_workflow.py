@@ -30,9 +30,11 @@ def jobs(result):
 def test_the_default_target_is_the_whole_study(tmp_path):
     found = jobs(dry_run(tmp_path))
     assert found["make_report"] == 1
-    assert found["train_variant"] == 2
-    assert found["simulate_dataset"] == 2
-    assert found["score_meshes"] == found["register_meshes"] == 4
+    assert found["train_variant"] == 3
+    assert found["simulate_dataset"] == 4
+    assert found["align_dataset"] == 3
+    assert found["mesh_scans"] == 1
+    assert found["score_meshes"] == found["register_meshes"] == 7
 
 
 def test_a_second_population_and_a_scan_join_where_they_are_configured(tmp_path):
@@ -41,17 +43,21 @@ def test_a_second_population_and_a_scan_join_where_they_are_configured(tmp_path)
     config = tmp_path / "more.json"
     config.write_text(json.dumps({"simulate": {"ict_facekit": "model.npz", "real_scan": "."}}))
     found = jobs(dry_run(tmp_path, "--configfile", str(config)))
-    assert found["simulate_dataset"] == 3
-    assert found["score_meshes"] == 8
-    assert found["score_real_scan"] == 3
+    assert found["simulate_dataset"] == 5
+    assert found["score_meshes"] == 11
+    assert found["score_real_scan"] == 4
     assert found["photograph_real_scan"] == 1
 
 
 def test_a_variant_is_one_key(tmp_path):
     config = tmp_path / "more.json"
-    config.write_text(json.dumps({"variants": {"dfmvr": {}, "a": {"epochs": 1}, "b": {"loss": {"mask": 0}}}}))
+    variants = {"dfmvr": {}, "a": {"epochs": 1}, "b": {"loss": {"mask": 0}}}
+    tests = {"pixel_face": ["mean_face", *variants]}
+    config.write_text(json.dumps({"variants": variants, "study": {"tests": tests}}))
     found = jobs(dry_run(tmp_path, "--configfile", str(config)))
     assert found["train_variant"] == 3
+    assert found["simulate_dataset"] == 2
+    assert "mesh_scans" not in found
 
 
 def test_a_mistyped_key_stops_the_workflow_in_one_line(tmp_path):

@@ -33,6 +33,9 @@ MAX_COSINE = 0.5
 MAX_RESIDUAL_MM = 12.0
 """ASSUME: five points that miss the standard face by more than this (root mean square) are not those of a face."""
 
+MIN_LANDMARKS = 8
+"""ASSUME: fewer known landmarks do not fix scale and place of a face that lacks one of the five points."""
+
 BICUBIC_SUPPORT = 2
 
 
@@ -43,6 +46,19 @@ class Pos(NamedTuple):
     translation: np.ndarray  # (2,), px; image of the face's origin
     scale: float  # px/mm, mean of the two axes
     residual_px: float  # root mean square distance of the points
+
+    @property
+    def yaw_deg(self) -> float:
+        """Rotation about y in degrees: negative where the nose points to the image's left."""
+        right, up = self.axes / np.linalg.norm(self.axes, axis=1, keepdims=True)
+        return math.degrees(math.asin(float(np.clip(-np.cross(right, up)[0], -1, 1))))
+
+
+class Alignment(NamedTuple):
+    """Where the face stands in a photograph."""
+
+    affine: np.ndarray  # (2, 3), crop = affine @ (x, y, 1), px
+    yaw_deg: float  # of the scaled orthographic camera; see `Pos`
 
 
 def five_points(landmarks: np.ndarray) -> np.ndarray:
@@ -68,7 +84,7 @@ def five_points(landmarks: np.ndarray) -> np.ndarray:
 
 
 def read_standard_points(face_model: Path | str) -> np.ndarray:
-    """Read the five points of the mean face, (5, 3) mm, origin at its centroid.
+    """Read the 68 landmarks of the mean face, (68, 3) mm, origin at its centroid.
 
     ASSUME: the mean of our face model stands for Deep3DFace's standard face, so that with no rotation and no
     translation the mean face projects onto the aligned landmarks.
@@ -80,7 +96,36 @@ def read_standard_points(face_model: Path | str) -> np.ndarray:
     mean, ids = model["mean"].astype(np.float64), model["landmarks_68"]
     if mean.ndim != 2 or mean.shape[1] != 3 or ids.shape != (68,) or ids.min() < 0 or ids.max() >= len(mean):
         raise DataError(f"{face_model}: expected mean (V, 3) and landmarks_68 (68,) within it; build the model again")
-    return five_points((mean - mean.mean(0))[ids])
+    return (mean - mean.mean(0))[ids]
+
+
+def matching_points(landmarks: np.ndarray, standard: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Choose the points of an image and of the standard face by which a face is aligned.
+
+    They are the five of Deep3DFace or, where one of them is not known (NaN), all the landmarks that are.
+
+    ASSUME: a turned face, of which a data set annotates only the points that can be seen, is aligned by those.
+
+    Args:
+        landmarks: (68, 2) or (5, 2) px, y down; NaN where unknown.
+        standard: (68, 3) or (5, 3) mm.
+    Returns:
+        (N, 2) and (N, 3), N >= 5.
+    Raises:
+        DataError: another number of points, an infinite one, or too few that are known.
+    """
+    points = five_points(landmarks)
+    if len(landmarks) == 5 and np.isnan(points).any():
+        raise DataError("a landmark is not a finite number; mend it")
+    if np.isfinite(points).all():
+        return points, five_points(standard)
+    known = np.isfinite(landmarks).all(1)
+    if known.sum() < MIN_LANDMARKS or len(standard) != len(landmarks):
+        raise DataError(
+            f"only {known.sum()} of {len(landmarks)} landmarks are known, expected {MIN_LANDMARKS} or more; annotate "
+            "them or set align.landmarks: face_alignment"
+        )
+    return np.asarray(landmarks, np.float64)[known], standard[known]
 
 
 def fit_pos(points: np.ndarray, standard: np.ndarray) -> Pos:
@@ -120,26 +165,22 @@ def _check(pos: Pos) -> None:
         )
 
 
-def alignment_affine(landmarks: np.ndarray, standard: np.ndarray, size: int) -> np.ndarray:
+def find_alignment(landmarks: np.ndarray, standard: np.ndarray, size: int) -> Alignment:
     """Find the map from photo pixels to the pixels of an aligned crop: scale and translation, no rotation.
 
     Args:
-        landmarks: (68, 2) or (5, 2) px of the photograph, y down.
-        standard: (5, 3) mm, the mean face's five points (`read_standard_points`).
+        landmarks: (68, 2) or (5, 2) px of the photograph, y down; NaN where one of the 68 is unknown.
+        standard: (68, 3) mm, the mean face's landmarks (`read_standard_points`), or its five points.
         size: width and height of the crop in px.
-    Returns:
-        (2, 3): crop = affine @ (x, y, 1).
     Raises:
         DataError: a wrong number of points, points that are not finite, or an implausible face (and why).
     """
-    points = five_points(landmarks)
-    if not np.isfinite(points).all():
-        raise DataError("a landmark is not a finite number; mend it")
-    pos = fit_pos(points * (1, -1), standard)
+    points, matching = matching_points(landmarks, standard)
+    pos = fit_pos(points * (1, -1), matching)
     _check(pos)
     scale = PX_PER_MM_AT_REFERENCE * size / REFERENCE_SIZE_PX / pos.scale
     centre = pos.translation * (1, -1)
-    return np.column_stack([np.eye(2) * scale, size / 2 - scale * centre])
+    return Alignment(np.column_stack([np.eye(2) * scale, size / 2 - scale * centre]), pos.yaw_deg)
 
 
 def map_points(affine: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -174,26 +215,28 @@ def crop_photo(photo: np.ndarray, affine: np.ndarray, size: int) -> np.ndarray:
 
 def align_photo(
     photo: np.ndarray, landmarks: np.ndarray, standard: np.ndarray, size: int
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, Alignment]:
     """Cut the aligned face out of a photograph.
 
     Args:
         photo: uint8 RGB (H, W, 3), upright.
-        landmarks: (68, 2) or (5, 2) px of the photograph.
-        standard: (5, 3) mm (`read_standard_points`).
+        landmarks: (68, 2) or (5, 2) px of the photograph; NaN where one of the 68 is unknown.
+        standard: (68, 3) or (5, 3) mm (`read_standard_points`).
         size: width and height of the crop in px.
     Returns:
-        The crop, uint8 (size, size, 3), and the map (2, 3) from photo to crop pixels.
+        The crop, uint8 (size, size, 3), and the map from photo to crop pixels.
     Raises:
         DataError: landmarks outside the photograph (how far), wrong in number, or implausible as a face.
     """
     landmarks = np.asarray(landmarks, np.float64)
+    if np.isinf(landmarks).any():
+        raise DataError("a landmark is not a finite number; mend it")
     height, width = photo.shape[:2]
     beyond = np.maximum(-landmarks, landmarks - (width, height)).max(1)
     if (beyond > 0).any():
         raise DataError(
             f"{int((beyond > 0).sum())} of {len(landmarks)} landmarks outside the photograph of {width} x {height} px, "
-            f"by up to {beyond.max():.1f} px; use a photograph that shows the whole face"
+            f"by up to {np.nanmax(beyond):.1f} px; use a photograph that shows the whole face"
         )
-    affine = alignment_affine(landmarks, standard, size)
-    return crop_photo(photo, affine, size), affine
+    found = find_alignment(landmarks, standard, size)
+    return crop_photo(photo, found.affine, size), found

@@ -4,41 +4,48 @@ from __future__ import annotations
 
 import argparse
 import collections
+import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
 
 import numpy as np
-import pandas as pd
 from tqdm import tqdm
 
 from dfmvr.align.crop import align_photo, map_points, read_standard_points
 from dfmvr.align.detect import detect_landmarks
 from dfmvr.config import AlignSection
 from dfmvr.conventions import DROPPED_FROM_106, VIEWS
-from dfmvr.datasets import pixel_face
-from dfmvr.datasets.pixel_face import Sample
+from dfmvr.datasets import SCANNED, open_dataset, reading_options
+from dfmvr.datasets.manifest import ManifestWriter, rows_of
+from dfmvr.datasets.sample import Dataset, Sample
 from dfmvr.errors import DataError
 from dfmvr.files import write_npz, writing_folder
 
 log = logging.getLogger(__name__)
 
-FORMATS = ("pixel_face",)
 IMAGES, SAMPLES, MANIFEST = "images.npy", "samples.npz", "manifest.parquet"
-KEPT, SET_ASIDE = "ok", "set aside"
 BATCH = 64
+SHOWN_SET_ASIDE = 20
+
+SIDES_AFTER = 20
+"""Samples after which left and right are checked for the first time, lest a whole data set be aligned in vain."""
+
+SIDES_DEG = 10.0
+"""ASSUME: median yaws of the two side views that are this far the wrong way round are no accident."""
 
 
 class Aligned(NamedTuple):
     """One usable sample."""
 
     images: np.ndarray  # (3, S, S, 3) uint8
-    landmarks: np.ndarray  # (3, 68, 2), px of the crops
-    crop: np.ndarray  # (3, 2, 3), photo pixels to crop pixels
-    landmarks_3d: np.ndarray  # (101, 3) mm, NaN where absent
+    landmarks: np.ndarray  # (3, 68, 2) float32, px of the crops; NaN where unknown
+    crop: np.ndarray  # (3, 2, 3) float32, photo pixels to crop pixels
+    landmarks_3d: np.ndarray  # (101, 3) float32 mm, NaN where absent
+    yaws: np.ndarray  # (3,) degrees, measured
 
 
 class RowWriter:
@@ -73,37 +80,32 @@ class RowWriter:
             self._write_header()
 
 
-def _align_view(sample: Sample, view: int, standard: np.ndarray, settings: AlignSection) -> tuple[np.ndarray, ...]:
-    """Crop, landmarks and affine map of one view."""
+def _align_view(
+    data: Dataset, sample: Sample, view: int, standard: np.ndarray, settings: AlignSection
+) -> tuple[np.ndarray, ...]:
+    """Crop, landmarks, affine map and yaw of one view."""
     path = sample.photos[view]
     if path is None:
         raise DataError("no photograph; supply it or leave the sample out")
-    photo = pixel_face.read_photo(path)
+    photo = data.read_photo(path)
     if settings.landmarks == "annotated":
         annotation = sample.annotations[view]
         if annotation is None:
             raise DataError("no annotated landmarks; supply them or set align.landmarks: face_alignment")
-        landmarks = pixel_face.read_annotation(annotation)
+        landmarks = data.read_annotation(annotation)
     else:
         landmarks = detect_landmarks(photo)
-    image, affine = align_photo(photo, landmarks, standard, settings.image_size)
-    return image, map_points(affine, landmarks), affine
+    image, found = align_photo(photo, landmarks, standard, settings.image_size)
+    return image, map_points(found.affine, landmarks), found.affine, np.array(found.yaw_deg)
 
 
-def _read_landmarks_101(path: Path | None) -> np.ndarray:
-    """Read the 101 landmarks of the scan, (101, 3) mm, NaN where there are none."""
-    landmarks = None if path is None else pixel_face.read_landmarks_106(path)
-    if landmarks is None:
-        return np.full((106 - len(DROPPED_FROM_106), 3), np.nan)
-    return np.delete(landmarks, DROPPED_FROM_106, axis=0)
-
-
-def align_sample(sample: Sample, standard: np.ndarray, settings: AlignSection) -> Aligned | str:
+def align_sample(data: Dataset, sample: Sample, standard: np.ndarray, settings: AlignSection) -> Aligned | str:
     """Align the three views of a sample.
 
     Args:
+        data: its data set.
         sample: its files.
-        standard: (5, 3) mm, the mean face's five points.
+        standard: (68, 3) mm, the mean face's landmarks.
         settings: section `align`.
     Returns:
         The aligned sample, or the reason for setting it aside: each broken view by name.
@@ -113,103 +115,140 @@ def align_sample(sample: Sample, standard: np.ndarray, settings: AlignSection) -
     views, reasons = [], []
     for view, name in enumerate(VIEWS):
         try:
-            views.append(_align_view(sample, view, standard, settings))
+            views.append(_align_view(data, sample, view, standard, settings))
         except DataError as error:
             reasons.append(f"{name}: {error}")
+    landmarks_3d = None
     try:
-        landmarks_3d = _read_landmarks_101(sample.ground_truth)
+        landmarks_3d = None if sample.scan is None else data.read_landmarks_101(sample.scan)
     except DataError as error:
         reasons.append(f"scan: {error}")
     if reasons:
         return "; ".join(reasons)
-    images, landmarks, crops = (np.stack(part) for part in zip(*views, strict=True))
-    return Aligned(images, landmarks, crops, landmarks_3d)
+    if landmarks_3d is None:
+        landmarks_3d = np.full((106 - len(DROPPED_FROM_106), 3), np.nan)
+    images, landmarks, crops, yaws = (np.stack(part) for part in zip(*views, strict=True))
+    floats = (np.asarray(part, np.float32) for part in (landmarks, crops, landmarks_3d))
+    return Aligned(images, *floats, yaws)
 
 
 def _align_all(
-    samples: list[Sample], standard: np.ndarray, settings: AlignSection, workers: int
+    data: Dataset, standard: np.ndarray, settings: AlignSection, workers: int
 ) -> Iterator[tuple[Sample, Aligned | str]]:
     """Align samples in their order, `workers` at a time, holding no more than a batch."""
-    work = partial(align_sample, standard=standard, settings=settings)
-    with ThreadPoolExecutor(workers) as pool, tqdm(total=len(samples), desc="align", unit="sample") as bar:
-        for start in range(0, len(samples), BATCH):
-            batch = samples[start : start + BATCH]
+    work = partial(align_sample, data, standard=standard, settings=settings)
+    with ThreadPoolExecutor(workers) as pool, tqdm(desc="align", unit=" samples", mininterval=1) as bar:
+        for batch in batched(data.samples(), BATCH):
             for sample, result in zip(batch, pool.map(work, batch), strict=True):
                 bar.update()
                 yield sample, result
 
 
-def _manifest_rows(sample: Sample, index: int, reason: str) -> list[dict[str, object]]:
-    """Make one row a view; index -1 and a reason if the sample is set aside."""
-    return [
-        {
-            "sample": sample.sample,
-            "subject": sample.subject,
-            "expression": sample.expression,
-            "split": sample.split,
-            "view": name,
-            "index": index,
-            "photo": str(photo or ""),
-            "scan": str(sample.ground_truth or ""),
-            "status": SET_ASIDE if reason else KEPT,
-            "reason": reason,
+def batched(items: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
+    """Group items into lists of `size`; the last may be shorter."""
+    rest = iter(items)
+    while batch := list(itertools.islice(rest, size)):
+        yield batch
+
+
+def check_sides(yaws: np.ndarray, data: Dataset) -> None:
+    """Check that left views look left and right views right.
+
+    Args:
+        yaws: (N, 3) degrees, measured.
+        data: where they come from.
+    Raises:
+        DataError: they look the other way, and which key exchanges them.
+    """
+    left, right = np.median(yaws[:, 0]), np.median(yaws[:, 2])
+    if left > right + SIDES_DEG:
+        raise DataError(
+            f"left and right view are exchanged: the faces of the left views are turned by {left:+.0f} degrees, those "
+            f"of the right views by {right:+.0f} (negative: the nose points to the image's left), medians of "
+            f"{len(yaws)} samples; turn over {data.sides_key}"
+        )
+
+
+class AlignedWriter:
+    """Writes aligned samples one after the other into a folder."""
+
+    def __init__(self, folder: Path, size: int) -> None:
+        self.folder, self.names, self.kept, self.count = folder, [], [], 0
+        self.reasons: collections.Counter[str] = collections.Counter()
+        self.images = RowWriter(folder / IMAGES, (len(VIEWS), size, size, 3))
+        self.manifest = ManifestWriter(folder / MANIFEST)
+
+    def add(self, sample: Sample, result: Aligned | str) -> None:
+        """Write one sample, or the reason why it is set aside."""
+        self.count += 1
+        if isinstance(result, str):
+            self.reasons[result] += 1
+            if self.reasons.total() <= SHOWN_SET_ASIDE:
+                log.info("set aside %s: %s", sample.sample, result)
+            self.manifest.add(rows_of(sample, -1, result))
+            return
+        index = self.images.append(result.images)
+        self.manifest.add(rows_of(sample, index, measured_yaws=result.yaws))
+        self.names.append((sample.sample, sample.subject, sample.split))
+        self.kept.append(result._replace(images=np.zeros(0, np.uint8)))
+
+    @property
+    def yaws(self) -> np.ndarray:
+        """Measured yaws (N, 3) so far."""
+        return np.array([kept.yaws for kept in self.kept]).reshape(-1, len(VIEWS))
+
+    def finish(self) -> None:
+        """Write the arrays of all samples.
+
+        Raises:
+            DataError: no sample was usable.
+        """
+        if not self.kept:
+            example = f", for example: {self.reasons.most_common(1)[0][0]}" if self.reasons else ""
+            raise DataError(f"none of {self.count} samples can be used{example}")
+        arrays = {
+            name: np.stack([getattr(k, name) for k in self.kept]) for name in ("landmarks", "landmarks_3d", "crop")
         }
-        for name, photo in zip(VIEWS, sample.photos, strict=True)
-    ]
+        names = dict(zip(("sample", "subject", "split"), map(np.array, zip(*self.names, strict=True)), strict=True))
+        write_npz(self.folder / SAMPLES, **arrays, **names)
 
 
 def align_dataset(
-    samples: list[Sample], standard: np.ndarray, output: Path | str, settings: AlignSection, workers: int = 1
-) -> pd.DataFrame:
+    data: Dataset, standard: np.ndarray, output: Path | str, settings: AlignSection, workers: int = 1
+) -> tuple[int, int]:
     """Align a data set and write its folder as a whole.
 
     Args:
-        samples: what `read_samples` of a data set lists.
-        standard: (5, 3) mm, the mean face's five points.
+        data: the data set; its samples are read as a stream.
+        standard: (68, 3) mm, the mean face's landmarks.
         output: folder that gets images.npy uint8 (N, 3, S, S, 3); samples.npz with landmarks (N, 3, 68, 2) px,
             landmarks_3d (N, 101, 3) mm, crop (N, 3, 2, 3), sample, subject and split (N,); manifest.parquet.
         settings: section `align`.
         workers: threads.
     Returns:
-        The manifest, one row a view of every sample.
+        Numbers of samples aligned and set aside.
     Raises:
-        DataError: no sample is usable.
+        DataError: no sample is usable, or left and right views are exchanged.
         OutputError: the folder cannot be written.
         UnavailableError: the landmark detector is not to be had here.
     """
-    kept: list[tuple[Sample, Aligned]] = []
-    rows: list[dict[str, object]] = []
-    size = settings.image_size
     with writing_folder(output) as folder:
-        with RowWriter(folder / IMAGES, (len(VIEWS), size, size, 3)) as images:
-            for sample, result in _align_all(samples, standard, settings, workers):
-                if isinstance(result, str):
-                    rows += _manifest_rows(sample, -1, result)
-                    continue
-                rows += _manifest_rows(sample, images.append(result.images), "")
-                kept.append((sample, result._replace(images=np.zeros(0, np.uint8))))
-        if not kept:
-            reasons = collections.Counter(str(row["reason"]) for row in rows)
-            example = f", for example: {reasons.most_common(1)[0][0]}" if reasons else ""
-            raise DataError(f"none of {len(samples)} samples can be used{example}")
-        write_npz(
-            folder / SAMPLES,
-            landmarks=np.stack([a.landmarks for _, a in kept]).astype(np.float32),
-            landmarks_3d=np.stack([a.landmarks_3d for _, a in kept]).astype(np.float32),
-            crop=np.stack([a.crop for _, a in kept]).astype(np.float32),
-            sample=np.array([s.sample for s, _ in kept]),
-            subject=np.array([s.subject for s, _ in kept]),
-            split=np.array([s.split for s, _ in kept]),
-        )
-        manifest = pd.DataFrame(rows)
-        manifest.to_parquet(folder / MANIFEST, index=False)
-    return manifest
+        writer = AlignedWriter(folder, settings.image_size)
+        with writer.images, writer.manifest:
+            for sample, result in _align_all(data, standard, settings, workers):
+                writer.add(sample, result)
+                if len(writer.kept) == SIDES_AFTER:
+                    check_sides(writer.yaws, data)
+        writer.finish()
+        check_sides(writer.yaws, data)
+    return len(writer.kept), writer.reasons.total()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the stage's files."""
     parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="the data set")
-    parser.add_argument("--format", choices=FORMATS, default=FORMATS[0], help="its layout")
+    parser.add_argument("--format", choices=SCANNED, default=SCANNED[0], help="its layout (default: %(default)s)")
+    parser.add_argument("--reading", metavar="JSON", help="the section datasets.FORMAT as JSON")
     parser.add_argument("--face-model", type=Path, required=True, metavar="FILE", help="the face model (.npz)")
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="folder of the aligned samples")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="threads (default: 1)")
@@ -217,10 +256,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace, settings: AlignSection) -> None:
     """Run the stage."""
-    samples = pixel_face.read_samples(args.data)
+    data = open_dataset(args.format, args.data, reading_options(args, args.format))
     standard = read_standard_points(args.face_model)
-    manifest = align_dataset(samples, standard, args.output, settings, max(1, args.workers))
-    aside = manifest[manifest.status == SET_ASIDE].drop_duplicates("sample")
-    for row in aside.itertuples():
-        log.info("set aside %s: %s", row.sample, row.reason)
-    log.info("%d of %d samples aligned, %d set aside", len(samples) - len(aside), len(samples), len(aside))
+    kept, aside = align_dataset(data, standard, args.output, settings, max(1, args.workers))
+    log.info("%d of %d samples aligned, %d set aside", kept, kept + aside, aside)

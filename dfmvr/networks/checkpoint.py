@@ -36,6 +36,23 @@ def write_network(path: Path | str, network: DFMVR, about: dict[str, Any]) -> No
         save_file(tensors, str(partial), metadata={"dfmvr": json.dumps(about)})
 
 
+def build_network(settings: NetworkSettings, sizes: dict[str, int], tensors: dict[str, torch.Tensor]) -> DFMVR:
+    """Build a network around tensors, without drawing random weights first: that takes seconds at full size.
+
+    Args:
+        sizes: image_size, identity_size, expression_size and texture_size.
+        tensors: the state dict.
+    Returns:
+        The network, in evaluation mode.
+    Raises:
+        ConfigError: a setting does not fit. RuntimeError: the tensors do not.
+    """
+    with torch.device("meta"):
+        network = DFMVR(settings, **{name: sizes[name] for name in _SIZES})
+    network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}, assign=True)
+    return network.to(memory_format=torch.channels_last).eval()
+
+
 def read_network(path: Path | str, device: torch.device | str = "cpu") -> Trained:
     """Build a network from its file.
 
@@ -48,12 +65,10 @@ def read_network(path: Path | str, device: torch.device | str = "cpu") -> Traine
         with safe_open(str(path), framework="pt") as file:
             about = json.loads((file.metadata() or {})["dfmvr"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}
-        settings = NetworkSettings(**about["network"])
-        network = DFMVR(settings, **{name: about[name] for name in _SIZES})
-        network.load_state_dict(tensors)
+        network = build_network(NetworkSettings(**about["network"]), about, tensors)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; train a network or name another checkpoint") from None
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{path}: not a network written by `dfmvr train` ({reason})") from None
-    return Trained(network.to(device).eval(), about)
+    return Trained(network.to(device), about)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,11 +12,19 @@ from torch import Tensor, nn
 
 from dfmvr.conventions import CLASSES, VIEWS
 from dfmvr.errors import ConfigError, DataError
+from dfmvr.networks.cnn_fusion import CNNFusion
+from dfmvr.networks.lighting import share_lighting
 from dfmvr.networks.rednet import RedNet
+from dfmvr.networks.residual import ResidualNet
+from dfmvr.networks.resnet import ResNet
 from dfmvr.networks.tri_unet import TriUNet
+from dfmvr.networks.unet import UNet
 
 SH_BANDS = 9
-SMALLEST_IMAGE_PX = 32  # RedNet halves five times
+SMALLEST_IMAGE_PX = 32  # the backbone halves five times
+
+FUSIONS = ("cnn", "unet", "unet_late", "tri_unet")
+BACKBONES = {"rednet": RedNet, "resnet": ResNet}
 
 # ASSUME: side views are taken some 35 degrees off the frontal one (Pixel-Face's and Multi-PIE's lie between 30 and 45).
 # A positive angle about y turns the nose, which points to +z, toward +x, the image's right; the left view's nose points
@@ -47,6 +56,8 @@ class NetworkSettings:
     stem_pool: bool = True
     neck: int = 0
     quick_start: bool = False
+    released_inputs: bool = False
+    shared_lighting: bool = False
 
 
 class Coefficients(NamedTuple):
@@ -60,10 +71,21 @@ class Coefficients(NamedTuple):
     translation: Tensor  # (B, 3, 3) mm: view, axis
 
 
+def mean_angles() -> Tensor:
+    """Angles (3, 3) in radians, view by axis, that a fresh network answers."""
+    return torch.tensor([[0.0, math.radians(MEAN_YAW_DEG[view]), 0.0] for view in VIEWS])
+
+
+def _without_autocast(x: Tensor) -> AbstractContextManager:
+    """Keep what follows in the precision of its inputs; the device of tensors without data knows no other."""
+    kind = x.device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
+
+
 class MeanPool(nn.Module):
     """The mean of the backbone's last map, as ResNets have it."""
 
-    def __init__(self, backbone: RedNet) -> None:
+    def __init__(self, backbone: ResidualNet) -> None:
         super().__init__()
         self.out_features = backbone.out_channels
 
@@ -80,7 +102,7 @@ class Neck(nn.Module):
     training does not: on 1,000 stand-in samples it learnt several times faster with this layer.
     """
 
-    def __init__(self, backbone: RedNet, image_size: int, out_features: int) -> None:
+    def __init__(self, backbone: ResidualNet, image_size: int, out_features: int) -> None:
         super().__init__()
         side = -(-image_size // backbone.stride)
         self.out_features = out_features
@@ -89,12 +111,25 @@ class Neck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, h, w) to (B, out_features), each of mean 0 and root mean square NECK_GAIN / sqrt(out_features)."""
-        with torch.autocast(x.device.type, enabled=False):
+        with _without_autocast(x):
             return self.norm(self.linear(x.flatten(1))) * (NECK_GAIN / math.sqrt(self.out_features))
 
 
+def build_fusion(settings: NetworkSettings) -> nn.Module:
+    """The network that makes one map (B, out_channels, H, W) of the views, of the kind that the settings name."""
+    if settings.fusion not in FUSIONS:
+        raise ConfigError(f"network: expected a fusion of {', '.join(FUSIONS)}, found {settings.fusion}")
+    in_channels = 4 if settings.face_mask else 3
+    if settings.fusion == "cnn":
+        return CNNFusion(in_channels, settings.width)
+    if settings.fusion == "tri_unet":
+        return TriUNet(in_channels, settings.width, settings.released_concat)
+    return UNet(in_channels, settings.width, settings.released_concat, late=settings.fusion == "unet_late")
+
+
 class DFMVR(nn.Module):
-    """The network of Fig. 1: Tri-UNet, RedNet, and one linear head for each kind of coefficient.
+    """The network of Fig. 1: Tri-UNet, RedNet, and one linear head for each kind of coefficient; or, by the settings,
+    another fusion or backbone in their place (Table IV).
 
     A fresh network answers the mean face, unlit but for the ambient term, in the mean pose of each view.
 
@@ -115,18 +150,20 @@ class DFMVR(nn.Module):
         texture_size: int,
     ) -> None:
         super().__init__()
-        if settings.fusion != "tri_unet" or settings.backbone != "rednet":
-            found = f"{settings.fusion} and {settings.backbone}"
-            raise ConfigError(f"network: expected fusion tri_unet and backbone rednet, found {found}")
+        if settings.backbone not in BACKBONES:
+            raise ConfigError(f"network: expected a backbone of {', '.join(BACKBONES)}, found {settings.backbone}")
         if image_size < SMALLEST_IMAGE_PX:
             raise ConfigError(
                 f"network: expected images of {SMALLEST_IMAGE_PX} px or more, found {image_size} px; "
                 "raise align.image_size"
             )
-        self.image_size = image_size
-        self.face_mask = settings.face_mask
-        self.fusion = TriUNet(4 if settings.face_mask else 3, settings.width, settings.released_concat)
-        self.backbone = RedNet(self.fusion.out_channels, settings.depth, settings.backbone_width, settings.stem_pool)
+        self.image_size, self.precision = image_size, torch.float32
+        self.face_mask, self.released_inputs = settings.face_mask, settings.released_inputs
+        self.shared_lighting = settings.shared_lighting
+        self.fusion = build_fusion(settings)
+        self.backbone = BACKBONES[settings.backbone](
+            self.fusion.out_channels, settings.depth, settings.backbone_width, settings.stem_pool
+        )
         if settings.quick_start:
             self.backbone.start_quickly()
         self.neck = Neck(self.backbone, image_size, settings.neck) if settings.neck else MeanPool(self.backbone)
@@ -136,7 +173,7 @@ class DFMVR(nn.Module):
                 "identity": nn.Linear(features, identity_size),
                 "expression": nn.Linear(features, expression_size),
                 "texture": nn.Linear(features, texture_size),
-                "lighting": nn.Linear(features, views * SH_BANDS * 3),
+                "lighting": nn.Linear(features, (1 if settings.shared_lighting else views) * SH_BANDS * 3),
                 "angles": nn.Linear(features, views * 3),
                 "translation": nn.Linear(features, views * 3),
             }
@@ -144,10 +181,7 @@ class DFMVR(nn.Module):
         for head in self.heads.values():
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
-        prior = torch.zeros(views, 3)
-        prior[:, 1] = torch.tensor([math.radians(MEAN_YAW_DEG[view]) for view in VIEWS])
-        self.register_buffer("mean_angles", prior)
-        self.register_buffer("translation_unit", torch.tensor(TRANSLATION_UNIT_MM), persistent=False)
+        self.register_buffer("mean_angles", mean_angles())
         self.to(memory_format=torch.channels_last)  # a third faster on a CPU, and what GPUs want in half precision
 
     def forward(self, images: Tensor, masks: Tensor | None = None) -> Coefficients:
@@ -162,28 +196,28 @@ class DFMVR(nn.Module):
         Raises:
             DataError: another shape or no masks where the network wants them.
         """
-        features = self.neck(self.backbone(self.fusion(self._views(images, masks))).float())
-        with torch.autocast(features.device.type, enabled=False):
+        views = self._views(images, masks).to(self.precision)
+        features = self.neck(self.backbone(self.fusion(views)).float())
+        with _without_autocast(features):
             out = {name: head(features) for name, head in self.heads.items()}
-        views = (len(images), len(VIEWS))
-        return Coefficients(
-            out["identity"],
-            out["expression"],
-            out["texture"],
-            LIGHTING_UNIT * out["lighting"].reshape(*views, SH_BANDS, 3),
-            self.mean_angles + ANGLE_UNIT_RAD * out["angles"].reshape(*views, 3),
-            self.translation_unit * out["translation"].reshape(*views, 3),
-        )
+            views = (len(images), len(VIEWS))
+            angles = self.mean_angles + ANGLE_UNIT_RAD * out["angles"].reshape(*views, 3)
+            lighting = LIGHTING_UNIT * out["lighting"].reshape(len(images), -1, SH_BANDS, 3)
+            if self.shared_lighting:
+                lighting = share_lighting(lighting[:, 0], angles)
+            translation = out["translation"].reshape(*views, 3)
+            translation = translation * translation.new_tensor(TRANSLATION_UNIT_MM)
+        return Coefficients(out["identity"], out["expression"], out["texture"], lighting, angles, translation)
 
     def _views(self, images: Tensor, masks: Tensor | None) -> Tensor:
-        """Scale the input to [-1, 1] and put each mask beside its image: (B, 3, 4 or 3, H, W)."""
+        """Scale the input to [-1, 1], unless as released, and put each mask beside its image: (B, 3, 4 or 3, H, W)."""
         size = self.image_size
         if images.shape[1:] != (len(VIEWS), 3, size, size):
             raise DataError(
                 f"network: expected images (B, {len(VIEWS)}, 3, {size}, {size}), found {tuple(images.shape)}; "
                 "align them at the size that the network was made for"
             )
-        colour = 2 * images - 1
+        colour = images if self.released_inputs else 2 * images - 1
         if not self.face_mask:
             return colour
         expected = (*images.shape[:2], *images.shape[3:])
@@ -191,6 +225,8 @@ class DFMVR(nn.Module):
             found = "none" if masks is None else tuple(masks.shape)
             raise DataError(f"network: expected masks {expected} of class ids, found {found}; parse the images first")
         # ASSUME: one channel holding the class id (III-B: "only one layer of channel"), scaled to [-1, 1] like the
-        # colours; the released code gives the raw ids 0 to 9.
-        labels = masks.to(images.dtype) * (2 / (len(CLASSES) - 1)) - 1
+        # colours. Code: the raw ids 0 to 9, beside colours in [0, 1].
+        labels = masks.to(images.dtype)
+        if not self.released_inputs:
+            labels = labels * (2 / (len(CLASSES) - 1)) - 1
         return torch.cat((colour, labels[:, :, None]), 2)

@@ -5,12 +5,13 @@ Source: Li et al. 2021, "Involution: Inverting the Inherence of Convolution for 
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+from torch.utils.flop_counter import register_flop_formula
 
 from dfmvr.errors import ConfigError
 
@@ -65,35 +66,71 @@ class Layout:
         return phases[i, j, :, row : row + self.rows, column : column + self.columns]
 
 
-class _Involve(torch.autograd.Function):
-    """out[b, g, c, p] = sum_k weight[b, g, k, p] x[b, g, c, p + offset_k], one multiply-add of whole maps a tap k.
+# Operators of their own, so that what does not look into them (tensors without data, flop counters) knows their
+# shapes and their cost. The gradients are written out because autograd through 49 slices keeps and adds 49 padded maps.
+@torch.library.custom_op(
+    "dfmvr::involve", mutates_args=(), schema="(Tensor x, Tensor weight, int kernel_size, int stride) -> Tensor"
+)
+def _involve(x: Tensor, weight: Tensor, kernel_size: int, stride: int) -> Tensor:
+    """out[b, g, c, p] = sum_k weight[b, g, k, p] x[b, g, c, p + offset_k], one multiply-add of whole maps a tap k."""
+    layout = Layout(x, weight, kernel_size, stride)
+    # Sums of 49 products in half precision would lose half of its digits.
+    phases, kernel = layout.phases(_single(x)), layout.maps(_single(weight))
+    out = layout.tap(phases, 0) * kernel[0]
+    for k in range(1, kernel_size**2):
+        out.addcmul_(layout.tap(phases, k), kernel[k])
+    return layout.from_maps(out).to(x.dtype)
 
-    The gradients are written out because autograd through 49 slices keeps and adds 49 padded maps.
-    """
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, kernel_size: int, stride: int) -> Tensor:
-        layout = Layout(x, weight, kernel_size, stride)
-        ctx.layout = layout
-        ctx.save_for_backward(x, weight)
-        # Sums of 49 products in half precision would lose half of its digits.
-        phases, kernel = layout.phases(_single(x)), layout.maps(_single(weight))
-        out = layout.tap(phases, 0) * kernel[0]
-        for k in range(1, kernel_size**2):
-            out.addcmul_(layout.tap(phases, k), kernel[k])
-        return layout.from_maps(out).to(x.dtype)
+@torch.library.custom_op(
+    "dfmvr::involve_backward",
+    mutates_args=(),
+    schema="(Tensor grad, Tensor x, Tensor weight, int kernel_size, int stride) -> (Tensor, Tensor)",
+)
+def _involve_backward(grad: Tensor, x: Tensor, weight: Tensor, kernel_size: int, stride: int) -> tuple[Tensor, Tensor]:
+    """Gradients of x and weight, from that of the output."""
+    layout = Layout(x, weight, kernel_size, stride)
+    phases, kernel = layout.phases(_single(x)), layout.maps(_single(weight))
+    grad = layout.maps(_single(grad))
+    grad_phases, grad_kernel = torch.zeros_like(phases), torch.empty_like(kernel)
+    for k in range(kernel_size**2):
+        layout.tap(grad_phases, k).addcmul_(grad, kernel[k])
+        torch.sum(grad * layout.tap(phases, k), 0, out=grad_kernel[k])
+    return layout.from_phases(grad_phases).to(x.dtype), layout.from_maps(grad_kernel).to(weight.dtype)
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        (x, weight), layout = ctx.saved_tensors, ctx.layout
-        phases, kernel = layout.phases(_single(x)), layout.maps(_single(weight))
-        grad = layout.maps(_single(grad))
-        grad_phases, grad_kernel = torch.zeros_like(phases), torch.empty_like(kernel)
-        for k in range(layout.kernel_size**2):
-            layout.tap(grad_phases, k).addcmul_(grad, kernel[k])
-            torch.sum(grad * layout.tap(phases, k), 0, out=grad_kernel[k])
-        return layout.from_phases(grad_phases).to(x.dtype), layout.from_maps(grad_kernel).to(weight.dtype), None, None
+
+@_involve.register_fake
+def _(x: Tensor, weight: Tensor, kernel_size: int, stride: int) -> Tensor:
+    return x.new_empty((*x.shape[:2], *weight.shape[-2:]))
+
+
+@_involve_backward.register_fake
+def _(grad: Tensor, x: Tensor, weight: Tensor, kernel_size: int, stride: int) -> tuple[Tensor, Tensor]:
+    return x.new_empty(x.shape), weight.new_empty(weight.shape)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs[:2])
+    ctx.kernel_size, ctx.stride = inputs[2:]
+
+
+def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    return *_involve_backward(grad, *ctx.saved_tensors, ctx.kernel_size, ctx.stride), None, None
+
+
+_involve.register_autograd(_gradients, setup_context=_keep)
+
+
+@register_flop_formula(torch.ops.dfmvr.involve)
+def _flops(x: Any, weight: Any, kernel_size: int, stride: int, *, out_shape: Any = None, **_: Any) -> int:
+    """A multiplication and an addition a tap and output value; arguments are shapes."""
+    return 2 * kernel_size**2 * math.prod(out_shape)
+
+
+@register_flop_formula(torch.ops.dfmvr.involve_backward)
+def _flops_backward(grad: Any, x: Any, weight: Any, kernel_size: int, stride: int, **_: Any) -> int:
+    """As many again for each of the two gradients."""
+    return 4 * kernel_size**2 * math.prod(grad)
 
 
 def _single(x: Tensor) -> Tensor:
@@ -111,7 +148,7 @@ def involve(x: Tensor, weight: Tensor, kernel_size: int, stride: int = 1) -> Ten
     Returns:
         (B, C, h, w), type of x; sums are float32 at the least. Differentiable once.
     """
-    return _Involve.apply(x, weight, kernel_size, stride)
+    return _involve(x, weight, kernel_size, stride)
 
 
 class ConvBN(nn.Sequential):

@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     work = parser.add_mutually_exclusive_group(required=True)
     work.add_argument("--data", type=Path, metavar="FOLDER", help="CelebAMask-HQ: train the parser on it")
     work.add_argument("--apply", type=Path, metavar="FOLDER", help="aligned crops: write their masks and weight maps")
+    parser.add_argument("--reading", metavar="JSON", help="the section datasets.celebamask_hq as JSON (with --data)")
     parser.add_argument("--weights", type=Path, required=True, metavar="FILE", help="the parser, written or read")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="masks.npy and weights.npy (with --apply)")
     parser.add_argument("--image-size", type=int, metavar="PX", help="side of the crops (with --data)")

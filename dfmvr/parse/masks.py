@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from dfmvr.config import ParseSection
 from dfmvr.errors import DataError
-from dfmvr.files import writing_folder
+from dfmvr.files import open_npy, writing_folder
 from dfmvr.parse import figures
 from dfmvr.parse.parser import ParseNet, load_parser
 from dfmvr.parse.weight_map import weight_map
@@ -43,12 +43,7 @@ def open_images(folder: Path | str) -> np.ndarray:
         DataError: `images.npy` is missing, unreadable, or holds something else.
     """
     path = Path(folder) / "images.npy"
-    try:
-        images = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; make it with `dfmvr align`") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: not a readable array ({error}); run `dfmvr align` again") from None
+    images = open_npy(path, "dfmvr align")
     if images.dtype != np.uint8 or images.ndim != 5 or images.shape[-1] != 3 or images.shape[2] != images.shape[3]:
         raise DataError(
             f"{path}: expected uint8 images (N, V, S, S, 3), found {images.dtype} {images.shape}; "

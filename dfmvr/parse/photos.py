@@ -27,8 +27,10 @@ class Photos(Dataset):
     What an address gives depends on nothing but the seed, so neither the order nor the number of workers matters.
     """
 
-    def __init__(self, items: Sequence[celebamask_hq.Item], size: int, seed: int, varied: bool) -> None:
-        self.items, self.size, self.seed, self.varied = items, size, seed, varied
+    def __init__(
+        self, items: Sequence[celebamask_hq.Item], size: int, seed: int, varied: bool, swap_sides: bool = False
+    ) -> None:
+        self.items, self.size, self.seed, self.varied, self.swap_sides = items, size, seed, varied, swap_sides
         self._cache: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._room = _CACHE_BYTES
 
@@ -41,7 +43,7 @@ class Photos(Dataset):
             return self._cache[index]
         # Twice the size of a crop, which shows nearly the whole picture, is all that a crop can use.
         item, size = self.items[index], 2 * self.size
-        photo = celebamask_hq.read_image(item, size), celebamask_hq.read_mask(item, size)
+        photo = celebamask_hq.read_image(item, size), celebamask_hq.read_mask(item, size, self.swap_sides)
         self._room -= photo[0].nbytes + photo[1].nbytes
         if self._room >= 0:
             self._cache[index] = photo

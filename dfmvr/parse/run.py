@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from dfmvr.config import ParseSection
-from dfmvr.datasets import celebamask_hq
+from dfmvr.datasets import celebamask_hq, reading_options
 from dfmvr.errors import DataError
 from dfmvr.files import write_json
 from dfmvr.parse import figures
@@ -33,7 +33,8 @@ def pretrain(args: argparse.Namespace, settings: ParseSection) -> None:
         DataError: the data set cannot be read, or a split is empty.
         OutputError: an output cannot be written.
     """
-    photos = _splits(args.data, args.image_size, settings.seed)
+    swap_sides = reading_options(args, "celebamask_hq").swap_sides
+    photos = _splits(args.data, args.image_size, settings.seed, swap_sides)
     checkpoint = Path(args.weights).with_suffix(".checkpoint")
     trainer = Trainer(settings, photos["train"], photos["val"], checkpoint, args.device)
     trainer.train(args.workers)
@@ -60,14 +61,14 @@ def pretrain(args: argparse.Namespace, settings: ParseSection) -> None:
     )
 
 
-def _splits(data: Path, image_size: int, seed: int) -> dict[str, Photos]:
+def _splits(data: Path, image_size: int, seed: int, swap_sides: bool) -> dict[str, Photos]:
     items = celebamask_hq.read_items(data)
     photos = {}
     for split in celebamask_hq.SPLITS:
         chosen = [item for item in items if item.split == split]
         if not chosen:
             raise DataError(f"{data}: expected images of the split '{split}', found none; copy some")
-        photos[split] = Photos(chosen, image_size, seed, varied=split == "train")
+        photos[split] = Photos(chosen, image_size, seed, split == "train", swap_sides)
     return photos
 
 

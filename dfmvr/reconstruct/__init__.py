@@ -16,6 +16,7 @@ from dfmvr.conventions import VIEWS
 from dfmvr.errors import ConfigError
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.files import writing_folder
+from dfmvr.register import add_scan_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,8 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     dataset = parser.add_argument_group("data sets")
     dataset.add_argument("--align", type=Path, help="folder of the aligned data set")
     dataset.add_argument("--parse", type=Path, help="folder of its masks")
+    dataset.add_argument("--view", choices=VIEWS, help="show the network this view alone (default: all three)")
     dataset.add_argument("--split", default="test", help="split to reconstruct (default: test)")
-    dataset.add_argument("--data", type=Path, help="the data set itself, for --floor")
+    add_scan_arguments(dataset, required=False)
     method = parser.add_argument_group("method").add_mutually_exclusive_group(required=True)
     method.add_argument("--checkpoint", type=Path, help="trained network (.safetensors)")
     method.add_argument("--mean-face", action="store_true", help="the mean face for every sample (or one)")
@@ -89,8 +91,8 @@ def _floor(args: argparse.Namespace) -> None:
     """The model fitted to every scan."""
     from dfmvr.reconstruct.floor import reconstruct_floor
 
-    _need(args, "data")
-    reconstruct_floor(MorphableModel.load(_beside(args, "face_model")), args.data, args.output)
+    _need(args, "manifest")
+    reconstruct_floor(MorphableModel.load(_beside(args, "face_model")), args.manifest, args.output, args.scans)
 
 
 def _dataset(args: argparse.Namespace) -> None:
@@ -107,6 +109,6 @@ def _dataset(args: argparse.Namespace) -> None:
         _need(args, "align", "parse")
         samples = AlignedSamples(args.align, args.parse, args.split)
         names = samples.names
-        coefficients = network.regress(network.load_for_model(args.checkpoint, model), samples)
+        coefficients = network.regress(network.load_for_model(args.checkpoint, model), samples, args.view)
     with writing_folder(args.output) as folder:
         write_faces(folder, model, names, coefficients, args.format)

@@ -17,12 +17,13 @@ from tqdm import tqdm
 
 from dfmvr.config import ProtocolSection
 from dfmvr.conventions import VIEWS
+from dfmvr.datasets.manifest import samples_to_test
 from dfmvr.errors import DfmvrError, UnavailableError
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.files import write_npz, writing_folder
 from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
 from dfmvr.geometry.surface import Surface, open_boundary
-from dfmvr.register import Registration, Target, align_landmarks, check_landmarks, evaluated_samples, pair, read_target
+from dfmvr.register import Registration, Target, Targets, align_landmarks, check_landmarks, pair
 from dfmvr.register.icp import Pairs, PoseFrame, check_coverage, then
 from dfmvr.register.target import inside_crop
 
@@ -194,26 +195,30 @@ def fit_to_scan(model: MorphableModel, target: Target) -> FloorFit:
     return Fitter(model).fit(target)
 
 
-def reconstruct_floor(model: MorphableModel, data: Path, output: Path) -> dict[str, str]:
-    """Fit the model to the scans of a data set's test samples; write coefficients and meshes as other methods do.
+def reconstruct_floor(model: MorphableModel, manifest: Path, output: Path, scans: Path | None = None) -> dict[str, str]:
+    """Fit the model to the scans of a manifest's test samples; write coefficients and meshes as other methods do.
 
     Args:
         model: the face model.
-        data: a data set in Pixel-Face's layout.
+        manifest: of the aligned data set.
         output: folder for coefficients.npz and meshes/, replaced as a whole. Texture, lighting and pose, which a scan
             does not tell, are zero: the meshes have the mean albedo.
+        scans: folder of the scans' meshes, where they are range images.
     Returns:
         The samples set aside, with the reasons.
     Raises:
         OutputError: the folder cannot be written.
     """
-    fitter, set_aside = Fitter(model), {}
+    fitter, targets, set_aside = Fitter(model), Targets(scans), {}
+    before: tuple[Target, FloorFit] | None = None
     samples, fits = [], []
     colours = model.albedo_mean.clamp(0, 1).cpu().numpy()
     with writing_folder(output) as partial:
-        for sample in tqdm(evaluated_samples(data), desc="floor", unit="sample", mininterval=1):
+        for sample in tqdm(samples_to_test(manifest), desc="floor", unit="sample", mininterval=1):
             try:
-                fit = fitter.fit(read_target(sample.ground_truth))
+                target = targets.read(sample)
+                fit = before[1] if before is not None and before[0] is target else fitter.fit(target)
+                before = target, fit
             except UnavailableError:
                 raise
             except DfmvrError as error:

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from dfmvr.conventions import VIEWS
 from dfmvr.errors import DataError
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.networks.checkpoint import Trained, read_network
 from dfmvr.networks.df_mvr import SH_BANDS, Coefficients
 from dfmvr.train.data import AlignedSamples
+from dfmvr.train.system import what_is_seen
 
 
 def load_for_model(path: Path | str, model: MorphableModel) -> Trained:
@@ -31,12 +33,17 @@ def load_for_model(path: Path | str, model: MorphableModel) -> Trained:
 
 
 @torch.inference_mode()
-def regress(trained: Trained, samples: AlignedSamples, batch_size: int = 16) -> Coefficients:
-    """Coefficients of all samples, in their order."""
+def regress(trained: Trained, samples: AlignedSamples, view: str | None = None, batch_size: int = 16) -> Coefficients:
+    """Coefficients of all samples, in their order.
+
+    Args:
+        view: the one view that the network sees (V-C); None shows it all three.
+    """
     parts = []
+    seen = torch.tensor([view in (None, name) for name in VIEWS])
     for start in range(0, len(samples), batch_size):
         batch = samples.batch(np.arange(start, min(start + batch_size, len(samples))))
-        parts.append(trained.network(batch.images, batch.masks))
+        parts.append(trained.network(*what_is_seen(batch._replace(seen=seen.expand(len(batch.images), -1)))))
     return Coefficients(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 

@@ -28,7 +28,7 @@ def align_views(
     Args:
         photos: upright photographs, left, front, right.
         landmarks: a file of 5 or 68 points of each.
-        standard: (5, 3) mm, the mean face's five points.
+        standard: (68, 3) mm, the mean face's landmarks.
         size: width and height of the crops in pixels.
     Returns:
         Crops (3, size, size, 3) uint8 and the affine maps (3, 2, 3) from photo to crop pixels.
@@ -42,8 +42,8 @@ def align_views(
         except DataError as error:
             where = "" if str(error).startswith((str(photo), str(points))) else f"{photo}, {points}: "
             raise DataError(f"{where}{error}") from None
-    crops, maps = zip(*aligned, strict=True)
-    return np.stack(crops), np.stack(maps)
+    crops, found = zip(*aligned, strict=True)
+    return np.stack(crops), np.stack([alignment.affine for alignment in found])
 
 
 @torch.inference_mode()

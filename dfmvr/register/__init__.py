@@ -1,7 +1,8 @@
 """Register predicted meshes to scans: a similarity of seven landmarks, then point-to-plane ICP (Sec. IV-A).
 
 needs   meshes/<sample>.ply and .landmarks.csv   predictions, mm
-        a data set with scans                    its test samples
+        a manifest of an aligned data set        its test samples and their scans
+        a folder of the scans' meshes            for scans that are range images (`dfmvr mesh`)
 gives   <output>.npz                             prediction -> scan frame, one row a test sample; the arrays of the
                                                  protocol `paper` bear plain names, others end in `_<protocol>`
 """
@@ -11,12 +12,12 @@ from __future__ import annotations
 import argparse
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
 
 from dfmvr.config import ProtocolSection, RegisterSection
+from dfmvr.datasets.manifest import samples_to_test
 from dfmvr.errors import DataError, DfmvrError, UnavailableError
 from dfmvr.files import read_npz, write_npz
 from dfmvr.geometry.meshes import read_landmarks, read_mesh
@@ -24,31 +25,27 @@ from dfmvr.geometry.surface import Boundary, Surface, open_boundary
 from dfmvr.register.icp import Registration, icp, pair
 from dfmvr.register.target import (
     Target,
+    Targets,
     align_landmarks,
     check_landmarks,
     check_target,
     crop,
-    read_target,
 )
-
-if TYPE_CHECKING:
-    from dfmvr.datasets.pixel_face import Sample
 
 __all__ = [
     "Registration",
     "Registrations",
     "Surfaces",
     "Target",
+    "Targets",
     "add_arguments",
     "align_landmarks",
     "check_landmarks",
     "check_target",
     "crop",
-    "evaluated_samples",
     "icp",
     "main",
     "pair",
-    "read_target",
     "register",
 ]
 
@@ -75,16 +72,6 @@ def register(
     check_landmarks(landmarks, target.landmarks, protocol.with_scale)
     start = align_landmarks(landmarks, target.landmarks, protocol.with_scale)
     return icp(surface, crop(target, protocol), start, protocol.with_scale, iterations)
-
-
-def evaluated_samples(root: Path) -> list[Sample]:
-    """List the test samples of a data set in Pixel-Face's layout, the trivial case of none being an error."""
-    from dfmvr.datasets.pixel_face import read_samples
-
-    samples = [sample for sample in read_samples(root) if sample.split == "test"]
-    if not samples:
-        raise DataError(f"{root}: expected samples of the test split, found none; check the data set")
-    return samples
 
 
 class Surfaces:
@@ -198,15 +185,16 @@ def _key(name: str, protocol: str) -> str:
     return name if protocol == DEFAULT_PROTOCOL else f"{name}_{protocol}"
 
 
-def register_all(meshes: Path, data: Path, settings: RegisterSection) -> Registrations:
-    """Register the predictions in a folder to the scans of a data set's test samples, under all protocols.
+def register_all(meshes: Path, manifest: Path, settings: RegisterSection, scans: Path | None = None) -> Registrations:
+    """Register the predictions in a folder to the scans of a manifest's test samples, under all protocols.
 
     A sample with a broken scan, without a prediction, or that cannot be registered is set aside with its reason.
     """
-    surfaces, result = Surfaces(meshes), Registrations(list(settings.protocols))
-    for sample in tqdm(evaluated_samples(data), desc="register", unit="sample", mininterval=1):
+    surfaces, targets, result = Surfaces(meshes), Targets(scans), Registrations(list(settings.protocols))
+    before: tuple[Target, np.ndarray, str] | None = None
+    for sample in tqdm(samples_to_test(manifest), desc="register", unit="sample", mininterval=1):
         try:
-            target = read_target(sample.ground_truth)
+            target = targets.read(sample)
             surface, landmarks = surfaces.read(sample.sample)
         except UnavailableError:
             raise
@@ -214,25 +202,38 @@ def register_all(meshes: Path, data: Path, settings: RegisterSection) -> Registr
             for name in settings.protocols:
                 result.add(sample.sample, name, str(error))
             continue
+        same = before is not None and before[0] is target and np.array_equal(before[1], surface.vertices)
         for name, protocol in settings.protocols.items():
+            if same:  # as for a method that gives several samples of one scan the same answer
+                result.add(sample.sample, name, result.get(before[2], name))
+                continue
             try:
                 found = register(surface, landmarks, target, protocol, settings.iterations)
                 result.add(sample.sample, name, found)
             except DataError as error:
                 result.add(sample.sample, name, str(error))
+        before = target, surface.vertices, sample.sample
     return result
+
+
+def add_scan_arguments(parser: argparse._ActionsContainer, required: bool = True) -> None:
+    """Declare the files by which scans are found."""
+    parser.add_argument(
+        "--manifest", type=Path, required=required, metavar="FILE", help="manifest.parquet of the aligned data set"
+    )
+    parser.add_argument("--scans", type=Path, metavar="DIR", help="meshes of its range images, from `dfmvr mesh`")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the files of the stage."""
     parser.add_argument("--meshes", type=Path, required=True, metavar="DIR", help="folder of <sample>.ply")
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="data set with the scans")
+    add_scan_arguments(parser)
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="registrations, .npz")
 
 
 def main(args: argparse.Namespace, settings: RegisterSection) -> None:
     """Run the stage."""
-    result = register_all(args.meshes, args.data, settings)
+    result = register_all(args.meshes, args.manifest, settings, args.scans)
     result.write(args.output)
     reasons = [(s, r) for s in result.samples if isinstance(r := result.get(s, DEFAULT_PROTOCOL), str)]
     for sample, reason in reasons:

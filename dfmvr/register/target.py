@@ -10,7 +10,9 @@ import torch
 
 from dfmvr.config import ProtocolSection
 from dfmvr.conventions import ALIGNMENT_IN_101, ALIGNMENT_POINTS, DROPPED_FROM_106
+from dfmvr.datasets.manifest import TestSample
 from dfmvr.errors import DataError
+from dfmvr.geometry.meshes import read_landmarks, read_mesh
 from dfmvr.geometry.similarity import fit_similarity
 from dfmvr.register.icp import Registration
 
@@ -26,6 +28,7 @@ class Target(NamedTuple):
     vertices: np.ndarray  # (N, 3) points of the scan, mm
     landmarks: np.ndarray  # (7, 3) mm, conventions.ALIGNMENT_POINTS
     landmarks_101: np.ndarray | None = None  # (101, 3) mm, for those who have them
+    triangles: np.ndarray | None = None  # (M, 3), where the scan is drawn
 
 
 def align_landmarks(source: np.ndarray, target: np.ndarray, with_scale: bool = True) -> Registration:
@@ -110,25 +113,52 @@ def inside_crop(target: Target, protocol: ProtocolSection) -> np.ndarray:
     return inside
 
 
-def read_target(path: Path | str | None) -> Target:
-    """Read the scan and landmarks of a sample in Pixel-Face's layout.
+class Targets:
+    """Reads the scans of samples; several samples in a row that share one get the same object.
 
-    Args:
-        path: the sample's gt.mat; None if it has none.
-    Raises:
-        DataError: there is no file, it is broken, or its keypoints are not marked.
+    Args of the constructor: `meshes`, folder of <stem>.ply and <stem>.landmarks.csv, what `dfmvr mesh` makes of range
+    images (.bnt).
     """
+
+    def __init__(self, meshes: Path | None = None) -> None:
+        self.meshes = meshes
+        self._last: tuple[Path, Target] | None = None
+
+    def read(self, sample: TestSample) -> Target:
+        """Read the scan and landmarks of a sample.
+
+        Raises:
+            DataError: the sample was set aside, has no scan, or its scan is broken or lacks landmarks.
+        """
+        if sample.reason:
+            raise DataError(sample.reason)
+        if sample.scan is None:
+            raise DataError("the sample has no scan; copy it from the data set again")
+        if self._last is None or self._last[0] != sample.scan:
+            target = self._read_mesh(sample.scan) if sample.scan.suffix == ".bnt" else _read_annotated(sample.scan)
+            check_target(target, str(sample.scan))
+            self._last = sample.scan, target
+        return self._last[1]
+
+    def _read_mesh(self, scan: Path) -> Target:
+        """Read the mesh that was made of a range image."""
+        if self.meshes is None:
+            raise DataError(f"{scan}: a range image; run `dfmvr mesh` and name its folder with --scans")
+        path = self.meshes / f"{scan.stem}.ply"
+        mesh = read_mesh(path)
+        return Target(mesh.vertices, read_landmarks(path.with_suffix(".landmarks.csv")), None, mesh.triangles)
+
+
+def _read_annotated(path: Path) -> Target:
+    """Read a scan in the form of Pixel-Face."""
     from dfmvr.datasets.pixel_face import read_ground_truth
 
-    if path is None:
-        raise DataError("the sample has no scan (fusion/gt.mat); copy it from the release again")
     truth = read_ground_truth(path)
     if truth.scan_landmarks_106 is None:
         raise DataError(f"{path}: expected 106 keypoints of the scan, found none; leave the sample out")
     landmarks = np.delete(np.asarray(truth.scan_landmarks_106, np.float64), DROPPED_FROM_106, 0)
-    target = Target(np.asarray(truth.scan_vertices, np.float64), landmarks[list(ALIGNMENT_IN_101)], landmarks)
-    check_target(target, str(path))
-    return target
+    vertices = np.asarray(truth.scan_vertices, np.float64)
+    return Target(vertices, landmarks[list(ALIGNMENT_IN_101)], landmarks, truth.scan_triangles)
 
 
 def check_target(target: Target, where: str) -> None:

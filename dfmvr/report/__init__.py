@@ -34,9 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--results", type=Path, default=Path("results"), metavar="DIR", help="what all stages left (default: results)"
     )
-    parser.add_argument("--methods", nargs="+", default=[], metavar="NAME", help="methods (default: all with scores)")
     parser.add_argument(
-        "--datasets", nargs="+", default=[], metavar="NAME", help="data sets (default: all with scores)"
+        "--scores", nargs="+", type=Path, default=[], metavar="FILE", help="score files (default: all that are there)"
     )
     parser.add_argument("--benchmarks", type=Path, metavar="DIR", help="Snakemake's benchmark files (*.jsonl)")
     parser.add_argument("--study", metavar="JSON", help="the whole configuration of the run, to be shown on the page")
@@ -46,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace, settings: ReportSection) -> None:
     """Run the stage."""
-    study = read_study(args.results, args.methods, args.datasets, args.benchmarks)
+    study = read_study(args.results, args.scores, args.benchmarks)
     configuration = _configuration(args, settings)
     with writing_folder(args.tables) as folder:
         report = sections.Report(study, settings, configuration, folder)

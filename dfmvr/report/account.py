@@ -28,18 +28,19 @@ def count_frame(study: Study, protocol: str, names: dict[str, str]) -> pd.DataFr
         place = {"data": names.get(dataset, dataset), "dataset": dataset}
         for split, kept in samples.groupby("split", sort=False):
             rows.append(place | {"step": f"align, {split}", **_counts(kept), "coverage": float("nan")})
-        for method in study.methods:
-            scored = _scored(study, method, dataset, protocol)
+        for method, scored in _scored(study, dataset, protocol).items():
             rows.append(place | {"step": _step(method), **_counts(scored["status"] == _OK)})
             rows[-1]["coverage"] = scored["coverage"].mean()
     return pd.DataFrame(rows)
 
 
-def _scored(study: Study, method: str, dataset: str, protocol: str) -> pd.DataFrame:
-    """One row a sample."""
-    scores = study.scores
-    mine = (scores["method"] == method) & (scores["dataset"] == dataset)
-    return scores[mine & (scores["protocol"] == protocol) & (scores["region"] == WHOLE)].drop_duplicates("sample")
+def _scored(study: Study, dataset: str, protocol: str) -> dict[str, pd.DataFrame]:
+    """Of every method that was tried on a data set, one row a sample that had been aligned."""
+    scores, manifest = study.scores, study.manifests[dataset]
+    whole = scores[(scores["dataset"] == dataset) & (scores["protocol"] == protocol) & (scores["region"] == WHOLE)]
+    aligned = whole[~whole["sample"].isin(manifest.loc[manifest["status"] != _OK, "sample"])]
+    groups = dict(iter(aligned.drop_duplicates(["method", "sample"]).groupby("method")))
+    return {method: groups[method] for method in study.methods if method in groups}
 
 
 def _counts(kept: pd.Series) -> dict[str, int]:
@@ -53,8 +54,7 @@ def set_aside_frame(study: Study, protocol: str, names: dict[str, str]) -> pd.Da
         place = {"data": names.get(dataset, dataset), "dataset": dataset}
         aside = manifest[manifest["status"] != _OK].drop_duplicates("sample")
         steps = [(None, aside)]
-        for method in study.methods:
-            scored = _scored(study, method, dataset, protocol)
+        for method, scored in _scored(study, dataset, protocol).items():
             steps.append((_step(method), scored[scored["status"] != _OK]))
         for step, rows in steps:
             step_of = ["align, " + split for split in rows["split"]] if step is None else step

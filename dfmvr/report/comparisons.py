@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from dfmvr.report.names import COMPARISONS, FLOOR, MEAN_FACE, OURS, WHOLE, Comparison, ordered
+from dfmvr.report.names import COMPARISONS, FLOOR, MEAN_FACE, WHOLE, Comparison, ordered, ours_among
 from dfmvr.report.statistics import Resampled, resample_means
 
 
@@ -60,7 +60,8 @@ def compare(errors: pd.DataFrame, resampled: Resampled) -> pd.DataFrame:
     Columns that cannot be computed (no mean face, no floor, fewer than two subjects) hold NaN.
     """
     place = {method: i for i, method in enumerate(errors.columns)}
-    top, bottom, ours = (place.get(method) for method in (MEAN_FACE, FLOOR, OURS))
+    reference = ours_among(place)
+    top, bottom, ours = (place.get(method) for method in (MEAN_FACE, FLOOR, reference))
     nothing = (np.nan, np.nan, np.nan)
     rows = []
     for method, i in place.items():
@@ -68,7 +69,7 @@ def compare(errors: pd.DataFrame, resampled: Resampled) -> pd.DataFrame:
         ratio = difference = gap = nothing
         if top is not None and method != MEAN_FACE:
             ratio = resampled.interval(lambda m, i=i: m[..., i] / m[..., top])
-        if ours is not None and method != OURS:
+        if ours is not None and method != reference:
             difference = resampled.interval(lambda m, i=i: m[..., i] - m[..., ours])
         if None not in (top, bottom) and i not in (top, bottom):
             gap = resampled.interval(lambda m, i=i: (m[..., top] - m[..., i]) / (m[..., top] - m[..., bottom]))
@@ -104,7 +105,8 @@ def comparison_frame(
     present = [d for d in comparison.datasets if d in set(scores["dataset"])]
     blocks = []
     for dataset in present:
-        errors = errors_by_method(scores, dataset, protocol)
+        chosen = scores if comparison.left_yaw is None else scores[scores["left_yaw"] == comparison.left_yaw]
+        errors = errors_by_method(chosen, dataset, protocol)
         if errors.empty:
             continue
         found = compare(errors, resample(errors, bootstrap, dataset)).set_index("method")

@@ -15,13 +15,14 @@ from typing import Any
 
 import pandas as pd
 
+from dfmvr.datasets.manifest import read_manifest
 from dfmvr.errors import DataError
 from dfmvr.files import read_json
 from dfmvr.report.names import ordered
 
+SCORES = "score"
 SCORE_COLUMNS = ["sample", "subject", "method", "dataset", "protocol", "region"]
 SCORE_COLUMNS += ["rmse_mm", "mean_mm", "points", "coverage", "status", "reason"]
-MANIFEST_COLUMNS = ["sample", "subject", "split", "view", "index", "photo", "scan", "status", "reason"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Study:
     methods: list[str]
     datasets: list[str]
     scores: pd.DataFrame
-    """All score files, one after the other."""
+    """All score files, one after the other, and the nominal yaw of each sample's left view as `left_yaw`."""
     manifests: dict[str, pd.DataFrame]
     training: dict[str, pd.DataFrame] = field(default_factory=dict)
     """metrics.csv of each variant."""
@@ -63,30 +64,27 @@ def read_table(path: Path, columns: Sequence[str], stage: str) -> pd.DataFrame:
     return frame
 
 
-def read_study(
-    root: Path, methods: Sequence[str] = (), datasets: Sequence[str] = (), benchmarks: Path | None = None
-) -> Study:
+def read_study(root: Path, scores: Sequence[Path] = (), benchmarks: Path | None = None) -> Study:
     """Read all tables under `root`.
 
     Args:
         root: the results folder.
-        methods: methods to compare; empty takes all that have scores.
-        datasets: test data sets; empty takes all that have scores.
+        scores: the score files <method>/<data set>.parquet; empty takes all that are there.
         benchmarks: folder of Snakemake's benchmark files, if there is one.
     Raises:
         DataError: there are no scores, or a file is missing or malformed.
     """
-    found = sorted(path.relative_to(root / "score") for path in (root / "score").glob("*/*.parquet"))
-    methods = list(methods) or ordered({path.parts[0] for path in found})
-    datasets = list(datasets) or sorted({path.stem for path in found})
-    if not methods or not datasets:
-        raise DataError(f"{root / 'score'}: expected <method>/<dataset>.parquet, found none; run `dfmvr score`")
-    paths = [root / "score" / method / f"{dataset}.parquet" for dataset in datasets for method in methods]
-    scores = pd.concat([read_table(path, SCORE_COLUMNS, "score") for path in paths], ignore_index=True)
-    if not (scores["status"] == "ok").any():
-        reason = scores["reason"].iloc[0] if len(scores) else "the files are empty"
-        raise DataError(f"{root / 'score'}: expected scored samples, found none with status 'ok' (first: {reason})")
-    manifests = {d: root / "align" / d / "manifest.parquet" for d in datasets}
+    paths = list(scores) or sorted((root / SCORES).glob("*/*.parquet"))
+    if not paths:
+        raise DataError(f"{root / SCORES}: expected <method>/<dataset>.parquet, found none; run `dfmvr score`")
+    methods = ordered({path.parent.name for path in paths})
+    datasets = list(dict.fromkeys(path.stem for path in paths))
+    table = pd.concat([read_table(path, SCORE_COLUMNS, "score") for path in paths], ignore_index=True)
+    if not (table["status"] == "ok").any():
+        reason = table["reason"].iloc[0] if len(table) else "the files are empty"
+        raise DataError(f"{root / SCORES}: expected scored samples, found none with status 'ok' (first: {reason})")
+    files = {d: root / "align" / d / "manifest.parquet" for d in datasets}
+    manifests = {dataset: read_manifest(path) for dataset, path in files.items()}
     training = {path.parent.name: path for path in sorted(root.glob("train/*/metrics.csv"))}
     optional = {name: root / name / file for name, file in (("parse", "metrics.json"), ("face_model", "summary.json"))}
     optional = {name: path for name, path in optional.items() if path.exists()}
@@ -94,14 +92,21 @@ def read_study(
         root,
         methods,
         datasets,
-        scores,
-        {dataset: read_table(path, MANIFEST_COLUMNS, "align") for dataset, path in manifests.items()},
+        _with_left_yaw(table, manifests),
+        manifests,
         {v: read_table(training[v], [], "train") for v in ordered(set(training))},
         read_json(optional["parse"]) if "parse" in optional else None,
         read_json(optional["face_model"]) if "face_model" in optional else None,
         None if benchmarks is None else read_benchmarks(benchmarks),
-        [*paths, *manifests.values(), *training.values(), *optional.values()],
+        [*paths, *files.values(), *training.values(), *optional.values()],
     )
+
+
+def _with_left_yaw(scores: pd.DataFrame, manifests: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Add the nominal yaw of the left view to every row."""
+    views = [table[table["view"] == "left"].assign(dataset=dataset) for dataset, table in manifests.items()]
+    yaws = pd.concat(views)[["dataset", "sample", "yaw"]].rename(columns={"yaw": "left_yaw"})
+    return scores.merge(yaws, "left", ["dataset", "sample"])
 
 
 def read_benchmarks(folder: Path) -> pd.DataFrame | None:

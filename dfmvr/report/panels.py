@@ -17,10 +17,12 @@ import pandas as pd
 import torch
 from PIL import Image, ImageDraw
 
-from dfmvr.config import ProtocolSection
+from dfmvr.config import DatasetsSection, ProtocolSection
 from dfmvr.conventions import CLASSES, VIEWS
+from dfmvr.datasets import layout_of, open_dataset
+from dfmvr.datasets.manifest import read_manifest, samples_to_test
 from dfmvr.errors import DataError
-from dfmvr.files import read_npz
+from dfmvr.files import open_npy, read_npz
 from dfmvr.parse.figures import PALETTE
 from dfmvr.report.names import FLOOR, MEAN_FACE, OURS, method_name
 from dfmvr.report.pictures import TILE_PX, Tile, colour_bar, error_picture, font, grid, see_mesh, shade_seen
@@ -79,10 +81,17 @@ class Shapes(NamedTuple):
 class Source:
     """The files behind the panels of one data set."""
 
-    def __init__(self, root: Path, dataset: str, methods: Sequence[str], protocol: ProtocolSection) -> None:
+    def __init__(
+        self, root: Path, dataset: str, methods: Sequence[str], protocol: ProtocolSection, reading: DatasetsSection
+    ) -> None:
+        """Name the files; `reading` is the section `datasets` of the configuration."""
         self.root, self.dataset, self.methods, self.protocol = root, dataset, list(methods), protocol
         self.aligned = read_npz(root / "align" / dataset / "samples.npz", "sample", "landmarks", "crop")
-        self._manifest = pd.read_parquet(root / "align" / dataset / "manifest.parquet")
+        manifest = root / "align" / dataset / "manifest.parquet"
+        self._views = read_manifest(manifest)
+        self._targets = {target.sample: target for target in samples_to_test(manifest)}
+        layout = layout_of(dataset)
+        self._data = open_dataset(layout, root, getattr(reading, layout))
 
     @cached_property
     def model(self) -> MorphableModel:
@@ -95,17 +104,16 @@ class Source:
 
     def views(self, sample: str) -> pd.DataFrame:
         """The manifest's rows of a sample in the order of the views."""
-        rows = self._manifest[self._manifest["sample"] == sample]
+        rows = self._views[self._views["sample"] == sample]
         return rows.set_index("view").loc[list(VIEWS)]
 
     def photographs(self, sample: str) -> list[np.ndarray]:
         """The three crops, cut anew from the photographs at the size of a tile; uint8 (S, S, 3) each."""
         from dfmvr.align.crop import crop_photo
-        from dfmvr.datasets.pixel_face import read_photo
 
         scale = TILE_PX / self.crop_size
         affines = self.aligned["crop"][self.index(sample)].astype(np.float64) * scale
-        photos = [read_photo(path) for path in self.views(sample)["photo"]]
+        photos = [self._data.read_photo(Path(path)) for path in self.views(sample)["image"]]
         return [crop_photo(photo, affine, TILE_PX) for photo, affine in zip(photos, affines, strict=True)]
 
     @cached_property
@@ -115,13 +123,7 @@ class Source:
 
     def parsed(self, name: str) -> np.ndarray:
         """`masks` or `weights`, (N, 3, S, S)."""
-        path = self.root / "parse" / self.dataset / f"{name}.npy"
-        try:
-            return np.load(path, mmap_mode="r", allow_pickle=False)
-        except FileNotFoundError:
-            raise DataError(f"{path}: no such file; run `dfmvr parse`") from None
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"{path}: not a readable array ({error}); run `dfmvr parse` again") from error
+        return open_npy(self.root / "parse" / self.dataset / f"{name}.npy", "dfmvr parse")
 
     def coefficients(self, method: str, sample: str) -> Coefficients:
         """What the network answered for a sample."""
@@ -134,15 +136,13 @@ class Source:
 
     def shapes(self, sample: str) -> Shapes:
         """Read the scan and all registered predictions of a sample, and measure the distances."""
-        from dfmvr.datasets.pixel_face import read_ground_truth
-        from dfmvr.register import Surfaces, read_target
+        from dfmvr.register import Surfaces, Targets
 
-        path = str(self.views(sample)["scan"].iloc[0])
         folders = {m: self.root / "reconstruct" / m / self.dataset / "meshes" for m in self.methods}
         surfaces = {method: Surfaces(folder).read(sample)[0] for method, folder in folders.items()}
         registrations = {method: self._registration(method, sample) for method in self.methods}
-        triangles = read_ground_truth(path).scan_triangles
-        return registered_shapes(read_target(path), triangles, surfaces, registrations, self.protocol)
+        target = Targets(self.root / "mesh" / self.dataset).read(self._targets[sample])
+        return registered_shapes(target, target.triangles, surfaces, registrations, self.protocol)
 
     def _registration(self, method: str, sample: str) -> Registration:
         from dfmvr.register import Registrations
@@ -292,4 +292,4 @@ def class_legend() -> Image.Image:
 
 def shown_methods(present: Sequence[str]) -> list[str]:
     """Methods whose shapes are shown: the study's own, as far as they were run."""
-    return [m for m in present if m in (MEAN_FACE, "dfmvr_without_l3d", OURS, FLOOR)]
+    return [m for m in present if m in (MEAN_FACE, FLOOR) or m.startswith(OURS)]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dfmvr.report.captions import caption
-from dfmvr.report.names import OURS, PROTOCOLS, WHOLE, Comparison, method_name
+from dfmvr.report.names import HIGHLIGHTED, PROTOCOLS, WHOLE, Comparison, method_name
 from dfmvr.report.tables import Column, Table, interval, number, percent
 
 NOT_RUN = "not run"
@@ -28,7 +28,7 @@ def _signed(value: float) -> str:
 
 
 def _ours(row: pd.Series) -> bool:
-    return row["method"] == OURS
+    return row["method"] in HIGHLIGHTED
 
 
 def comparison_table(frame: pd.DataFrame, comparison: Comparison, protocol: str, resamples: int) -> Table:

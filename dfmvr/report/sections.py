@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from dfmvr.config import PROTOCOLS as BUILT_IN
-from dfmvr.config import ProtocolSection, ReportSection
+from dfmvr.config import DatasetsSection, ProtocolSection, ReportSection
 from dfmvr.conventions import REGIONS
 from dfmvr.report import comparisons, figures, panels, pictures, printed, style
 from dfmvr.report.captions import caption
 from dfmvr.report.inputs import Study
-from dfmvr.report.names import FLOOR, MEAN_FACE, OURS, WHOLE
+from dfmvr.report.names import FLOOR, MEAN_FACE, WHOLE, method_name, ours_among
 from dfmvr.report.page import Section
 from dfmvr.report.tables import Table, interval, number, percent, write_table
 
@@ -53,14 +53,15 @@ def findings(report: Report) -> list[str]:
     paragraphs = []
     for dataset in report.study.datasets:
         errors = comparisons.errors_by_method(report.study.scores, dataset, PROTOCOL)
-        if OURS not in errors:
+        reference = ours_among(errors)
+        if reference is None:
             continue
         found = comparisons.compare(errors, comparisons.resample(errors, report.bootstrap, dataset))
         rows = found.set_index("method")
-        ours = rows.loc[OURS]
+        ours = rows.loc[reference]
         ends = interval((ours["mean_mm_low"], ours["mean_mm_high"]), _short)
         facts = {"data": report.name(dataset), "samples": len(errors), "subjects": int(ours["subjects"])}
-        parts = [caption("finding", **facts, mean=_short(ours["mean_mm"]), ends=ends)]
+        parts = [caption("finding", **facts, method=method_name(reference), mean=_short(ours["mean_mm"]), ends=ends)]
         if MEAN_FACE in rows.index:
             parts.append(_verdict(ours, rows.loc[MEAN_FACE, "mean_mm"]))
         if pd.notna(ours["gap_closed"]):
@@ -150,15 +151,17 @@ def panel_section(report: Report) -> Section:
     """Samples from the best to the worst."""
     section = Section("Samples, from the best to the worst", "samples")
     protocol = protocol_settings(report)
+    reading = DatasetsSection.model_validate(report.configuration.get("datasets", {}))
     chosen: list[tuple[panels.Source, panels.Chosen, pd.Series]] = []
     for dataset in report.study.datasets:
         errors = comparisons.errors_by_method(report.study.scores, dataset, PROTOCOL)
         methods = panels.shown_methods(errors.columns)
-        if OURS not in methods or not report.settings.panels:
+        ours = ours_among(methods)
+        if ours is None or not report.settings.panels:
             continue
-        source = panels.Source(report.study.root, dataset, methods, protocol)
+        source = panels.Source(report.study.root, dataset, methods, protocol, reading)
         errors = errors.droplevel("subject")
-        for one in panels.choose_samples(errors[OURS], report.settings.panels):
+        for one in panels.choose_samples(errors[ours], report.settings.panels):
             chosen.append((source, one, errors.loc[one.sample]))
     if not chosen:
         return section
@@ -185,7 +188,10 @@ def _panel(
     place = f"{report.name(source.dataset)}, sample {one.sample}"
     section.heading(f"{place}: rank {one.rank} of {one.of}, RMSE {number(one.error_mm, 2)} mm")
     both = {
-        "inputs": (panels.inputs_panel(source, one.sample, OURS), "Inputs and result over the photographs"),
+        "inputs": (
+            panels.inputs_panel(source, one.sample, ours_among(source.methods)),
+            "Inputs and result over the photographs",
+        ),
         "shapes": (panels.shapes_panel(found, errors.to_dict(), scale), "Scan, meshes and error maps"),
     }
     for kind, (image, alt) in both.items():

@@ -30,6 +30,7 @@ LOOKS = {
     MEAN_FACE: Look("#8a8a8a", (1.2, 1.6), "s"),
     "dfmvr_without_l3d": Look("#d55e00", (5, 2), "^"),
     OURS: Look("#0b5394", (), "o", 2.4),
+    "dfmvr_multi_pie": Look("#0b5394", (), "o", 2.4),
     FLOOR: Look("#1b1b1b", (5, 1.5, 1, 1.5), "D"),
 }
 _OTHERS = ("#009e73", "#cc79a7", "#e69f00", "#56b4e9")

@@ -10,22 +10,23 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor, nn
 
 from dfmvr import __version__
-from dfmvr.errors import UnavailableError
+from dfmvr.errors import ConfigError, UnavailableError
 from dfmvr.face_model.model import MorphableModel
-from dfmvr.losses import Losses, LossWeights
-from dfmvr.networks import DFMVR, NetworkSettings
 from dfmvr.networks.checkpoint import write_network
 from dfmvr.parse.parser import load_parser
-from dfmvr.train.data import AlignedSamples, steps_per_epoch, training_batch
+from dfmvr.train.data import AlignedSamples, Batch, steps_per_epoch, training_batch
 from dfmvr.train.loop import Checkpoints, Schedule, fingerprint, optimise
-from dfmvr.train.system import TrainingSystem, mirrored_landmarks
+from dfmvr.train.methods import METHODS
+from dfmvr.train.parallel import Team, join, local_rank
+from dfmvr.train.system import mirrored_landmarks
 
 if TYPE_CHECKING:
     from dfmvr.config import TrainSection
@@ -46,13 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def pick_device(name: str | None) -> torch.device:
-    """The device of that name; without one, CUDA where there is one, else the CPU.
+    """The device of that name; without one, CUDA where there is one (each process its own), else the CPU.
 
     Raises:
         UnavailableError: the device is not to be had here.
     """
     if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cuda", local_rank()) if torch.cuda.is_available() else torch.device("cpu")
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
@@ -62,58 +63,92 @@ def pick_device(name: str | None) -> torch.device:
 
 
 def main(args: argparse.Namespace, settings: TrainSection) -> None:
-    """Train and write the network."""
+    """Train and write the network.
+
+    Raises:
+        ConfigError: the batch does not divide into the pieces and processes.
+        DataError: an input is missing or broken, or a loss is not finite.
+        UnavailableError: the device is not to be had here.
+    """
     if args.threads:
         torch.set_num_threads(args.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     device = pick_device(args.device)
+    with join(device) as team:
+        about = train(args, settings, device, team)
+        if team.leads:
+            write_network(args.weights, *about)
+
+
+def train(
+    args: argparse.Namespace, settings: TrainSection, device: torch.device, team: Team
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Train, or go on training, as the options and settings say.
+
+    Returns:
+        The network and what its file tells about it.
+    """
     samples = AlignedSamples(args.align, args.parse, "train")
     model = MorphableModel.load(args.face_model)
-    network_settings = _as(NetworkSettings, settings.network)
     sizes = {
         "image_size": samples.image_size,
         "identity_size": model.identity_size,
         "expression_size": model.expression_size,
         "texture_size": model.texture_size,
     }
+    method = METHODS[settings.method]
     torch.manual_seed(settings.seed)
-    network = DFMVR(network_settings, **sizes).to(device).train()
-    weights = _as(LossWeights, settings.loss)
-    parser = load_parser(args.parser, device) if weights.mask > 0 else None
+    network = method.make_network(settings, sizes).to(device).train()
+    wrapped = team.wrap(network, device)
+    parser = load_parser(args.parser, device) if method.needs_parser(settings) else None
     precision = {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.precision]
-    system = TrainingSystem(network, model.to(device), parser, weights, samples.image_size, precision)
-    per_epoch = steps_per_epoch(len(samples), settings.batch_size)
-    schedule = Schedule(
-        settings.epochs * per_epoch, per_epoch, settings.learning_rate, settings.checkpoint_minutes, Losses._fields
-    )
-    mirrored = mirrored_landmarks(model) if settings.augment else None
-    run = fingerprint(
-        settings.model_dump(mode="json", exclude={"checkpoint_minutes"}),
-        *(args.face_model, args.align / "samples.npz", *([args.parser] if parser else [])),
-    )
+    system = method.make_system(settings, wrapped, model.to(device), parser, samples.image_size, precision)
+    schedule = _schedule(settings, len(samples), system.names)
     # ASSUME: landmarks alone settle pose and shape at a third of the cost of a step, and colours compared before that
     # pull in wrong directions; the released code likewise adds its mask loss late.
     first_rendered = round(settings.landmark_share * schedule.steps)
-    logger.info("%d samples, %d steps an epoch, %d steps, on %s", len(samples), per_epoch, schedule.steps, device)
+    logger.info("%d samples, %d steps an epoch", len(samples), schedule.steps_per_epoch)
+    logger.info("%d steps on %s, %d processes", schedule.steps, device, team.size)
     optimise(
         network,
         lambda step, batch: system.losses(batch.to(device), rendered=step >= first_rendered)._asdict(),
-        lambda step: training_batch(samples, step, settings.batch_size, settings.seed, mirrored),
+        _batches(settings, samples, mirrored_landmarks(model) if settings.augment else None, team),
         schedule,
-        Checkpoints(args.weights.parent / "checkpoints", run),
+        Checkpoints(args.weights.parent / "checkpoints", _run(args, settings, parser is not None)),
         args.metrics,
+        team,
+        wrapped,
     )
-    about = {
-        "network": asdict(network_settings),
-        **sizes,
-        "epochs": settings.epochs,
-        "face_model": os.path.relpath(args.face_model, args.weights.parent),
-        "parser": os.path.relpath(args.parser, args.weights.parent),
-        "version": __version__,
-    }
-    write_network(args.weights, network, about)
+    beside = {name: os.path.relpath(getattr(args, name), args.weights.parent) for name in ("face_model", "parser")}
+    about = {"method": settings.method, "network": method.describe(settings), **sizes, **beside}
+    return network, about | {"epochs": settings.epochs, "version": __version__}
 
 
-def _as(kind: type, section: Any) -> Any:
-    """The fields of a section of the configuration as a plain dataclass, which needs no pydantic."""
-    return kind(**section.model_dump())
+def _schedule(settings: TrainSection, samples: int, names: tuple[str, ...]) -> Schedule:
+    """How long to train."""
+    per_epoch = steps_per_epoch(samples, settings.batch_size)
+    return Schedule(settings.epochs * per_epoch, per_epoch, settings.learning_rate, settings.checkpoint_minutes, names)
+
+
+def _batches(
+    settings: TrainSection, samples: AlignedSamples, mirrored: Tensor | None, team: Team
+) -> Callable[[int], list[Batch]]:
+    """What gives this process the pieces of a step's batch."""
+    count, size = settings.accumulate, min(settings.batch_size, len(samples))
+    if size % (count * team.size) or size < 2 * count * team.size:
+        raise ConfigError(
+            f"train.batch_size: expected batches of {size} to divide into {team.size} processes and train.accumulate "
+            f"{count} pieces of two or more samples each; change one of them"
+        )
+
+    def of_step(step: int) -> list[Batch]:
+        drawn = (settings.batch_size, settings.seed, mirrored, settings.single_view_share)
+        return training_batch(samples, step, *drawn).pieces(count, team.share)
+
+    return of_step
+
+
+def _run(args: argparse.Namespace, settings: TrainSection, with_parser: bool) -> str:
+    """Digest of all that fixes the numbers of a run."""
+    files = [args.face_model, args.align / "samples.npz", *([args.parser] if with_parser else [])]
+    return fingerprint(settings.model_dump(mode="json", exclude={"checkpoint_minutes"}), *files)

@@ -6,6 +6,7 @@ B samples, V = 3 views in the order left, front, right, S pixels a side.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dfmvr.conventions import MIRRORED_68, MIRRORED_CLASS
+from dfmvr.conventions import MIRRORED_68, MIRRORED_CLASS, VIEWS
 from dfmvr.errors import DataError
-from dfmvr.files import read_npz
+from dfmvr.files import open_npy, read_npz
 
 GREY = (0.299, 0.587, 0.114)
 """Luma weights, ITU-R BT.601."""
@@ -29,19 +30,16 @@ class Batch(NamedTuple):
     weights: Tensor  # (B, 3, S, S) weight map of the photo loss, 0..255
     landmarks: Tensor  # (B, 3, 68, 2) pixels
     landmarks_3d: Tensor  # (B, 101, 3) mm, NaN where a sample has none
+    seen: Tensor  # (B, 3) bool, whether the network sees a view; a view that it does not is black to it
 
     def to(self, device: torch.device) -> Batch:
         """Copy to a device."""
         return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
 
-
-def _open(folder: Path, name: str) -> np.ndarray:
-    try:
-        return np.load(folder / name, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise DataError(f"{folder / name}: no such file; run the stage that makes it") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{folder / name}: not a readable .npy ({error}); make it again") from error
+    def pieces(self, count: int, share: Callable[[Tensor], Tensor]) -> list[Batch]:
+        """Cut this process's `share` of the rows into `count` pieces."""
+        cut = (share(tensor).tensor_split(count) for tensor in self)
+        return [Batch(*tensors) for tensors in zip(*cut, strict=True)]
 
 
 def sample_names(aligned: Path | str, split: str) -> np.ndarray:
@@ -69,9 +67,9 @@ class AlignedSamples:
             DataError: a file is missing or unreadable, the folders disagree, or the split is empty.
         """
         aligned, parsed = Path(aligned), Path(parsed)
-        self._images = _open(aligned, "images.npy")
-        self._masks = _open(parsed, "masks.npy")
-        self._weights = _open(parsed, "weights.npy")
+        self._images = open_npy(aligned / "images.npy", "dfmvr align")
+        self._masks = open_npy(parsed / "masks.npy", "dfmvr parse")
+        self._weights = open_npy(parsed / "weights.npy", "dfmvr parse")
         table = read_npz(aligned / "samples.npz", "landmarks", "landmarks_3d", "sample", "subject", "split")
         for name, array in (("masks", self._masks), ("weights", self._weights)):
             if array.shape != self._images.shape[:-1]:
@@ -105,6 +103,7 @@ class AlignedSamples:
             torch.from_numpy(self._weights[rows]).float(),
             torch.from_numpy(self._landmarks[indices]).float(),
             torch.from_numpy(self._landmarks_3d[indices]).float(),
+            torch.ones(len(indices), len(VIEWS), dtype=torch.bool),
         )
 
 
@@ -130,6 +129,7 @@ def mirror(batch: Batch, which: Tensor, mirrored_101: Tensor) -> Batch:
         batch.weights[which].flip(1, -1),
         landmarks,
         points,
+        batch.seen[which].flip(1),
     )
     result = Batch(*(tensor.clone() for tensor in batch))
     for tensor, values in zip(result, changed, strict=True):
@@ -174,8 +174,26 @@ def steps_per_epoch(samples: int, batch_size: int) -> int:
     return max(1, samples // batch_size)
 
 
+def draw_single_views(count: int, share: float, generator: torch.Generator) -> Tensor:
+    """Choose what the network sees of each sample (V-C): all three views or, with probability `share`, one alone.
+
+    Returns:
+        (count, 3) bool; each view alone is as likely as the others.
+    """
+    seen = torch.ones(count, len(VIEWS), dtype=torch.bool)
+    single = torch.rand(count, generator=generator) < share
+    view = torch.randint(len(VIEWS), (count,), generator=generator)
+    seen[single] = torch.nn.functional.one_hot(view[single], len(VIEWS)).bool()
+    return seen
+
+
 def training_batch(
-    samples: AlignedSamples, step: int, batch_size: int, seed: int, mirrored_101: Tensor | None
+    samples: AlignedSamples,
+    step: int,
+    batch_size: int,
+    seed: int,
+    mirrored_101: Tensor | None,
+    single_view_share: float = 0.0,
 ) -> Batch:
     """The batch of one global step, augmented unless `mirrored_101` is None.
 
@@ -184,6 +202,9 @@ def training_batch(
     epoch, within = divmod(step, steps_per_epoch(len(samples), batch_size))
     chosen = epoch_order(len(samples), seed, epoch)[within * batch_size : (within + 1) * batch_size]
     batch = samples.batch(chosen)
+    if single_view_share:
+        drawn = torch.Generator().manual_seed((seed * 1_000_003 + step + 2**40) % 2**63)
+        batch = batch._replace(seen=draw_single_views(len(chosen), single_view_share, drawn))
     if mirrored_101 is None:
         return batch
     generator = torch.Generator().manual_seed((seed * 1_000_003 + step) % 2**63)

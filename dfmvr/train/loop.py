@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +23,12 @@ from torch import Tensor, nn
 from dfmvr.errors import DataError
 from dfmvr.files import writing
 from dfmvr.train.data import cosine_rate
+from dfmvr.train.parallel import Team, accumulating
 
 logger = logging.getLogger(__name__)
 
 Terms = dict[str, Tensor]
+_ALONE = Team()
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ class Metrics:
 
     def add(self, step: int, epoch: int, rate: float, terms: Terms) -> None:
         """Note the losses of one step."""
-        values = [f"{float(terms[name].detach()):.6g}" for name in self.names[3:]]
+        values = [f"{float(terms[name]):.6g}" for name in self.names[3:]]
         self.rows.append([str(step), str(epoch), f"{rate:.6g}", *values])
 
     def flush(self) -> None:
@@ -136,23 +138,50 @@ def prefetched(make: Callable[[int], Any], first: int, last: int) -> Iterator[An
             yield value
 
 
-def optimise(
+def add_gradients(
+    losses: Callable[[int, Any], Terms], step: int, pieces: Sequence[Any], team: Team, network: nn.Module
+) -> Terms:
+    """Add the gradient of the mean loss over the equal pieces of a batch to the parameters.
+
+    Returns:
+        The losses, means over pieces and processes, detached.
+    Raises:
+        DataError: a loss is not finite.
+    """
+    parts = []
+    for i, piece in enumerate(pieces):
+        with accumulating(network, i + 1 == len(pieces)):
+            terms = losses(step, piece)
+            values = torch.stack([term.detach().float() for term in terms.values()])
+            if not torch.isfinite(terms["total"].detach()):
+                found = ", ".join(f"{n} {v:.4g}" for n, v in zip(terms, values.tolist(), strict=True))
+                raise DataError(f"step {step}: expected finite losses, found {found}; lower train.learning_rate")
+            (terms["total"] / len(pieces)).backward()
+        parts.append(values)
+    return dict(zip(terms, team.mean(torch.stack(parts).mean(0)), strict=True))
+
+
+def optimise(  # noqa: PLR0913, the parts of a run
     network: nn.Module,
     losses: Callable[[int, Any], Terms],
-    batch_of: Callable[[int], Any],
+    batch_of: Callable[[int], Sequence[Any]],
     schedule: Schedule,
     checkpoints: Checkpoints,
     metrics_path: Path | str,
+    team: Team = _ALONE,
+    wrapped: nn.Module | None = None,
 ) -> int:
     """Minimise losses(step, batch)["total"] over the network's parameters.
 
     Args:
         network: what is trained; its state is what checkpoints hold.
-        losses: from a step and its batch to named scalars, one of them `total`.
-        batch_of: from a step to its batch, depending on nothing else.
+        losses: from a step and a piece of its batch to named scalars, one of them `total`.
+        batch_of: from a step to the pieces of its batch, equally large, depending on nothing else.
         schedule: number of steps, learning rate, time between checkpoints.
         checkpoints: where to go on from and to save to.
         metrics_path: CSV with one row a step.
+        team: the processes that share the work; the first writes.
+        wrapped: the network as `losses` calls it, if that is `team.wrap` of it.
     Returns:
         The step that the run went on from.
     Raises:
@@ -164,29 +193,27 @@ def optimise(
     first = checkpoints.restore(network, optimiser)
     unfinished = Path(metrics_path).with_name("metrics.partial.csv")
     metrics = Metrics(unfinished, schedule.names, first)
-    bar = tqdm(total=schedule.steps, initial=first, unit="step", mininterval=5, disable=None)
+    bar = tqdm(total=schedule.steps, initial=first, unit="step", mininterval=5, disable=None if team.leads else True)
     saved = time.monotonic()
     for step, batch in enumerate(prefetched(batch_of, first, schedule.steps), first):
         rate = schedule.learning_rate * cosine_rate(step, schedule.steps)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        terms = losses(step, batch)
-        if not torch.isfinite(terms["total"]):
-            found = ", ".join(f"{name} {float(value):.4g}" for name, value in terms.items())
-            raise DataError(f"step {step}: expected finite losses, found {found}; lower train.learning_rate")
         optimiser.zero_grad(set_to_none=True)
-        terms["total"].backward()
+        terms = add_gradients(losses, step, batch, team, network if wrapped is None else wrapped)
         optimiser.step()
         metrics.add(step, step // schedule.steps_per_epoch, rate, terms)
         bar.update()
-        if time.monotonic() - saved > 60 * schedule.checkpoint_minutes or step + 1 == schedule.steps:
+        due = time.monotonic() - saved > 60 * schedule.checkpoint_minutes or step + 1 == schedule.steps
+        if due and team.leads:
             metrics.flush()
             checkpoints.save(step + 1, network, optimiser)
-            loss = float(terms["total"].detach())
+            loss = float(terms["total"])
             bar.set_postfix(loss=f"{loss:.4g}")
             logger.info("step %d of %d, loss %.4g", step + 1, schedule.steps, loss)
             saved = time.monotonic()
     bar.close()
-    with writing(metrics_path) as partial:
-        partial.write_bytes(unfinished.read_bytes())
+    if team.leads:
+        with writing(metrics_path) as partial:
+            partial.write_bytes(unfinished.read_bytes())
     return first

@@ -17,6 +17,8 @@ from dfmvr.train.data import Batch
 class TrainingSystem:
     """What turns a batch into losses. Only the network learns; the face model and the parser are fixed."""
 
+    names = Losses._fields
+
     def __init__(
         self,
         network: nn.Module,
@@ -40,7 +42,7 @@ class TrainingSystem:
 
     def predict(self, batch: Batch, rendered: bool = True) -> Prediction:
         """Run the network on a batch and, unless only landmarks are asked for, render what it answers."""
-        coefficients = self._autocast(self.network)(batch.images, batch.masks)
+        coefficients = self._autocast(self.network)(*what_is_seen(batch))
         if rendered:
             vertices, image, alpha, landmarks = render_views(self.model, coefficients, self.image_size)
         else:
@@ -65,6 +67,12 @@ class TrainingSystem:
                 return function(images, *rest)
 
         return run
+
+
+def what_is_seen(batch: Batch) -> tuple[Tensor, Tensor]:
+    """Images (B, 3, 3, S, S) and masks (B, 3, S, S) as the network gets them: black where a view is not seen."""
+    seen = batch.seen[:, :, None, None]
+    return batch.images * seen[:, :, None], batch.masks * seen
 
 
 def mirrored_landmarks(model: MorphableModel) -> Tensor:

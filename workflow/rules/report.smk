@@ -18,27 +18,12 @@ rule make_report:
         preview="<results>/face_model/preview.png",
         parser="<results>/parse/metrics.json",
         examples="<results>/parse/examples.png",
-        data=expand("<results>/simulate/{dataset}", dataset=DATASETS),
         aligned=expand("<results>/align/{dataset}", dataset=DATASETS),
         parsed=expand("<results>/parse/{dataset}", dataset=DATASETS),
-        metrics=expand(
-            "<results>/train/{method}/metrics.csv", method=list(study.variants)
-        ),
-        meshes=expand(
-            "<results>/reconstruct/{method}/{dataset}",
-            method=METHODS,
-            dataset=DATASETS,
-        ),
-        registrations=expand(
-            "<results>/register/{method}/{dataset}.npz",
-            method=METHODS,
-            dataset=DATASETS,
-        ),
-        scores=expand(
-            "<results>/score/{method}/{dataset}.parquet",
-            method=METHODS,
-            dataset=DATASETS,
-        ),
+        metrics=expand("<results>/train/{method}/metrics.csv", method=TRAINED),
+        meshes=of_all_tests("<results>/reconstruct/{method}/{dataset}"),
+        registrations=of_all_tests("<results>/register/{method}/{dataset}.npz"),
+        scores=of_all_tests("<results>/score/{method}/{dataset}.parquet"),
         real_scan=expand("<results>/score/{method}/real_scan.json", method=SCANNED),
     output:
         page="<results>/report.html",
@@ -51,11 +36,9 @@ rule make_report:
     params:
         settings=section("report"),
         study=settings_of_dfmvr.as_json(study),
-        methods=METHODS,
-        datasets=DATASETS,
     message:
         "Make the report"
     shell:
-        "dfmvr report --settings {params.settings:q} --study {params.study:q} --methods {params.methods}"
-        " --datasets {params.datasets} --benchmarks benchmarks/workflow --results $(dirname {output.page:q}) --output {output.page:q}"
+        "dfmvr report --settings {params.settings:q} --study {params.study:q} --scores {input.scores:q}"
+        " --benchmarks benchmarks/workflow --results $(dirname {output.page:q}) --output {output.page:q}"
         " --tables {output.tables:q} &> {log:q}"

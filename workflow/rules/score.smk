@@ -1,7 +1,7 @@
 """Score the registered reconstructions.
 
 needs   results/reconstruct/{method}/{dataset}/      meshes
-        results/simulate/{dataset}/                  scans
+        results/align/{dataset}/manifest.parquet     the test samples and their scans
         results/register/{method}/{dataset}.npz      transforms
 gives   results/score/{method}/{dataset}.parquet     errors in mm, one row a sample, protocol and region
 """
@@ -11,7 +11,8 @@ rule score_meshes:
     """Measure the point-to-plane error of every sample."""
     input:
         code=code("score", "register", "geometry"),
-        data="<results>/simulate/{dataset}",
+        aligned="<results>/align/{dataset}",
+        scans=scans_of,
         meshes="<results>/reconstruct/{method}/{dataset}",
         registration="<results>/register/{method}/{dataset}.npz",
         model="<results>/face_model/face_model.npz",
@@ -22,11 +23,13 @@ rule score_meshes:
     benchmark:
         "<benchmarks>/score/{method}_{dataset}.jsonl"
     params:
+        scans=lambda wildcards, input: f"--scans {input.scans}" if input.scans else "",
         settings=section("register"),
     message:
         "Score {wildcards.method} on {wildcards.dataset}"
     shell:
-        "dfmvr score --settings {params.settings:q} --meshes {input.meshes:q}/meshes --data {input.data:q}"
+        "dfmvr score --settings {params.settings:q} --meshes {input.meshes:q}/meshes"
+        " --manifest {input.aligned:q}/manifest.parquet {params.scans}"
         " --registration {input.registration:q} --face-model {input.model:q} --method {wildcards.method}"
         " --dataset {wildcards.dataset} --output {output:q} &> {log:q}"
 

@@ -9,7 +9,15 @@ gives   results/simulate/{dataset}/   photographs, scans and annotations
 rule simulate_dataset:
     """Photograph and scan simulated people, in the layout of the data set that they stand in for."""
     input:
-        code=code("simulate", "datasets", "rendering", "face_model/heads"),
+        code=lambda wildcards: code(
+            "simulate",
+            f"datasets/{layout_of(wildcards.dataset)}",
+            "rendering",
+            "face_model/heads",
+            "face_model/ict_files",
+            "face_model/transfer",
+            "face_model/expressions",
+        ),
         heads="<results>/face_model/heads.npz",
     output:
         directory("<results>/simulate/{dataset}"),

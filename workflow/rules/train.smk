@@ -1,6 +1,6 @@
 """Train the variants of DF-MVR.
 
-needs   results/align/pixel_face/, results/parse/pixel_face/   crops, landmarks, masks, weight maps
+needs   results/align/{dataset}/, results/parse/{dataset}/     crops, landmarks, masks, weight maps
         results/face_model/face_model.npz, results/parse/parser.safetensors
 gives   results/train/{method}/weights.safetensors             the network after the last epoch
         results/train/{method}/metrics.csv                     every loss at every step
@@ -12,8 +12,8 @@ rule train_variant:
     """Train one variant; a run that was stopped goes on from its last checkpoint."""
     input:
         code=code("train", "networks", "losses", "rendering", "face_model/model"),
-        aligned="<results>/align/pixel_face",
-        parsed="<results>/parse/pixel_face",
+        aligned=lambda wildcards: f"<results>/align/{TRAINING_DATA[wildcards.method]}",
+        parsed=lambda wildcards: f"<results>/parse/{TRAINING_DATA[wildcards.method]}",
         model="<results>/face_model/face_model.npz",
         parser="<results>/parse/parser.safetensors",
     output:
@@ -23,13 +23,20 @@ rule train_variant:
         "<logs>/train/{method}.log",
     benchmark:
         "<benchmarks>/train/{method}.jsonl"
+    wildcard_constraints:
+        method=ONE_TRAINED,
     priority: 10
     threads: 1
+    resources:
+        gpu=lambda wildcards: study.variant(wildcards.method).gpus,
+        mem_mb=lambda wildcards: 16000 if study.variant(wildcards.method).gpus else 3000,
+        runtime=lambda wildcards: 2880 if study.variant(wildcards.method).gpus else 240,
     params:
+        program=lambda wildcards: processes(study.variant(wildcards.method).gpus),
         settings=variant,
     message:
         "Train {wildcards.method}"
     shell:
-        "dfmvr train --settings {params.settings:q} --align {input.aligned:q} --parse {input.parsed:q}"
+        "{params.program} train --settings {params.settings:q} --align {input.aligned:q} --parse {input.parsed:q}"
         " --face-model {input.model:q} --parser {input.parser:q} --threads {threads}"
         " --weights {output.weights:q} --metrics {output.metrics:q} &> {log:q}"

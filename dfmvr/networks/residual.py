@@ -1,0 +1,98 @@
+"""What RedNet and ResNet share: stages of bottlenecks, each with a layer of its own kind that looks around."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dfmvr.errors import ConfigError
+from dfmvr.networks.involution import Involution
+
+BLOCKS = {14: (1, 1, 1, 1), 26: (1, 2, 4, 1), 38: (2, 3, 5, 2), 50: (3, 4, 6, 3)}
+EXPANSION = 4
+
+
+class Bottleneck(nn.Module):
+    """Residual block: 1x1 convolution, a layer that looks around, 1x1 convolution to 4 times the channels.
+
+    Args:
+        spatial: the layer in the middle, from `channels` to as many; strides if the block does.
+    """
+
+    def __init__(self, in_channels: int, channels: int, stride: int, spatial: nn.Module) -> None:
+        super().__init__()
+        out_channels = EXPANSION * channels
+        self.conv1 = nn.Conv2d(in_channels, channels, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = spatial
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.conv3 = nn.Conv2d(channels, out_channels, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(out_channels)
+        nn.init.zeros_(self.bn3.weight)  # a fresh block is its shortcut: deep nets then start as shallow ones
+        self.downsample = None
+        if stride != 1 or in_channels != out_channels:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, in_channels, H, W) to (B, 4 channels, ceil(H / stride), ceil(W / stride))."""
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = F.relu(self.bn2(self.conv2(x)))
+        return F.relu(shortcut + self.bn3(self.conv3(x)))
+
+
+class ResidualNet(nn.Module):
+    """A stem and four stages of bottlenecks, without a classifier.
+
+    Args:
+        stem: halves the images, and halves them again if `stem_pool`; `width` channels come out.
+        depth: 14, 26, 38 or 50; 14, one block a stage, is ours, for CPUs.
+        width: channels after the stem and in the bottlenecks of the first stage; 64 is the original. Stages double it.
+        stem_pool: whether the stem ends with a max pooling, as in the original. Without it all maps are twice as large:
+            at 64 px the last one then has 4 x 4 places instead of 2 x 2 (at 224 px the original's has 7 x 7).
+        spatial: makes the layer that looks around, from channels and stride.
+    """
+
+    def __init__(
+        self, stem: list[nn.Module], depth: int, width: int, stem_pool: bool, spatial: Callable[[int, int], nn.Module]
+    ) -> None:
+        super().__init__()
+        if depth not in BLOCKS:
+            raise ConfigError(f"backbone: expected depth {', '.join(map(str, BLOCKS))}, found {depth}")
+        self.stem = nn.Sequential(*stem, nn.MaxPool2d(3, 2, 1) if stem_pool else nn.Identity())
+        stages, channels = [], width
+        for stage, blocks in enumerate(BLOCKS[depth]):
+            mid = width * 2**stage
+            strides = [1 if stage == 0 else 2] + [1] * (blocks - 1)
+            layers = []
+            for stride in strides:
+                layers.append(Bottleneck(channels, mid, stride, spatial(mid, stride)))
+                channels = EXPANSION * mid
+            stages.append(nn.Sequential(*layers))
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
+        self.out_channels, self.stride = channels, 32 if stem_pool else 16
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d) and not module.weight.is_meta:  # there, normal_ loads a compiler
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def start_quickly(self) -> None:
+        """Set the weights for a short training: involutions begin as identities, and every block takes some part.
+
+        ASSUME: 0.2 of a block's branch. The original begins with none of it (its last normalisation is 0), which takes
+        Adam hundreds of steps to grow: fine for hundreds of epochs, not for a dozen.
+        """
+        for module in self.modules():
+            if isinstance(module, Involution):
+                module.start_as_identity()
+            if isinstance(module, Bottleneck):
+                nn.init.constant_(module.bn3.weight, 0.2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, in_channels, H, W) to features (B, 32 width, ceil(H / stride), ceil(W / stride))."""
+        return self.layer4(self.layer3(self.layer2(self.layer1(self.stem(x)))))
