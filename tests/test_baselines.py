@@ -1,0 +1,533 @@
+"""The baselines of Deng et al. and Shang et al.: networks, losses by hand, phases, one batch learnt by heart."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from toy_model import SIZES, toy_coefficients, toy_model, toy_samples
+
+from dfmvr.conventions import CLASSES
+from dfmvr.errors import ConfigError, DataError
+from dfmvr.networks.deep3d import Deep3D, Deep3DSettings, aggregate
+from dfmvr.networks.df_mvr import Coefficients
+from dfmvr.networks.mgcnet import MGCNet
+from dfmvr.networks.single_image import SingleImageSettings
+from dfmvr.rendering.views import render_views
+from dfmvr.train import deng, shang, single_image
+from dfmvr.train.data import AlignedSamples, Batch, cosine_rate
+
+SIZE = 48
+TINY = {"backbone_width": 16, "depth": 14, "stem_pool": False, "neck": 64, "quick_start": True}
+NETWORKS = {
+    "deng": lambda: Deep3D(Deep3DSettings(**TINY), SIZE, **SIZES),
+    "deng, mean": lambda: Deep3D(Deep3DSettings(**TINY, aggregation="mean"), SIZE, **SIZES),
+    "shang": lambda: MGCNet(SingleImageSettings(**TINY), SIZE, **SIZES),
+}
+
+
+def network(name, seed=0, spread=0.3):
+    """A network whose heads are not all zero."""
+    torch.manual_seed(seed)
+    result = NETWORKS[name]()
+    for head in result.regressor.heads.values():
+        torch.nn.init.normal_(head.weight, std=spread)
+    if getattr(result, "confidence", None) is not None:
+        torch.nn.init.normal_(result.confidence.scores.weight, std=spread)
+    return result
+
+
+def pictures(count=2, views=3, seed=0):
+    return torch.rand(count, views, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(seed))
+
+
+def each_view(truth):
+    """Coefficients of samples as those of each view."""
+    one = (values[:, None].expand(-1, 3, -1) for values in truth[:3])
+    return Coefficients(*one, *truth[3:])
+
+
+@pytest.fixture(scope="module")
+def evenly_lit():
+    """Faces lit alike in all views, their coefficients, and the batch of their photographs."""
+    model, truth = toy_model(), toy_coefficients(2)
+    truth = truth._replace(lighting=torch.zeros_like(truth.lighting))
+    views = render_views(model, truth, SIZE)
+    batch = Batch(
+        views.image,
+        views.alpha.long(),
+        128 * views.alpha,
+        views.landmarks,
+        views.vertices[:, model.landmarks_101],
+        torch.ones(2, 3, dtype=torch.bool),
+    )
+    return model, truth, batch
+
+
+def test_the_regressor_has_257_outputs_for_a_basel_face_model():
+    torch.manual_seed(0)
+    found = Deep3D(Deep3DSettings(**TINY), SIZE, 80, 64, 80)
+    assert sum(head.out_features for head in found.regressor.heads.values()) == 257
+
+
+def test_the_paper_s_regressor_is_resnet_50():
+    with torch.device("meta"):
+        found = MGCNet(SingleImageSettings(), 224, 80, 64, 80)
+    parameters = sum(values.numel() for values in found.parameters())
+    assert parameters == 23_508_032 + 257 * (2048 + 1)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_fresh_network_answers_the_mean_face_from_the_front(name):
+    torch.manual_seed(0)
+    for answer in (NETWORKS[name]().eval()(pictures()), NETWORKS[name]().eval().per_view(pictures())):
+        assert all((values == 0).all() for values in answer)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_shapes_of_the_answers(name):
+    found = network(name).eval()
+    per_view, whole = found.per_view(pictures()), found(pictures())
+    k, e, t = SIZES.values()
+    views = [(2, 3, 9, 3), (2, 3, 3), (2, 3, 3)]
+    assert [tuple(values.shape) for values in per_view] == [(2, 3, k), (2, 3, e), (2, 3, t), *views]
+    assert [tuple(values.shape) for values in whole] == [(2, k), (2, e), (2, t), *views]
+    assert all(torch.equal(a, b) for a, b in zip(per_view[3:], whole[3:], strict=True))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_expression_and_texture_are_the_front_view_s(name):
+    found = network(name).eval()
+    per_view, whole = found.per_view(pictures()), found(pictures())
+    assert torch.equal(whole.expression, per_view.expression[:, 1])
+    assert torch.equal(whole.texture, per_view.texture[:, 1])
+    if name == "shang":
+        assert torch.equal(whole.identity, per_view.identity[:, 1])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_view_knows_nothing_of_the_others(name):
+    found, images = network(name).eval(), pictures()
+    changed = images.clone()
+    changed[:, 0] = 0
+    before, after = found.per_view(images), found.per_view(changed)
+    for a, b in zip(before, after, strict=True):
+        assert not torch.allclose(a[:, 0], b[:, 0], atol=1e-3)
+        torch.testing.assert_close(a[:, 1:], b[:, 1:], atol=1e-5, rtol=1e-5)
+    alone = found.per_view(images[:1, 2:])
+    torch.testing.assert_close(alone.identity[0, 0], before.identity[0, 2], atol=1e-5, rtol=1e-5)
+
+
+def test_aggregation_by_hand():
+    identity = torch.tensor([[[1.0, 2.0], [4.0, -2.0], [0.0, 6.0]]])
+    confidence = torch.tensor([[[1.0, 1.0], [2.0, 1.0], [1.0, 2.0]]])
+    torch.testing.assert_close(aggregate(identity, confidence), torch.tensor([[9 / 4, 12 / 4]]))
+
+
+def test_the_identity_of_a_set_is_weighted_by_c_net():
+    found, images = network("deng").eval(), pictures() * torch.tensor([0.1, 0.5, 1.0]).view(3, 1, 1, 1)
+    torch.nn.init.normal_(found.confidence.scores.weight, std=10)
+    per_view, identity = found.image_set(images)
+    features = found.regressor.see(images.flatten(0, 1))
+    confidence = found.confidence(features).unflatten(0, (2, 3))
+    assert (confidence > 0).all()
+    expected = (confidence * per_view.identity).sum(1) / confidence.sum(1)
+    torch.testing.assert_close(found(images).identity, expected)
+    torch.testing.assert_close(identity, expected)
+    assert (expected - per_view.identity.mean(1)).abs().max() > 0.01
+
+
+def test_the_order_of_a_set_does_not_matter():
+    found, images = network("deng").eval(), pictures()
+    turned = found.image_set(images.flip(1)).identity
+    torch.testing.assert_close(found.image_set(images).identity, turned, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_without_confidence_the_set_has_the_mean_identity(fresh):
+    found = network("deng" if fresh else "deng, mean").eval()
+    if fresh:
+        torch.nn.init.zeros_(found.confidence.scores.weight)
+    torch.testing.assert_close(found(pictures()).identity, found.per_view(pictures()).identity.mean(1))
+
+
+def test_what_does_not_fit_is_an_error():
+    for name in NETWORKS:
+        with pytest.raises(DataError, match=r"expected images \(B, 3, 3, S, S\), found \(2, 2, 3, 48, 48\)"):
+            network(name)(pictures(views=2))
+        with pytest.raises(DataError, match=r"expected images \(N, 3, 48, 48\), found \(6, 3, 24, 24\)"):
+            network(name)(pictures()[..., ::2, ::2])
+    with pytest.raises(ConfigError, match="32 px or more, found 16 px"):
+        MGCNet(SingleImageSettings(), 16, **SIZES)
+    with pytest.raises(ConfigError, match="expected an aggregation of confidence, mean, found best"):
+        Deep3D(Deep3DSettings(aggregation="best"), SIZE, **SIZES)
+
+
+def test_landmark_loss_by_hand():
+    target = torch.zeros(2, 68, 2)
+    points = target.clone()
+    points[0, 0] = torch.tensor([3.0, 4.0])
+    points[1, 30] = torch.tensor([0.0, 2.0])
+    found = single_image.squared_landmark_loss(points, target, deng.EMPHASISED_68, deng.EMPHASIS, 112)
+    assert float(found) == pytest.approx((25 + 20 * 4) / (2 * 68) * 4)
+    found = single_image.squared_landmark_loss(points, target, shang.EMPHASISED_68, shang.EMPHASIS, 224)
+    assert float(found) == pytest.approx((25 + 5 * 4) / (2 * 68))
+
+
+def test_lighting_loss_by_hand():
+    lighting = torch.zeros(1, 1, 9, 3)
+    lighting[..., 4, :] = 0.7
+    assert float(single_image.lighting_loss(lighting)) == pytest.approx(0, abs=1e-14)
+    lighting[..., 4, :] = torch.tensor([0.3, 0.0, 0.0])
+    assert float(single_image.lighting_loss(lighting)) == pytest.approx((0.2**2 + 2 * 0.1**2) / 27)
+
+
+def test_albedo_loss_counts_the_skin_alone():
+    labels = torch.tensor([CLASSES.index(name) for name in ("skin", "nose", "left_eye", "skin", "background")])
+    albedo = torch.tensor([[[0.1, 0, 0], [0.4, 0, 0], [9, 9, 9], [0.4, 0, 0.3], [9, 9, 9]]])
+    expected = (0.2**2 + 2 * 0.1**2 + 2 * 0.1**2 + 0.2**2) / 3
+    assert float(single_image.albedo_loss(albedo, labels)) == pytest.approx(expected)
+
+
+def test_photo_loss_counts_the_face_of_the_mask_that_is_drawn():
+    photo, drawn = torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4)
+    masks, coverage = torch.zeros(2, 4, 4, dtype=torch.long), torch.zeros(2, 4, 4)
+    masks[0, 0], coverage[0, :, :2] = torch.tensor([1, 6, 9, 0]), 1
+    drawn[0, :, 0, 0] = torch.tensor([0.3, 0.4, 0.0])
+    drawn[0, :, 1] = 1.0  # drawn, but no face there
+    drawn[0, :, 0, 2] = 1.0  # face, but not drawn
+    drawn[1] = 1.0  # nothing drawn on a face
+    found = single_image.face_photo_loss(drawn, photo, coverage, masks)
+    assert float(found) == pytest.approx((0.5 / 2 + 0) / 2)
+
+
+def test_a_view_alone_is_seen_as_among_others():
+    model, truth = toy_model(), toy_coefficients(2)
+    together = render_views(model, truth, SIZE)
+    alone = single_image.see(model, single_image.as_samples(each_view(truth)), SIZE)
+    torch.testing.assert_close(alone.image.unflatten(0, (2, 3)), together.image, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(alone.landmarks.unflatten(0, (2, 3)), together.landmarks)
+    assert torch.equal(alone.alpha.unflatten(0, (2, 3)), together.alpha)
+    torch.testing.assert_close(alone.albedo.unflatten(0, (2, 3))[:, 0], model.albedo(truth.texture))
+
+
+def test_the_front_view_is_the_target_of_both_sides():
+    target, source = shang.pairs_of(torch.arange(6).view(2, 3))
+    assert target.tolist() == [1, 4, 1, 4]
+    assert source.tolist() == [0, 3, 2, 5]
+
+
+@pytest.mark.parametrize("module", [deng, shang])
+def test_pixels_beside_the_face_do_not_count(module, evenly_lit):
+    model, truth, batch = evenly_lit
+    system = module.System(torch.nn.Module(), model, None, weights_of(module), SIZE)
+    masks = batch.masks.clone()
+    masks[..., : SIZE // 2] = 0
+    painted = torch.where(masks[:, :, None] > 0, batch.images, 1.0)
+    found = system.losses_of(each_view(truth), batch._replace(images=painted, masks=masks))
+    assert float(found.photo) == pytest.approx(0, abs=1e-6)
+    whole = system.losses_of(each_view(truth), batch._replace(images=painted))
+    assert float(whole.photo) > 0.1
+
+
+def weights_of(module, **changes):
+    return {deng: deng.DengWeights, shang: shang.ShangWeights}[module](**changes)
+
+
+def test_the_weights_are_the_authors():
+    weights = deng.DengWeights()
+    assert (weights.photo, weights.landmark_2d, weights.regularisation) == (1.92, 1.6e-3, 3e-4)
+    assert (weights.lighting, weights.albedo, weights.perceptual) == (10, 5, 0.2)
+    assert (weights.identity, weights.expression, weights.texture) == (1, 0.8, 0.017)
+    weights = shang.ShangWeights()
+    assert (weights.photo, weights.landmark_2d, weights.shape, weights.expression) == (1.9, 1e-3, 1e-4, 0.8)
+    assert weights.texture == pytest.approx(5.1e-7)
+    assert (weights.multi_view, weights.pixel, weights.depth) == (1, 0.15, 1e-4)
+    assert deng.EMPHASISED_68 == (28, 29, 30, 60, 61, 62, 63, 64, 65, 66, 67)
+    assert shang.EMPHASISED_68 == (*range(27, 36), *range(60, 68))
+
+
+def test_deng_s_total_is_the_weighted_sum(evenly_lit):
+    model, truth, batch = evenly_lit
+    system = deng.System(torch.nn.Module(), model, None, deng.DengWeights(), SIZE)
+    found = system.losses_of(each_view(truth._replace(texture=0 * truth.texture)), batch)
+    assert found._fields == deng.NAMES
+    assert math.isnan(found.perceptual)
+    expected = 1.92 * found.photo + 1.6e-3 * found.landmark_2d + 3e-4 * found.regularisation
+    expected += 10 * found.lighting + 5 * found.albedo
+    assert float(found.total) == pytest.approx(float(expected))
+    squares = [float(values.square().sum(1).mean()) for values in truth[:2]]
+    assert float(found.regularisation) == pytest.approx(squares[0] + 0.8 * squares[1])
+    unrendered = system.losses_of(each_view(truth), batch._replace(landmarks=batch.landmarks + 1), rendered=False)
+    assert [name for name, value in unrendered._asdict().items() if value.isnan()] == [
+        "photo",
+        "lighting",
+        "albedo",
+        "perceptual",
+    ]
+    expected = 1.6e-3 * unrendered.landmark_2d + 3e-4 * unrendered.regularisation
+    assert float(unrendered.total) == pytest.approx(float(expected))
+    assert float(unrendered.landmark_2d) == pytest.approx(2 * (224 / SIZE) ** 2 * (57 + 11 * 20) / 68, rel=1e-3)
+
+
+def test_shang_s_total_is_the_weighted_sum(evenly_lit):
+    model, truth, batch = evenly_lit
+    weights = shang.ShangWeights(multi_view=2.0, epipolar=0.01)
+    system = shang.System(torch.nn.Module(), model, None, weights, SIZE)
+    off = truth._replace(angles=truth.angles + torch.tensor([0.1, 0.0, 0.2])[:, None])
+    found = system.losses_of(each_view(off), batch)
+    assert found._fields == shang.NAMES
+    single = 1.9 * found.photo + 1e-3 * found.landmark_2d + 1e-4 * found.shape + 5.1e-7 * found.texture
+    agreement = 0.15 * found.pixel + 1e-4 * found.depth + 0.01 * found.epipolar
+    assert float(found.total) == pytest.approx(float(single + 2 * agreement))
+    unrendered = system.losses_of(each_view(off), batch, rendered=False)
+    assert [name for name, value in unrendered._asdict().items() if value.isnan()] == [
+        "photo",
+        "perceptual",
+        "pixel",
+        "depth",
+    ]
+    single = 1e-3 * found.landmark_2d + 1e-4 * found.shape + 5.1e-7 * found.texture
+    assert float(unrendered.total) == pytest.approx(float(single + 2 * 0.01 * found.epipolar))
+
+
+def test_the_truth_agrees_with_itself_and_other_poses_do_not(evenly_lit):
+    model, truth, batch = evenly_lit
+    system = shang.System(torch.nn.Module(), model, None, shang.ShangWeights(), SIZE)
+    right = system.losses_of(each_view(truth), batch)
+    turned = truth.angles + torch.tensor([0.15, 0.0, -0.15])[:, None]
+    wrong = system.losses_of(each_view(truth._replace(angles=turned)), batch)
+    assert float(right.photo) == pytest.approx(0, abs=1e-6)
+    assert float(right.landmark_2d) == pytest.approx(0, abs=1e-6)
+    assert float(right.epipolar) < 1e-3
+    assert float(wrong.epipolar) > 0.5
+    assert float(right.pixel) < 0.5 * float(wrong.pixel)
+    # half a millimetre: the toy's triangles of 4 mm, and pixels of 4.7 mm
+    assert float(right.depth) < 0.5
+
+
+def test_another_shape_in_one_view_disagrees_in_depth(evenly_lit):
+    model, truth, batch = evenly_lit
+    system = shang.System(torch.nn.Module(), model, None, shang.ShangWeights(), SIZE)
+    per_view = each_view(truth)
+    identity = per_view.identity.clone()
+    identity[:, 0] += 3
+    right, wrong = (system.losses_of(c, batch).depth for c in (per_view, per_view._replace(identity=identity)))
+    assert float(wrong) > float(right) + 0.5
+
+
+def test_depth_difference_by_hand():
+    target = torch.tensor([[[10.0, 20.0], [99.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]]])
+    carried = torch.tensor([[[10.0, 5.0], [1.0, 5.0]], [[1.0, 1.0], [1.0, 1.0]]])
+    mask = torch.tensor([[[True, True], [False, False]], [[False, False], [False, False]]])
+    # The scale is 30 / 15; |20 - 10| and |10 - 20|; the second pair sees nothing in common.
+    assert float(shang.depth_difference(target, carried, mask)) == pytest.approx(10 / 2)
+
+
+def test_views_with_nothing_in_common_do_not_break_the_gradient(evenly_lit):
+    model, truth, batch = evenly_lit
+    angles = truth.angles.clone()
+    angles[:, 0, 1] = math.pi
+    leaves = Coefficients(*(v.clone().requires_grad_() for v in each_view(truth._replace(angles=angles))))
+    found = shang.System(torch.nn.Module(), model, None, shang.ShangWeights(), SIZE).losses_of(leaves, batch)
+    found.total.backward()
+    assert all(torch.isfinite(leaf.grad).all() for leaf in leaves)
+
+
+@pytest.mark.parametrize("module", [deng, shang])
+def test_gradients_of_the_total_equal_finite_differences(module, evenly_lit):
+    _, truth, batch = evenly_lit
+    batch = Batch(*(v.double() if v.is_floating_point() else v for v in batch))
+    system = module.System(torch.nn.Module(), toy_model().double(), None, weights_of(module), SIZE)
+    generator = torch.Generator().manual_seed(6)
+
+    def noise(like):
+        return torch.randn(like.shape, dtype=torch.float64, generator=generator)
+
+    scales = (0.5, 0.5, 0.5, 0.05, 0.02, 1.0)
+    start = [(v.double() + s * noise(v)) for v, s in zip(each_view(truth), scales, strict=True)]
+    for index, scale in enumerate(scales):
+        direction = scale * noise(start[index])
+
+        def total(step, index=index, direction=direction):
+            moved = [v + step * direction if i == index else v for i, v in enumerate(start)]
+            return system.losses_of(Coefficients(*moved), batch).total
+
+        step = torch.zeros((), dtype=torch.float64, requires_grad=True)
+        (slope,) = torch.autograd.grad(total(step), step)
+        difference = (total(1e-6) - total(-1e-6)) / 2e-6
+        assert float(slope) == pytest.approx(float(difference), rel=1e-3, abs=1e-6), Coefficients._fields[index]
+
+
+class MeanColours(torch.nn.Module):
+    """A toy embedding: the mean colour of each quarter, about grey."""
+
+    def forward(self, images):
+        return torch.nn.functional.adaptive_avg_pool2d(images - 0.5, 2).flatten(1)
+
+
+def test_perceptual_loss_is_one_minus_the_cosine():
+    images = torch.rand(3, 3, 20, 20)
+    embed = MeanColours()
+    assert float(single_image.perceptual_loss(embed, images, images)) == pytest.approx(0, abs=1e-6)
+    assert float(single_image.perceptual_loss(embed, images, 1 - images)) == pytest.approx(2, abs=1e-5)
+    half = torch.full((1, 3, 224, 224), 0.5)
+    left, top = half.clone(), half.clone()
+    left[..., :112], top[..., :112, :] = 1.0, 1.0
+    assert float(single_image.perceptual_loss(embed, left, top)) == pytest.approx(1 - 0.5)
+    glaring = torch.where(left == 1, 5.0, 0.75)  # the face may be lit more than a photograph can show
+    assert float(single_image.perceptual_loss(embed, glaring, glaring.clamp(0, 1))) == pytest.approx(0, abs=1e-6)
+
+
+def exported(module, path, size=224):
+    rows = torch.export.Dim("rows", min=1, max=1024)
+    torch.export.save(torch.export.export(module, (torch.zeros(4, 3, size, size),), dynamic_shapes=({0: rows},)), path)
+    return path
+
+
+def test_an_exported_embedding_takes_part_in_training(tmp_path, evenly_lit):
+    model, truth, batch = evenly_lit
+    path = exported(MeanColours().eval(), tmp_path / "embedding.pt2")
+    for module, weight in ((deng, 0.2), (shang, 0.2)):
+        with_it, without = (
+            module.System(torch.nn.Module(), model, None, weights_of(module, embedding=p), SIZE) for p in (path, None)
+        )
+        leaves = Coefficients(*(v.clone().requires_grad_() for v in each_view(truth)))
+        inverted = batch._replace(images=1 - batch.images)
+        found, plain = with_it.losses_of(leaves, inverted), without.losses_of(each_view(truth), inverted)
+        assert float(found.perceptual.detach()) > 0.1
+        expected = (plain.total + weight * found.perceptual).detach()
+        assert float(found.total.detach()) == pytest.approx(float(expected), rel=1e-5)
+        (gradient,) = torch.autograd.grad(found.perceptual, leaves.texture)
+        assert gradient.abs().sum() > 0
+
+
+def test_an_embedding_that_cannot_be_used_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="no such file"):
+        single_image.load_embedding(tmp_path / "none.pt2")
+    (tmp_path / "broken.pt2").write_bytes(b"not an archive")
+    with pytest.raises(DataError, match=r"not a network that torch\.export wrote"):
+        single_image.load_embedding(tmp_path / "broken.pt2")
+    with pytest.raises(DataError, match=r"expected embeddings \(2, D\) of two images, found \(2, 3, 224, 224\)"):
+        single_image.load_embedding(exported(torch.nn.ReLU(), tmp_path / "map.pt2"))
+
+
+def test_the_last_steps_train_c_net_alone(evenly_lit):
+    model, _, batch = evenly_lit
+    found = network("deng", spread=0.05).train()
+    system = deng.System(found, model, None, deng.DengWeights(confidence_share=0.4), SIZE)
+    optimiser = torch.optim.Adam(found.parameters(), 1e-3)
+    states = []
+    for step in range(5):
+        states.append({name: values.clone() for name, values in found.state_dict().items()})
+        system.phase(step, 5)
+        optimiser.zero_grad()
+        system.losses(batch).total.backward()
+        optimiser.step()
+    states.append(found.state_dict())
+    for step, (before, after) in enumerate(itertools.pairwise(states)):
+        for part in ("regressor", "confidence"):
+            same = all(torch.equal(before[name], after[name]) for name in before if name.startswith(part))
+            assert same == ((part == "regressor") == (step >= 3)), (step, part)
+    # As a run that went on from a checkpoint would be.
+    fresh = network("deng").train()
+    deng.System(fresh, model, None, deng.DengWeights(confidence_share=0.4), SIZE).phase(4, 5)
+    assert not any(module.training for module in fresh.regressor.modules())
+
+
+def test_the_rate_falls_in_each_phase_of_deng():
+    system = deng.System(network("deng"), toy_model(), None, deng.DengWeights(confidence_share=0.25), SIZE)
+    rates = [system.rate(step, 8) for step in range(8)]
+    assert rates == pytest.approx([cosine_rate(step, 6) for step in range(6)] + [1.0, 0.5])
+    plain = deng.System(network("deng, mean"), toy_model(), None, deng.DengWeights(), SIZE)
+    assert [plain.rate(step, 8) for step in range(8)] == [cosine_rate(step, 8) for step in range(8)]
+    plain.phase(7, 8)
+    assert plain.network.training
+
+
+def test_c_net_learns_which_view_to_trust(evenly_lit):
+    model, truth, batch = evenly_lit
+    found = network("deng", spread=0.0).train()
+    # R-Net as it may be: right about the front view, at odds with itself about the others.
+    answers = each_view(truth)
+    wrong = answers.identity + torch.tensor([4.0, 0.0, -2.0])[:, None]
+    answers = answers._replace(identity=wrong)
+    found.regressor.answer = lambda features, views: answers
+    system = deng.System(found, model, None, deng.DengWeights(confidence_share=1.0, albedo=0.0), SIZE)
+    optimiser = torch.optim.Adam(found.confidence.parameters(), 1e-2)
+    history = []
+    for step in range(30):
+        system.phase(step, 30)
+        total = system.losses(batch).total
+        optimiser.zero_grad()
+        total.backward()
+        optimiser.step()
+        history.append(float(total.detach()))
+    assert history[-1] < 0.5 * history[0]
+    identity = found.image_set(batch.images).identity
+    assert (identity - truth.identity).abs().mean() < 0.5 * (wrong.mean(1) - truth.identity).abs().mean()
+
+
+@pytest.fixture
+def one_process(tmp_path):
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'meet'}", rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+def test_both_phases_of_deng_run_shared_between_processes(evenly_lit, one_process):
+    model, _, batch = evenly_lit
+    for step in (0, 9):
+        gradients = []
+        for shared in (False, True):
+            found = network("deng").train()
+            wrap = torch.nn.parallel.DistributedDataParallel
+            whole = wrap(found, broadcast_buffers=False, find_unused_parameters=True) if shared else found
+            system = deng.System(whole, model, None, deng.DengWeights(), SIZE)
+            system.phase(step, 10)
+            system.losses(batch).total.backward()
+            gradients.append({name: p.grad for name, p in found.named_parameters()})
+        for name, alone in gradients[0].items():
+            assert (alone is None) == (gradients[1][name] is None) == (name.startswith("regressor") == (step == 9))
+            if alone is not None:
+                torch.testing.assert_close(alone, gradients[1][name])
+
+
+@pytest.mark.parametrize("module", [deng, shang])
+def test_bfloat16_stays_near_float32(module, evenly_lit):
+    model, _, batch = evenly_lit
+    name = module.__name__.split(".")[-1]
+    exact, rough = (
+        float(
+            module.System(network(name, spread=0.02).eval(), model, None, weights_of(module), SIZE, precision)
+            .losses(batch)
+            .total.detach()
+        )
+        for precision in (torch.float32, torch.bfloat16)
+    )
+    assert rough != exact
+    assert rough == pytest.approx(exact, rel=0.03)
+
+
+@pytest.mark.parametrize("module", [deng, shang])
+def test_one_batch_is_learnt_by_heart(module, tmp_path):
+    model, _ = toy_samples(tmp_path, 2)
+    batch = AlignedSamples(tmp_path / "align", tmp_path / "parse", "train").batch(np.arange(2))
+    tiny = TINY | {"stem_pool": True, "neck": 0, "quick_start": False}
+    settings = {deng: Deep3DSettings(**tiny, aggregation="mean"), shang: SingleImageSettings(**tiny)}[module]
+    # The true coefficients themselves cost Deng et al.'s albedo and regularisation losses a twelfth of the start.
+    changes = {"albedo": 0.0, "regularisation": 0.0} if module is deng else {}
+    torch.manual_seed(0)
+    found = module.make_network(settings, SIZE, **SIZES).train()
+    system = module.System(found, model, None, weights_of(module, **changes), SIZE)
+    optimiser, steps, first = torch.optim.Adam(found.parameters()), 110, None
+    for step in range(steps):
+        for group in optimiser.param_groups:
+            group["lr"] = 5e-3 * system.rate(step, steps)
+        total = system.losses(batch, rendered=step == 0 or step >= steps // 2).total
+        first = first or float(total.detach())
+        optimiser.zero_grad()
+        total.backward()
+        optimiser.step()
+    assert float(total.detach()) < 0.1 * first
