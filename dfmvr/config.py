@@ -287,10 +287,81 @@ class LossSection(Section):
     texture: float = Field(0.017, ge=0, description="w_gamma of Eq. 8.")
 
 
+class SingleImageSection(Section):
+    """The baselines' ResNet."""
+
+    backbone_width: int = Field(16, ge=4, description="Channels of the stem; ResNet-50 has 64.")
+    depth: Literal[14, 26, 38, 50] = Field(14, description="Depth; the papers have 50.")
+    stem_pool: bool = Field(False, description="Max pooling in the stem; ResNet has it, for 224 px.")
+    neck: int = Field(256, ge=0, description="Units of a layer that sees the whole last map; 0: its mean.")
+    quick_start: bool = Field(True, description="Initial weights for a short training; false: ResNet's own.")
+
+
+class Deep3DSection(SingleImageSection):
+    """The networks of Deng et al. 2019."""
+
+    aggregation: Literal["confidence", "mean"] = Field(
+        "confidence",
+        description="How the identities of three photographs become one: weighted by C-Net, or their mean.",
+    )
+
+
+class DengWeightsSection(Section):
+    """Weights of the losses of Deng et al. 2019, and the training of C-Net."""
+
+    photo: float = Field(1.92, ge=0, description="Photo loss on the face.")
+    landmark_2d: float = Field(1.6e-3, ge=0, description="Squared distance of landmarks, in pixels of a 224 px image.")
+    regularisation: float = Field(3e-4, ge=0, description="All of the regularisation.")
+    identity: float = Field(1.0, ge=0, description="Identity within the regularisation.")
+    expression: float = Field(0.8, ge=0, description="Expression within the regularisation.")
+    texture: float = Field(0.017, ge=0, description="Texture within the regularisation.")
+    lighting: float = Field(10.0, ge=0, description="Colour of the light.")
+    albedo: float = Field(5.0, ge=0, description="Unevenness of the skin's albedo.")
+    perceptual: float = Field(0.2, ge=0, description="Distance of face embeddings; needs `embedding`.")
+    embedding: Path | None = Field(
+        None, description="Face recognition network written by torch.export, RGB in [0, 1] (N, 3, 224, 224) to (N, D)."
+    )
+    confidence_share: float = Field(
+        0.2, ge=0, le=1, description="Share of the steps, the last ones, that train C-Net with the rest fixed."
+    )
+
+
+class DengSection(Section):
+    """The baseline of Deng et al. 2019."""
+
+    network: Deep3DSection = Field(Deep3DSection(), description="The network.")
+    loss: DengWeightsSection = Field(DengWeightsSection(), description="The losses.")
+
+
+class ShangWeightsSection(Section):
+    """Weights of the losses of Shang et al. 2020."""
+
+    photo: float = Field(1.9, ge=0, description="Photo loss on the face.")
+    landmark_2d: float = Field(1e-3, ge=0, description="Squared distance of landmarks, in pixels of a 224 px image.")
+    shape: float = Field(1e-4, ge=0, description="Regularisation of identity and expression.")
+    expression: float = Field(0.8, ge=0, description="Expression within `shape`.")
+    texture: float = Field(5.1e-7, ge=0, description="Regularisation of texture.")
+    perceptual: float = Field(0.2, ge=0, description="Distance of face embeddings; needs `embedding`.")
+    embedding: Path | None = Field(None, description="As of `train.deng.loss`.")
+    multi_view: float = Field(1.0, ge=0, description="All three of the following.")
+    pixel: float = Field(0.15, ge=0, description="Colours of the side views carried into the front view.")
+    depth: float = Field(1e-4, ge=0, description="Depth of the side views carried into the front view, in mm.")
+    epipolar: float = Field(1e-3, ge=0, description="Landmarks to epipolar lines, in pixels of a 224 px image.")
+
+
+class ShangSection(Section):
+    """The baseline of Shang et al. 2020."""
+
+    network: SingleImageSection = Field(SingleImageSection(), description="The network.")
+    loss: ShangWeightsSection = Field(ShangWeightsSection(), description="The losses.")
+
+
 class TrainSection(Section):
     """Training of one variant."""
 
-    method: Literal["df_mvr"] = Field("df_mvr", description="What is trained.")
+    method: Literal["df_mvr", "deng", "shang"] = Field(
+        "df_mvr", description="What is trained: DF-MVR or one of the two baselines."
+    )
     data: Literal["pixel_face", "multi_pie"] = Field("pixel_face", description="The data set trained on.")
     epochs: int = Field(16, ge=1, description="Passes over the training samples; the paper has 512.")
     landmark_share: float = Field(
@@ -317,8 +388,10 @@ class TrainSection(Section):
     augment: bool = Field(True, description="Vary brightness, contrast, colour and sharpness of the input.")
     checkpoint_minutes: float = Field(1.0, gt=0, description="Time between two checkpoints.")
     seed: int = Field(0, ge=0, description="Seed of initial weights, order and augmentation.")
-    network: NetworkSection = Field(NetworkSection(), description="The network.")
-    loss: LossSection = Field(LossSection(), description="The losses.")
+    network: NetworkSection = Field(NetworkSection(), description="DF-MVR's network.")
+    loss: LossSection = Field(LossSection(), description="DF-MVR's losses.")
+    deng: DengSection = Field(DengSection(), description="Network and losses where the method is `deng`.")
+    shang: ShangSection = Field(ShangSection(), description="Network and losses where the method is `shang`.")
 
 
 class ProtocolSection(Section):
@@ -381,15 +454,44 @@ class ReportSection(Section):
     )
 
 
+VARIANTS: dict[str, dict[str, Any]] = {
+    "dfmvr": {},
+    "dfmvr_without_l3d": {"loss": {"landmark_3d": 0.0}},
+    "dfmvr_cnn": {"network": {"fusion": "cnn"}},
+    "dfmvr_unet": {"network": {"fusion": "unet"}},
+    "dfmvr_resnet": {"network": {"backbone": "resnet"}},
+    "dfmvr_without_mask": {"network": {"face_mask": False}, "loss": {"mask": 0.0}},
+    "dfmvr_mixed": {"single_view_share": 1 / 3},
+    "deng": {"method": "deng", "landmark_share": 0.6},
+    "shang": {"method": "shang"},
+    "dfmvr_multi_pie": {"data": "multi_pie", "loss": {"landmark_3d": 0.0}},
+    "deng_multi_pie": {"data": "multi_pie", "method": "deng", "landmark_share": 0.6},
+    "shang_multi_pie": {"data": "multi_pie", "method": "shang"},
+}
+"""Every model that a table of the paper names. Of Table IV: v1 is dfmvr_cnn, v2 dfmvr_unet, v3 dfmvr_resnet, v4
+dfmvr_without_mask, v5 dfmvr_without_l3d, v6 dfmvr. dfmvr_mixed is that of Table III."""
+
+TESTS = {
+    "pixel_face": (
+        *("mean_face", "shang_from_left", "shang_from_front", "shang_from_right", "deng"),
+        *("dfmvr_cnn", "dfmvr_unet", "dfmvr_resnet", "dfmvr_without_mask", "dfmvr_without_l3d", "dfmvr"),
+        *("dfmvr_mixed", "dfmvr_mixed_from_front", "floor"),
+    ),
+    "bosphorus": (
+        *("mean_face", "shang_multi_pie_from_left", "shang_multi_pie_from_front", "shang_multi_pie_from_right"),
+        *("deng_multi_pie", "dfmvr_multi_pie", "floor"),
+    ),
+}
+"""The methods of Tables I to V by the data that they are tested on."""
+
+
 class StudySection(Section):
     """What is measured on what."""
 
     tests: dict[str, tuple[str, ...]] = Field(
-        {
-            "pixel_face": ("mean_face", "dfmvr_without_l3d", "dfmvr", "floor"),
-            "bosphorus": ("mean_face", "dfmvr_multi_pie", "floor"),
-        },
-        description="The methods scored on each data set: `mean_face`, `floor`, or names of `variants`.",
+        TESTS,
+        description="The methods scored on each data set: `mean_face`, `floor`, or names of `variants`; with "
+        "`_from_left`, `_from_front` or `_from_right` after the name, the network sees that view alone.",
     )
 
 
@@ -407,11 +509,7 @@ class Config(Section):
     report: ReportSection = ReportSection()
     study: StudySection = StudySection()
     variants: dict[str, dict[str, Any]] = Field(
-        {
-            "dfmvr_without_l3d": {"loss": {"landmark_3d": 0.0}},
-            "dfmvr": {},
-            "dfmvr_multi_pie": {"data": "multi_pie", "loss": {"landmark_3d": 0.0}},
-        },
+        VARIANTS,
         description="The trained methods of the study: name to the keys of `train` in which each differs.",
     )
 

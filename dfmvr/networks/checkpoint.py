@@ -7,10 +7,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch import nn
 
 from dfmvr.errors import DataError
 from dfmvr.files import writing
+from dfmvr.networks.deep3d import Deep3D, Deep3DSettings
 from dfmvr.networks.df_mvr import DFMVR, NetworkSettings
+from dfmvr.networks.mgcnet import MGCNet
+from dfmvr.networks.single_image import SingleImageSettings
+
+NETWORKS: dict[str, tuple[type[nn.Module], type]] = {
+    "df_mvr": (DFMVR, NetworkSettings),
+    "deng": (Deep3D, Deep3DSettings),
+    "shang": (MGCNet, SingleImageSettings),
+}
+"""Network and settings by the method's name in the header."""
 
 _SIZES = ("image_size", "identity_size", "expression_size", "texture_size")
 
@@ -18,16 +29,16 @@ _SIZES = ("image_size", "identity_size", "expression_size", "texture_size")
 class Trained(NamedTuple):
     """A network and where it comes from."""
 
-    network: DFMVR  # in eval mode
+    network: nn.Module  # in eval mode; images and masks to Coefficients
     about: dict[str, Any]  # header: settings, sizes, and what the training added
 
 
-def write_network(path: Path | str, network: DFMVR, about: dict[str, Any]) -> None:
+def write_network(path: Path | str, network: nn.Module, about: dict[str, Any]) -> None:
     """Write weights and header, atomically.
 
     Args:
-        about: JSON values; `network` (the settings), image_size, identity_size, expression_size and texture_size are
-            needed to build the network again.
+        about: JSON values; `method` (df_mvr if absent), `network` (its settings), image_size, identity_size,
+            expression_size and texture_size are needed to build the network again.
     """
     from safetensors.torch import save_file
 
@@ -36,19 +47,20 @@ def write_network(path: Path | str, network: DFMVR, about: dict[str, Any]) -> No
         save_file(tensors, str(partial), metadata={"dfmvr": json.dumps(about)})
 
 
-def build_network(settings: NetworkSettings, sizes: dict[str, int], tensors: dict[str, torch.Tensor]) -> DFMVR:
+def build_network(about: dict[str, Any], tensors: dict[str, torch.Tensor]) -> nn.Module:
     """Build a network around tensors, without drawing random weights first: that takes seconds at full size.
 
     Args:
-        sizes: image_size, identity_size, expression_size and texture_size.
+        about: the header.
         tensors: the state dict.
     Returns:
         The network, in evaluation mode.
     Raises:
         ConfigError: a setting does not fit. RuntimeError: the tensors do not.
     """
+    kind, settings = NETWORKS[about.get("method", "df_mvr")]
     with torch.device("meta"):
-        network = DFMVR(settings, **{name: sizes[name] for name in _SIZES})
+        network = kind(settings(**about["network"]), **{name: about[name] for name in _SIZES})
     network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}, assign=True)
     return network.to(memory_format=torch.channels_last).eval()
 
@@ -65,7 +77,7 @@ def read_network(path: Path | str, device: torch.device | str = "cpu") -> Traine
         with safe_open(str(path), framework="pt") as file:
             about = json.loads((file.metadata() or {})["dfmvr"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}
-        network = build_network(NetworkSettings(**about["network"]), about, tensors)
+        network = build_network(about, tensors)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; train a network or name another checkpoint") from None
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -39,12 +39,21 @@ def regress(trained: Trained, samples: AlignedSamples, view: str | None = None, 
     Args:
         view: the one view that the network sees (V-C); None shows it all three.
     """
-    parts = []
+    parts, network = [], trained.network
     seen = torch.tensor([view in (None, name) for name in VIEWS])
     for start in range(0, len(samples), batch_size):
         batch = samples.batch(np.arange(start, min(start + batch_size, len(samples))))
-        parts.append(trained.network(*what_is_seen(batch._replace(seen=seen.expand(len(batch.images), -1)))))
+        if view is not None and hasattr(network, "per_view"):
+            parts.append(_of_view(network.per_view(batch.images), VIEWS.index(view)))
+        else:
+            parts.append(network(*what_is_seen(batch._replace(seen=seen.expand(len(batch.images), -1)))))
     return Coefficients(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
+
+
+def _of_view(answers: Coefficients, view: int) -> Coefficients:
+    """The face that a network for single images sees in one view; light and pose are of each view anyway."""
+    face = {name: getattr(answers, name)[:, view] for name in ("identity", "expression", "texture")}
+    return answers._replace(**face)
 
 
 def mean_faces(model: MorphableModel, count: int, views: int = 3) -> Coefficients:

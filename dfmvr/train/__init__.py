@@ -22,9 +22,9 @@ from dfmvr.errors import ConfigError, UnavailableError
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.networks.checkpoint import write_network
 from dfmvr.parse.parser import load_parser
-from dfmvr.train.data import AlignedSamples, Batch, steps_per_epoch, training_batch
+from dfmvr.train.data import AlignedSamples, Batch, cosine_rate, steps_per_epoch, training_batch
 from dfmvr.train.loop import Checkpoints, Schedule, fingerprint, optimise
-from dfmvr.train.methods import METHODS
+from dfmvr.train.methods import METHODS, System
 from dfmvr.train.parallel import Team, join, local_rank
 from dfmvr.train.system import mirrored_landmarks
 
@@ -103,15 +103,21 @@ def train(
     parser = load_parser(args.parser, device) if method.needs_parser(settings) else None
     precision = {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.precision]
     system = method.make_system(settings, wrapped, model.to(device), parser, samples.image_size, precision)
-    schedule = _schedule(settings, len(samples), system.names)
+    schedule = _schedule(settings, len(samples), system)
     # ASSUME: landmarks alone settle pose and shape at a third of the cost of a step, and colours compared before that
     # pull in wrong directions; the released code likewise adds its mask loss late.
     first_rendered = round(settings.landmark_share * schedule.steps)
     logger.info("%d samples, %d steps an epoch", len(samples), schedule.steps_per_epoch)
     logger.info("%d steps on %s, %d processes", schedule.steps, device, team.size)
+
+    def losses(step: int, batch: Batch) -> dict[str, Tensor]:
+        if hasattr(system, "phase"):
+            system.phase(step, schedule.steps)
+        return system.losses(batch.to(device), rendered=step >= first_rendered)._asdict()
+
     optimise(
         network,
-        lambda step, batch: system.losses(batch.to(device), rendered=step >= first_rendered)._asdict(),
+        losses,
         _batches(settings, samples, mirrored_landmarks(model) if settings.augment else None, team),
         schedule,
         Checkpoints(args.weights.parent / "checkpoints", _run(args, settings, parser is not None)),
@@ -124,10 +130,11 @@ def train(
     return network, about | {"epochs": settings.epochs, "version": __version__}
 
 
-def _schedule(settings: TrainSection, samples: int, names: tuple[str, ...]) -> Schedule:
-    """How long to train."""
+def _schedule(settings: TrainSection, samples: int, system: System) -> Schedule:
+    """How long and how fast to train; a method with phases has its own course of the learning rate."""
     per_epoch = steps_per_epoch(samples, settings.batch_size)
-    return Schedule(settings.epochs * per_epoch, per_epoch, settings.learning_rate, settings.checkpoint_minutes, names)
+    times = (settings.epochs * per_epoch, per_epoch, settings.learning_rate, settings.checkpoint_minutes)
+    return Schedule(*times, system.names, getattr(system, "rate", cosine_rate))
 
 
 def _batches(

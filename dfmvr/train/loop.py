@@ -40,6 +40,7 @@ class Schedule:
     learning_rate: float  # of the first step
     checkpoint_minutes: float
     names: tuple[str, ...]  # losses to note, `total` among them
+    rate: Callable[[int, int], float] = cosine_rate  # of a step and the number of steps, a factor of the learning rate
 
 
 class Checkpoints:
@@ -196,7 +197,7 @@ def optimise(  # noqa: PLR0913, the parts of a run
     bar = tqdm(total=schedule.steps, initial=first, unit="step", mininterval=5, disable=None if team.leads else True)
     saved = time.monotonic()
     for step, batch in enumerate(prefetched(batch_of, first, schedule.steps), first):
-        rate = schedule.learning_rate * cosine_rate(step, schedule.steps)
+        rate = schedule.learning_rate * schedule.rate(step, schedule.steps)
         for group in optimiser.param_groups:
             group["lr"] = rate
         optimiser.zero_grad(set_to_none=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -11,6 +12,9 @@ from torch import nn
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.losses import LossWeights
 from dfmvr.networks import DFMVR, NetworkSettings
+from dfmvr.networks.deep3d import Deep3DSettings
+from dfmvr.networks.single_image import SingleImageSettings
+from dfmvr.train import deng, shang
 from dfmvr.train.data import Batch
 from dfmvr.train.system import TrainingSystem
 
@@ -78,5 +82,34 @@ class DfMvr:
         return asdict(settings_of(NetworkSettings, settings.network))
 
 
-METHODS: dict[str, Method] = {"df_mvr": DfMvr()}
+class Baseline:
+    """Deng et al. 2019 or Shang et al. 2020."""
+
+    def __init__(self, name: str, training: ModuleType, network: type, weights: type) -> None:
+        self.name, self.training, self.network, self.weights = name, training, network, weights
+
+    def make_network(self, settings: TrainSection, sizes: dict[str, int]) -> nn.Module:
+        """Build a fresh network."""
+        return self.training.make_network(settings_of(self.network, getattr(settings, self.name).network), **sizes)
+
+    def needs_parser(self, settings: TrainSection) -> bool:
+        """Tell that no rendering is parsed."""
+        return False
+
+    def make_system(self, settings: TrainSection, network: nn.Module, *parts: Any) -> System:
+        """Put network, face model and renderer together."""
+        model, parser, image_size, precision = parts
+        weights = settings_of(self.weights, getattr(settings, self.name).loss)
+        return self.training.System(network, model, parser, weights, image_size, precision)
+
+    def describe(self, settings: TrainSection) -> dict[str, Any]:
+        """The settings of the network."""
+        return asdict(settings_of(self.network, getattr(settings, self.name).network))
+
+
+METHODS: dict[str, Method] = {
+    "df_mvr": DfMvr(),
+    "deng": Baseline("deng", deng, Deep3DSettings, deng.DengWeights),
+    "shang": Baseline("shang", shang, SingleImageSettings, shang.ShangWeights),
+}
 """By the names of `train.method`."""

@@ -1,5 +1,6 @@
 """What several rules need: the checked configuration, the code a stage runs, the data sets and methods of the study."""
 
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -24,17 +25,36 @@ TESTS = dict(study.study.tests)
 if study.simulate.ict_facekit and "pixel_face" in TESTS:
     TESTS["pixel_face_ict"] = TESTS["pixel_face"]
 UNTRAINED = ["mean_face", "floor"]
+ONE_VIEW = re.compile("(.*)_from_(left|front|right)")
+
+
+def trained_as(method):
+    """The variant that a tested method is: `v_from_front` is v with the front view alone."""
+    found = ONE_VIEW.fullmatch(method)
+    return found[1] if found else method
+
+
+def view_of(method):
+    """The option that shows a network one view alone."""
+    found = ONE_VIEW.fullmatch(method)
+    return f"--view {found[2]}" if found else ""
+
+
 METHODS = list(
     dict.fromkeys(method for methods in TESTS.values() for method in methods)
 )
-TRAINED = [method for method in METHODS if method not in UNTRAINED]
-SCANNED = [m for m in METHODS if m != "floor"] if study.simulate.real_scan else []
+TESTED = [method for method in METHODS if method not in UNTRAINED]
+TRAINED = list(dict.fromkeys(trained_as(method) for method in TESTED))
 
 if unknown := sorted(set(TRAINED) - set(study.variants)):
     sys.exit(
         f"error: study.tests: no variant {', '.join(unknown)}; there are {', '.join(study.variants)}"
     )
+SCANNED = []
+if study.simulate.real_scan:
+    SCANNED = [m for m in METHODS if m != "floor" and not ONE_VIEW.fullmatch(m)]
 ONE_TRAINED = "|".join(TRAINED) or "none"
+ONE_TESTED = "|".join(TESTED) or "none"
 TRAINING_DATA = {method: study.variant(method).data for method in TRAINED}
 DATASETS = list(dict.fromkeys([*TESTS, *TRAINING_DATA.values()]))
 

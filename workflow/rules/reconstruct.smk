@@ -13,7 +13,7 @@ rule reconstruct_samples:
         aligned="<results>/align/{dataset}",
         parsed="<results>/parse/{dataset}",
         model="<results>/face_model/face_model.npz",
-        weights="<results>/train/{method}/weights.safetensors",
+        weights=lambda wildcards: f"<results>/train/{trained_as(wildcards.method)}/weights.safetensors",
     output:
         directory("<results>/reconstruct/{method}/{dataset}"),
     log:
@@ -21,12 +21,14 @@ rule reconstruct_samples:
     benchmark:
         "<benchmarks>/reconstruct/{method}_{dataset}.jsonl"
     wildcard_constraints:
-        method=ONE_TRAINED,
+        method=ONE_TESTED,
+    params:
+        view=lambda wildcards: view_of(wildcards.method),
     message:
         "Reconstruct {wildcards.dataset} with {wildcards.method}"
     shell:
         "dfmvr reconstruct --align {input.aligned:q} --parse {input.parsed:q} --face-model {input.model:q}"
-        " --checkpoint {input.weights:q} --output {output:q} &> {log:q}"
+        " --checkpoint {input.weights:q} {params.view} --output {output:q} &> {log:q}"
 
 
 rule predict_mean_face:
@@ -76,13 +78,13 @@ rule reconstruct_real_scan:
         photographs="<results>/simulate/real_scan",
         model="<results>/face_model/face_model.npz",
         parser="<results>/parse/parser.safetensors",
-        weights="<results>/train/{method}/weights.safetensors",
+        weights=lambda wildcards: f"<results>/train/{trained_as(wildcards.method)}/weights.safetensors",
     output:
         directory("<results>/reconstruct/{method}/real_scan"),
     log:
         "<logs>/reconstruct/{method}_real_scan.log",
     wildcard_constraints:
-        method=ONE_TRAINED,
+        method=ONE_TESTED,
     message:
         "Reconstruct the head scan with {wildcards.method}"
     shell:
