@@ -13,6 +13,7 @@ import pytest
 import scipy.io
 
 from dfmvr import cli, config
+from dfmvr.config import docs
 from dfmvr.datasets import bosphorus, celebamask_hq, multi_pie, pixel_face
 from dfmvr.datasets.bosphorus.range_image import RangeImage
 from dfmvr.datasets.pixel_face import GroundTruth
@@ -498,7 +499,7 @@ def test_a_download_is_followed_by_the_check(capsys, tmp_path):
 
 
 def test_every_key_that_is_named_is_a_key():
-    known = config.markdown()
+    known = docs.markdown()
     for source in sources().values():
         assert f"| `{source.key}` |" in known
     assert set(DOWNLOADABLE) < set(sources())

@@ -1,0 +1,63 @@
+"""config/README.md and the JSON schema, made from the sections."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from dfmvr.config import Config
+
+
+def schema() -> str:
+    """JSON schema of the configuration, for editors and validators."""
+    return json.dumps(Config.model_json_schema(by_alias=True), indent=2) + "\n"
+
+
+def _rows(model: type[BaseModel], prefix: str) -> list[str]:
+    """Rows of the table of keys below `prefix`."""
+    rows = []
+    for name, field in model.model_fields.items():
+        key = prefix + (field.alias or name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            rows += _rows(field.annotation, key + ".")
+        else:
+            default = json.dumps(field.get_default(call_default_factory=True), default=str)
+            rows.append(f"| `{key}` | `{default}` | {field.description} |")
+    return rows
+
+
+def markdown() -> str:
+    """Text of config/README.md: every key with its default and meaning."""
+    lines = [
+        "# Configuration",
+        "",
+        "Made from `dfmvr/config/` by `make docs`; do not edit. `config.yaml` is the embedded default and names only",
+        "what differs from the defaults below; `ci.yaml` is a tiny run of everything. Another file is given with",
+        "`snakemake --configfile FILE` or `dfmvr STAGE --config FILE`; one key with",
+        "`dfmvr STAGE --set section.key=value`. A change of a section reruns its stage and what depends on it.",
+        "A mistyped key is an error that names the nearest.",
+    ]
+    for name, field in Config.model_fields.items():
+        section = field.annotation
+        title = field.alias or name
+        is_section = isinstance(section, type) and issubclass(section, BaseModel)
+        lines += ["", f"## {title}", "", (section.__doc__ if is_section else field.description) or "", ""]
+        lines += ["| key | default | meaning |", "| --- | --- | --- |"]
+        if is_section:
+            lines += _rows(section, f"{title}.")
+        else:
+            default = json.dumps(field.get_default(call_default_factory=True))
+            lines.append(f"| `{title}` | `{default}` | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def write_docs(root: Path, check: bool = False) -> list[Path]:
+    """Write config/README.md and the JSON schema below `root`, or only say which of them are out of date."""
+    files = {root / "config/README.md": markdown(), root / "workflow/schemas/config.schema.json": schema()}
+    stale = [path for path, text in files.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    for path in stale if not check else []:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(files[path], encoding="utf-8")
+    return stale

@@ -1,0 +1,212 @@
+"""Sections of what is trained: crops, face parser, networks, losses, variants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from dfmvr.config.section import Section
+
+
+class AlignSection(Section):
+    """Landmarks and crops."""
+
+    image_size: int = Field(64, ge=32, le=512, description="Width and height of the aligned crops in pixels.")
+    landmarks: Literal["annotated", "face_alignment"] = Field(
+        "annotated", description="Source of the 68 landmarks: the data set's own files or the face-alignment library."
+    )
+
+
+class ParseSection(Section):
+    """The face parse net and its masks."""
+
+    width: int = Field(12, ge=4, description="Channels of the first stage; the paper's net has 64.")
+    output_stride: Literal[2, 4, 8] = Field(
+        4, description="Pixels to one cell of the grid of classes; the paper's net has 8, small images want 4."
+    )
+    epochs: int = Field(13, ge=0, description="Passes over the training images; 0 keeps `facexlib_weights` unchanged.")
+    batch_size: int = Field(8, ge=2, description="Images a step.")
+    learning_rate: float = Field(8e-3, gt=0, description="Peak learning rate.")
+    checkpoint_minutes: float = Field(1.0, gt=0, description="Time between two checkpoints.")
+    facexlib_weights: Path | None = Field(
+        None, description="facexlib's parsing_bisenet.pth, to start from instead of random weights (width 64, 512 px)."
+    )
+    feature_weight: int = Field(254, ge=0, le=255, description="Weight of facial features in the photo loss (Fig. 4).")
+    face_weight: int = Field(128, ge=0, le=255, description="Weight of the rest of the face (Fig. 4).")
+    background_weight: int = Field(32, ge=0, le=255, description="Weight of the background (Fig. 4).")
+    dilation_px: float = Field(20, ge=0, description="Dilation of the mask for the weight map, in pixels at 224.")
+    dilate_background: bool = Field(
+        True, description="Let the dilated face grow over the background; the released code does not."
+    )
+    seed: int = Field(0, ge=0, description="Seed of initial weights and augmentation.")
+
+
+class NetworkSection(Section):
+    """DF-MVR's network."""
+
+    fusion: Literal["cnn", "unet", "unet_late", "tri_unet"] = Field(
+        "tri_unet",
+        description="How the views are fused: one CNN on every view, its features concatenated; one U-Net that sees "
+        "all views at once, or each alone and is concatenated at the end; or Tri-UNet.",
+    )
+    width: int = Field(8, ge=2, description="Channels of the first level of the fusion; the paper has 64.")
+    backbone: Literal["rednet", "resnet"] = Field("rednet", description="The network that regresses the coefficients.")
+    backbone_width: int = Field(16, ge=16, description="Channels of the backbone's stem; RedNet-50 has 64.")
+    depth: Literal[14, 26, 38, 50] = Field(14, description="Depth of the backbone; the paper has 50.")
+    face_mask: bool = Field(True, description="Give the parser's mask as the fourth input channel.")
+    released_concat: bool = Field(
+        True,
+        description="Regress from the last concatenation (4 x width channels; 2 x in a U-Net), as the released code "
+        "does; the paper's text regresses from `width` channels, too few in a narrow network.",
+    )
+    stem_pool: bool = Field(False, description="Max pooling in the backbone's stem; RedNet has it, for 224 px.")
+    neck: int = Field(256, ge=0, description="Units of a layer that sees the whole last map; 0: its mean.")
+    quick_start: bool = Field(True, description="Initial weights for a short training; false: RedNet's own.")
+    released_inputs: bool = Field(
+        False,
+        description="Colours in [0, 1] and masks as raw class ids, as in the released code; false: all in [-1, 1].",
+    )
+    shared_lighting: bool = Field(
+        False, description="One lighting for all views, fixed to the head, as in the released code; false: one a view."
+    )
+
+
+class LossSection(Section):
+    """Weights of the losses, Eqs. 2 to 8."""
+
+    photo: float = Field(4.0, ge=0, description="w_p of the photo loss, Eq. 2.")
+    mask: float = Field(3.0, ge=0, description="w_m of the mask loss, Eq. 3.")
+    landmark: float = Field(1.0, ge=0, description="w_l of both landmark losses, Eq. 7.")
+    landmark_2d: float = Field(0.02, ge=0, description="w_2d, Eq. 7 (distances in pixels of a 224 px image).")
+    landmark_3d: float = Field(1.0, ge=0, description="w_3d, Eq. 7 (distances in mm).")
+    regularisation: float = Field(3e-4, ge=0, description="w_reg of Eq. 8.")
+    identity: float = Field(1.0, ge=0, description="w_alpha of Eq. 8.")
+    expression: float = Field(0.8, ge=0, description="w_beta of Eq. 8.")
+    texture: float = Field(0.017, ge=0, description="w_gamma of Eq. 8.")
+
+
+class SingleImageSection(Section):
+    """The baselines' ResNet."""
+
+    backbone_width: int = Field(16, ge=4, description="Channels of the stem; ResNet-50 has 64.")
+    depth: Literal[14, 26, 38, 50] = Field(14, description="Depth; the papers have 50.")
+    stem_pool: bool = Field(False, description="Max pooling in the stem; ResNet has it, for 224 px.")
+    neck: int = Field(256, ge=0, description="Units of a layer that sees the whole last map; 0: its mean.")
+    quick_start: bool = Field(True, description="Initial weights for a short training; false: ResNet's own.")
+
+
+class Deep3DSection(SingleImageSection):
+    """The networks of Deng et al. 2019."""
+
+    aggregation: Literal["confidence", "mean"] = Field(
+        "confidence",
+        description="How the identities of three photographs become one: weighted by C-Net, or their mean.",
+    )
+
+
+class DengWeightsSection(Section):
+    """Weights of the losses of Deng et al. 2019, and the training of C-Net."""
+
+    photo: float = Field(1.92, ge=0, description="Photo loss on the face.")
+    landmark_2d: float = Field(1.6e-3, ge=0, description="Squared distance of landmarks, in pixels of a 224 px image.")
+    regularisation: float = Field(3e-4, ge=0, description="All of the regularisation.")
+    identity: float = Field(1.0, ge=0, description="Identity within the regularisation.")
+    expression: float = Field(0.8, ge=0, description="Expression within the regularisation.")
+    texture: float = Field(0.017, ge=0, description="Texture within the regularisation.")
+    lighting: float = Field(10.0, ge=0, description="Colour of the light.")
+    albedo: float = Field(5.0, ge=0, description="Unevenness of the skin's albedo.")
+    perceptual: float = Field(0.2, ge=0, description="Distance of face embeddings; needs `embedding`.")
+    embedding: Path | None = Field(
+        None, description="Face recognition network written by torch.export, RGB in [0, 1] (N, 3, 224, 224) to (N, D)."
+    )
+    confidence_share: float = Field(
+        0.2, ge=0, le=1, description="Share of the steps, the last ones, that train C-Net with the rest fixed."
+    )
+
+
+class DengSection(Section):
+    """The baseline of Deng et al. 2019."""
+
+    network: Deep3DSection = Field(Deep3DSection(), description="The network.")
+    loss: DengWeightsSection = Field(DengWeightsSection(), description="The losses.")
+
+
+class ShangWeightsSection(Section):
+    """Weights of the losses of Shang et al. 2020."""
+
+    photo: float = Field(1.9, ge=0, description="Photo loss on the face.")
+    landmark_2d: float = Field(1e-3, ge=0, description="Squared distance of landmarks, in pixels of a 224 px image.")
+    shape: float = Field(1e-4, ge=0, description="Regularisation of identity and expression.")
+    expression: float = Field(0.8, ge=0, description="Expression within `shape`.")
+    texture: float = Field(5.1e-7, ge=0, description="Regularisation of texture.")
+    perceptual: float = Field(0.2, ge=0, description="Distance of face embeddings; needs `embedding`.")
+    embedding: Path | None = Field(None, description="As of `train.deng.loss`.")
+    multi_view: float = Field(1.0, ge=0, description="All three of the following.")
+    pixel: float = Field(0.15, ge=0, description="Colours of the side views carried into the front view.")
+    depth: float = Field(1e-4, ge=0, description="Depth of the side views carried into the front view, in mm.")
+    epipolar: float = Field(1e-3, ge=0, description="Landmarks to epipolar lines, in pixels of a 224 px image.")
+
+
+class ShangSection(Section):
+    """The baseline of Shang et al. 2020."""
+
+    network: SingleImageSection = Field(SingleImageSection(), description="The network.")
+    loss: ShangWeightsSection = Field(ShangWeightsSection(), description="The losses.")
+
+
+class TrainSection(Section):
+    """Training of one variant."""
+
+    method: Literal["df_mvr", "deng", "shang"] = Field(
+        "df_mvr", description="What is trained: DF-MVR or one of the two baselines."
+    )
+    data: Literal["pixel_face", "multi_pie"] = Field("pixel_face", description="The data set trained on.")
+    epochs: int = Field(16, ge=1, description="Passes over the training samples; the paper has 512.")
+    landmark_share: float = Field(
+        0.75, ge=0, le=1, description="Share of the steps, the first ones, with landmarks and regularisation alone."
+    )
+    batch_size: int = Field(16, ge=2, description="Samples a step, over all processes.")
+    accumulate: int = Field(
+        1, ge=1, description="Pieces of a batch that are computed one after the other, to save memory."
+    )
+    learning_rate: float = Field(1e-3, gt=0, description="Initial learning rate of Adam, annealed to 0 by a cosine.")
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="Precision of the networks.")
+    gpus: int = Field(
+        0,
+        ge=0,
+        description="GPUs that a training of the workflow asks for, one process each; 0: one process, and CPUs do.",
+    )
+    single_view_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the samples of which the network sees one view alone, the others being black; a third in "
+        "the single-view scheme (V-C).",
+    )
+    augment: bool = Field(True, description="Vary brightness, contrast, colour and sharpness of the input.")
+    checkpoint_minutes: float = Field(1.0, gt=0, description="Time between two checkpoints.")
+    seed: int = Field(0, ge=0, description="Seed of initial weights, order and augmentation.")
+    network: NetworkSection = Field(NetworkSection(), description="DF-MVR's network.")
+    loss: LossSection = Field(LossSection(), description="DF-MVR's losses.")
+    deng: DengSection = Field(DengSection(), description="Network and losses where the method is `deng`.")
+    shang: ShangSection = Field(ShangSection(), description="Network and losses where the method is `shang`.")
+
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "dfmvr": {},
+    "dfmvr_without_l3d": {"loss": {"landmark_3d": 0.0}},
+    "dfmvr_cnn": {"network": {"fusion": "cnn"}},
+    "dfmvr_unet": {"network": {"fusion": "unet"}},
+    "dfmvr_resnet": {"network": {"backbone": "resnet"}},
+    "dfmvr_without_mask": {"network": {"face_mask": False}, "loss": {"mask": 0.0}},
+    "dfmvr_mixed": {"single_view_share": 1 / 3},
+    "deng": {"method": "deng", "landmark_share": 0.6},
+    "shang": {"method": "shang"},
+    "dfmvr_multi_pie": {"data": "multi_pie", "loss": {"landmark_3d": 0.0}},
+    "deng_multi_pie": {"data": "multi_pie", "method": "deng", "landmark_share": 0.6},
+    "shang_multi_pie": {"data": "multi_pie", "method": "shang"},
+}
+"""Every model that a table of the paper names. Of Table IV: v1 is dfmvr_cnn, v2 dfmvr_unet, v3 dfmvr_resnet, v4
+dfmvr_without_mask, v5 dfmvr_without_l3d, v6 dfmvr. dfmvr_mixed is that of Table III."""
