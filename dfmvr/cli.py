@@ -38,6 +38,8 @@ STAGES = (
     Stage("align", "find landmarks and cut aligned crops", "dfmvr.align", "align"),
     Stage("parse", "train the face parse net, write masks and weight maps", "dfmvr.parse", "parse"),
     Stage("train", "train one variant of DF-MVR", "dfmvr.train", "train"),
+    Stage("train import", "take over the authors' released weights", "dfmvr.train.import_checkpoint", None),
+    Stage("train describe", "tell the size of a variant", "dfmvr.train.describe", "train"),
     Stage("reconstruct", "turn photographs into meshes", "dfmvr.reconstruct", None),
     Stage("register", "register meshes to scans", "dfmvr.register", "register"),
     Stage("score", "measure the distance of meshes to scans", "dfmvr.score", "register"),
@@ -48,7 +50,7 @@ STAGES = (
 def parser(stage: Stage | None = None) -> argparse.ArgumentParser:
     """Make the parser of the program or, with a stage, of that stage's arguments."""
     if stage is None:
-        lines = "\n".join(f"  {s.name:<12} {s.does}" for s in STAGES)
+        lines = "\n".join(f"  {s.name:<14} {s.does}" for s in STAGES)
         result = argparse.ArgumentParser(
             prog="dfmvr",
             description="Multi-view 3D face reconstruction with deep fusion.",
@@ -56,7 +58,7 @@ def parser(stage: Stage | None = None) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         result.add_argument("--version", action="version", version=f"dfmvr {__version__}")
-        result.add_argument("stage", choices=[s.name for s in STAGES], metavar="STAGE")
+        result.add_argument("stage", choices=[s.name for s in STAGES if " " not in s.name], metavar="STAGE")
         result.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
         return result
     module = importlib.import_module(stage.module)
@@ -106,10 +108,14 @@ def run(stage: Stage, arguments: Sequence[str]) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point. Returns the exit code: 0, 2 for an error the user can mend, 130 when stopped."""
     args = parser().parse_args(argv)
-    stage = next(s for s in STAGES if s.name == args.stage)
+    stages = {stage.name: stage for stage in STAGES}
+    stage, rest = stages[args.stage], args.arguments
+    two_words = " ".join([args.stage, *rest[:1]])
+    if two_words in stages:
+        stage, rest = stages[two_words], rest[1:]
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        run(stage, args.arguments)
+        run(stage, rest)
     except DfmvrError as error:
         if "--debug" in args.arguments:
             raise

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from dfmvr.errors import ConfigError
 from dfmvr.networks.involution import Involution, involve
@@ -97,3 +98,28 @@ def test_fresh_rednet_blocks_are_their_shortcuts():
 def test_rednet_names_what_does_not_fit(depth, width):
     with pytest.raises(ConfigError, match="backbone: expected"):
         RedNet(8, depth, width)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_involution_is_a_well_behaved_operator(stride):
+    x, weight = example(3, stride, 6, 4)
+    torch.library.opcheck(torch.ops.dfmvr.involve, (x, weight, 3, stride))
+
+
+def test_involution_tells_that_it_has_no_second_derivative():
+    x, weight = example(3, 1, 4, 4)
+    (grad,) = torch.autograd.grad(involve(x, weight, 3).square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="involve_backward"):
+        grad.sum().backward()
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_involution_costs_a_multiplication_and_an_addition_a_tap(stride):
+    x, weight = example(7, stride, 6, 6)
+    counter = FlopCounterMode(display=False)
+    with counter:
+        out = involve(x, weight, 7, stride)
+    assert counter.get_total_flops() == 2 * 49 * out.numel()
+    with counter:
+        out.sum().backward()
+    assert counter.get_total_flops() == 4 * 49 * out.numel()

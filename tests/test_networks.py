@@ -1,17 +1,41 @@
-"""Tri-UNet and DF-MVR: size, structure, start and precision."""
+"""The fusions, the backbones and DF-MVR: size, structure, gradients, start and precision."""
 
+import argparse
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 import torch
 from test_bisenet import official
+from toy_model import SIZES, toy_samples
 
+from dfmvr import config
 from dfmvr.config import NetworkSection
 from dfmvr.errors import ConfigError, DataError
-from dfmvr.networks import DFMVR, NetworkSettings, TriUNet
+from dfmvr.geometry.rotation import euler_to_rotmat
+from dfmvr.losses import LossWeights
+from dfmvr.networks import DFMVR, CNNFusion, NetworkSettings, ResNet, TriUNet, UNet, for_inference, inference
+from dfmvr.networks.involution import Involution
+from dfmvr.networks.lighting import share_lighting
+from dfmvr.networks.residual import Bottleneck
+from dfmvr.networks.winograd import WinogradConv
+from dfmvr.rendering.shading import shade
+from dfmvr.train import data
+from dfmvr.train.describe import add_arguments, describe, main
+from dfmvr.train.system import TrainingSystem
 
 SMALL = NetworkSettings(width=4, backbone_width=16, depth=14)
+FACE = {"identity_size": 80, "expression_size": 64, "texture_size": 80}
+VARIANTS = {
+    "v1": {"fusion": "cnn"},
+    "v2": {"fusion": "unet"},
+    "v2_late": {"fusion": "unet_late"},
+    "v3": {"backbone": "resnet"},
+    "v4": {"face_mask": False},
+    "v6": {},
+    "released": {"released_inputs": True, "shared_lighting": True},
+}
 
 
 def small(size=48, **changes):
@@ -87,6 +111,119 @@ def test_encoders_and_gates_share_no_weights():
     assert any(not torch.allclose(a, b) for a, b in zip(first, second, strict=True))
 
 
+@pytest.mark.parametrize("size", [(32, 32), (33, 47)])
+@pytest.mark.parametrize(
+    ("fusion", "channels"),
+    [
+        (lambda: CNNFusion(4, 4), 12),
+        (lambda: UNet(4, 4), 4),
+        (lambda: UNet(4, 4, released_concat=True), 8),
+        (lambda: UNet(4, 4, late=True), 12),
+        (lambda: UNet(3, 4, released_concat=True, late=True), 24),
+    ],
+)
+def test_other_fusions_keep_the_size_of_the_images(fusion, channels, size):
+    net = fusion()
+    assert net(torch.rand(2, 3, net.in_channels, *size)).shape == (2, channels, *size)
+    assert net.out_channels == channels
+    with pytest.raises(DataError, match=r"expected views \(B, 3"):
+        net(torch.rand(2, 2, net.in_channels, *size))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("net", [CNNFusion(4, 4), UNet(4, 4, late=True)])
+def test_late_fusions_treat_every_view_alike(net):
+    views = torch.rand(2, 3, 4, 32, 32)
+    first, second, third = net.eval()(views).unflatten(1, (3, -1)).unbind(1)
+    turned = net(views.roll(1, 1)).unflatten(1, (3, -1))
+    torch.testing.assert_close(turned, torch.stack((third, first, second), 1))
+    assert not torch.allclose(first, second)
+
+
+def test_the_early_unet_mixes_the_views():
+    net = UNet(4, 4).eval()
+    views = torch.rand(1, 3, 4, 32, 32, requires_grad=True)
+    net(views)[0, 0].sum().backward()
+    assert all(views.grad[0, view].any() for view in range(3))
+
+
+def test_unet_has_the_size_of_its_layers():
+    def double(inputs, outputs):  # weights, biases, and scale and shift of two normalisations
+        return 9 * (inputs + outputs) * outputs + 6 * outputs
+
+    levels = [64, 128, 256, 512, 1024]
+    expected = double(12, 64) + sum(double(n, 2 * n) + double(2 * n, n) + 4 * 2 * n * n + n for n in levels[:-1])
+    with torch.device("meta"):
+        assert sum(p.numel() for p in UNet(4, 64).parameters()) == expected
+
+
+def test_resnet_50_has_the_published_size():
+    # 25,557,032 with its classifier (He et al. 2016, table 1, as counted by its implementations).
+    with torch.device("meta"):
+        assert sum(p.numel() for p in ResNet(3).parameters()) == 25_557_032 - 2_049_000
+
+
+@pytest.mark.parametrize(("stem_pool", "side"), [(True, 2), (False, 4)])
+@pytest.mark.parametrize("depth", [14, 26, 38, 50])
+def test_resnet_gives_maps_of_rednets_size(depth, stem_pool, side):
+    net = ResNet(8, depth, 4, stem_pool)
+    assert net(torch.rand(2, 8, 50, 60)).shape == (2, 128, side, side)
+    assert (net.out_channels, net.stride) == (128, 32 if stem_pool else 16)
+
+
+def check_gradients(module, x):
+    """Compare the gradients of the input and of all weights with finite differences, each in a random direction."""
+    module = module.double()
+    shapes = {name: weight.shape for name, weight in module.named_parameters()}
+    # Not the initial weights: some of them are 0, and their branch with them.
+    weights = torch.randn(sum(shape.numel() for shape in shapes.values()), dtype=torch.double) * 0.3 + 0.1
+
+    def run(x, weights):
+        parts = weights.split([shape.numel() for shape in shapes.values()])
+        state = {name: part.view(shape) for (name, shape), part in zip(shapes.items(), parts, strict=True)}
+        return torch.func.functional_call(module, state, (x,))
+
+    assert torch.autograd.gradcheck(run, (x.requires_grad_(), weights.requires_grad_()), fast_mode=True)
+
+
+@pytest.mark.parametrize(
+    "net",
+    [CNNFusion(4, 2), UNet(4, 2), UNet(3, 2, True, late=True), TriUNet(4, 2, True)],
+    ids=lambda net: type(net).__name__,
+)
+@pytest.mark.parametrize("training", [True, False])
+def test_gradients_of_fusions(net, training):
+    torch.manual_seed(1)
+    check_gradients(net.train(training), torch.rand(2, 3, net.in_channels, 16, 16, dtype=torch.double))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("spatial", ["convolution", "involution"])
+def test_gradients_of_blocks(spatial, stride):
+    torch.manual_seed(1)
+    middle = Involution(16, 7, stride) if spatial == "involution" else torch.nn.Conv2d(16, 16, 3, stride, 1, bias=False)
+    check_gradients(Bottleneck(8, 16, stride, middle), torch.randn(2, 8, 6, 6, dtype=torch.double))
+
+
+def test_gradients_of_shared_lighting():
+    generator = torch.Generator().manual_seed(0)
+    lighting, angles = (torch.randn(2, *shape, generator=generator, dtype=torch.double) for shape in ((9, 3), (3, 3)))
+    assert torch.autograd.gradcheck(share_lighting, (lighting.requires_grad_(), angles.requires_grad_()))
+
+
+def test_one_lighting_lights_every_view_alike():
+    generator = torch.Generator().manual_seed(0)
+    lighting, angles = (torch.randn(2, *shape, generator=generator, dtype=torch.double) for shape in ((9, 3), (3, 3)))
+    normals = torch.nn.functional.normalize(torch.randn(2, 50, 3, generator=generator, dtype=torch.double), dim=-1)
+    views = share_lighting(lighting, angles)
+    torch.testing.assert_close(views[:, 2], lighting)  # the right view's is the one itself
+    rotations = euler_to_rotmat(angles)
+    albedo = torch.ones(2, 50, 3, dtype=torch.double)
+    seen = [shade(albedo, normals @ rotations[:, view].mT, views[:, view]) for view in range(3)]
+    torch.testing.assert_close(seen[0], seen[2])
+    torch.testing.assert_close(seen[1], seen[2])
+
+
 def test_fresh_network_answers_the_mean_face_in_the_mean_pose():
     identity, expression, texture, lighting, angles, translation = small()(*batch())
     assert (identity.shape, expression.shape, texture.shape) == ((2, 8), (2, 5), (2, 7))
@@ -113,8 +250,9 @@ def test_left_views_turn_the_nose_to_the_left_of_the_image():
     assert noses[1].tolist() == [0, 0, 1]
 
 
-def test_every_weight_learns():
-    net = randomise_heads(small(size=96))
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_weight_learns(variant):
+    net = randomise_heads(small(size=96, **VARIANTS[variant]))
     for parameter in net.backbone.parameters():  # the residual branches start switched off
         torch.nn.init.normal_(parameter, 0.1, 0.1)
     sum(each.square().sum() for each in net(*batch(size=96))).backward()
@@ -141,6 +279,14 @@ def test_network_without_face_mask_looks_at_no_mask():
     assert torch.equal(net(images, masks).identity, net(images).identity)
 
 
+def test_released_inputs_are_raw():
+    net = small(released_inputs=True)
+    images, masks = batch()
+    seen = net._views(images, masks)
+    assert torch.equal(seen[:, :, :3], images)
+    assert torch.equal(seen[:, :, 3], masks.float())
+
+
 @pytest.mark.parametrize("masks", [None, torch.zeros(2, 3, 24, 48)])
 def test_network_names_missing_masks(masks):
     with pytest.raises(DataError, match=r"expected masks \(2, 3, 48, 48\)"):
@@ -154,6 +300,8 @@ def test_network_names_images_it_cannot_take():
         small(size=16)
     with pytest.raises(ConfigError, match="tri_unet"):
         small(fusion="concatenation")
+    with pytest.raises(ConfigError, match="rednet, resnet, found vgg"):
+        small(backbone="vgg")
 
 
 def test_seed_fixes_weights_and_answers():
@@ -178,3 +326,136 @@ def test_bfloat16_answers_in_single_precision():
 def test_settings_and_configuration_have_the_same_keys():
     assert {f.name for f in dataclasses.fields(NetworkSettings)} == set(NetworkSection.model_fields)
     assert NetworkSettings(**NetworkSection().model_dump()).width == NetworkSection().width
+
+
+def test_every_fusion_and_backbone_of_the_configuration_is_built():
+    fields = NetworkSection.model_fields
+    for fusion in fields["fusion"].annotation.__args__:
+        for backbone in fields["backbone"].annotation.__args__:
+            assert small(fusion=fusion, backbone=backbone)(*batch()).identity.shape == (2, 8)
+
+
+def test_description_of_the_released_network():
+    parts = {
+        part.name: part for part in describe(NetworkSettings(released_concat=True, shared_lighting=True), 224, FACE)
+    }
+    assert parts["fusion"].parameters == 80_078_532
+    assert parts["heads"].parameters == 269 * 2049
+    assert parts["total"].parameters == 94_194_383
+    assert parts["fusion"].flops == pytest.approx(143.8e9, rel=1e-3)
+    assert parts["total"].flops == sum(part.flops for name, part in parts.items() if name != "total")
+
+
+@pytest.mark.parametrize(("backbone", "published"), [("rednet", 2.71e9), ("resnet", 4.12e9)])
+def test_description_of_the_backbones(backbone, published):
+    # Published numbers take a multiplication and an addition as one, and count normalisations too. The stem's first
+    # layer has more than three channels here.
+    settings = NetworkSettings(fusion="unet", backbone=backbone, width=2)
+    part = next(part for part in describe(settings, 224, FACE) if part.name == "backbone")
+    more = {"rednet": 9 * 32, "resnet": 49 * 64}[backbone] * (2 - 3) * 112**2
+    assert part.flops / 2 - more == pytest.approx(published, rel=0.03)
+
+
+def test_describe_prints_a_table(capsys):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    args = parser.parse_args(["--image-size", "96"])
+    args.configuration = config.load(None, ["train.network.fusion=cnn"])
+    main(args, args.configuration.train)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "One sample of 96 px."
+    assert [line.split()[:2] for line in lines[2:4]] == [["fusion", "CNNFusion"], ["backbone", "RedNet"]]
+    assert lines[-1].startswith("total")
+    args.method = "dfmvr_without_l3d"
+    main(args, None)
+    assert "CNNFusion" in capsys.readouterr().out
+
+
+def trained(**changes):
+    """A network whose normalisations have statistics and weights of their own, as after a training."""
+    net = randomise_heads(small(**changes))
+    for head in net.heads.values():  # moderate angles
+        head.weight.data.mul_(0.1)
+    for name, module in net.named_modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            # Branches at full strength would double the signal, and the rounding, from block to block.
+            torch.nn.init.uniform_(module.weight, *((0.05, 0.15) if name.endswith("bn3") else (0.7, 1.3)))
+            torch.nn.init.normal_(module.bias, std=0.1)
+            module.momentum = 1.0
+    with torch.no_grad():
+        net(*batch(8))
+    return net.eval()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("transformed", [True, False])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_fast_copy_answers_the_same(variant, transformed, monkeypatch):
+    monkeypatch.setattr(inference, "WINOGRAD_CHANNELS", 1 if transformed else 10**6)
+    net = trained(**VARIANTS[variant])
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    fast = for_inference(net)
+    assert any(isinstance(module, WinogradConv) for module in fast.modules()) == transformed
+    # All but those after an involution, whose kernels are shared by channels, go into convolutions.
+    left = sum(isinstance(module, torch.nn.BatchNorm2d) for module in fast.backbone.modules())
+    assert left == sum(isinstance(module, Involution) for module in fast.backbone.modules())
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in fast.fusion.modules())
+    for found, expected in zip(fast(*batch()), net(*batch()), strict=True):
+        assert (found - expected).abs().max() < 1e-4 * expected.abs().max()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
+    assert all(parameter.requires_grad for parameter in net.parameters())
+
+
+@torch.no_grad()
+def test_the_fast_copy_in_half_precision_is_no_worse_than_mixed_precision():
+    net, inputs = trained(), batch(8)
+    exact, fast = net(*inputs), for_inference(net, torch.bfloat16)(*inputs)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = net(*inputs)
+    for found, usual, expected in zip(fast, mixed, exact, strict=True):
+        assert found.dtype == torch.float32
+        assert (found - expected).norm() < 1.2 * (usual - expected).norm()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("relu", [True, False])
+@pytest.mark.parametrize("shape", [(1, 3, 1, 1), (2, 8, 12, 16), (1, 5, 7, 9), (1, 8, 120, 40), (3, 4, 2, 33)])
+@pytest.mark.parametrize("tile", [2, 4])
+def test_transformed_convolutions_equal_plain_ones(tile, shape, relu):
+    torch.manual_seed(0)
+    conv = torch.nn.Conv2d(shape[1], 6, 3, padding=1).double()
+    x = torch.randn(shape, dtype=torch.double).contiguous(memory_format=torch.channels_last)
+    expected = conv(x).relu() if relu else conv(x)
+    torch.testing.assert_close(WinogradConv(conv, tile, relu)(x), expected, rtol=0, atol=1e-13)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("tile", "error"), [(2, 4e-6), (4, 4e-5)])
+def test_transformed_convolutions_are_of_single_precision(tile, error):
+    torch.manual_seed(0)
+    conv, x = torch.nn.Conv2d(256, 64, 3, padding=1), torch.rand(1, 256, 20, 20)
+    exact = torch.nn.functional.conv2d(x.double(), conv.weight.double(), conv.bias.double(), padding=1)
+    found = WinogradConv(conv, tile, relu=False)(x).double()
+    assert (found - exact).abs().max() < error * exact.abs().max()
+
+
+@pytest.mark.parametrize("variant", ["v1", "v2", "v3", "v4", "v5", "v6"])
+def test_every_variant_learns_one_batch_by_heart(tmp_path, variant):
+    model, _ = toy_samples(tmp_path, 2, size=32)
+    samples = data.AlignedSamples(tmp_path / "align", tmp_path / "parse", "train").batch(np.arange(2))
+    torch.manual_seed(0)
+    changes = {"stem_pool": False, "released_concat": True} | VARIANTS.get(variant, {})
+    network = DFMVR(dataclasses.replace(SMALL, **changes), 32, **SIZES).train()
+    weights = LossWeights(mask=0.0, regularisation=0.0, landmark_3d=0.0 if variant == "v5" else 1.0)
+    system = TrainingSystem(network, model, None, weights, 32)
+    optimiser = torch.optim.Adam(network.parameters(), 1e-2)
+    history, steps = [], 60 if variant == "v5" else 40
+    for step in range(steps):
+        for group in optimiser.param_groups:
+            group["lr"] = 1e-2 * data.cosine_rate(step, steps)
+        loss = system.losses(samples, rendered=False).total  # test_train.py learns with the renderer
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        history.append(float(loss.detach()))
+    assert history[-1] < 0.1 * history[0]

@@ -200,12 +200,12 @@ class DFMVR(nn.Module):
         features = self.neck(self.backbone(self.fusion(views)).float())
         with _without_autocast(features):
             out = {name: head(features) for name, head in self.heads.items()}
-            views = (len(images), len(VIEWS))
-            angles = self.mean_angles + ANGLE_UNIT_RAD * out["angles"].reshape(*views, 3)
+            shape = (len(images), len(VIEWS), 3)
+            angles = self.mean_angles + ANGLE_UNIT_RAD * out["angles"].reshape(shape)
             lighting = LIGHTING_UNIT * out["lighting"].reshape(len(images), -1, SH_BANDS, 3)
             if self.shared_lighting:
                 lighting = share_lighting(lighting[:, 0], angles)
-            translation = out["translation"].reshape(*views, 3)
+            translation = out["translation"].reshape(shape)
             translation = translation * translation.new_tensor(TRANSLATION_UNIT_MM)
         return Coefficients(out["identity"], out["expression"], out["texture"], lighting, angles, translation)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dfmvr.errors import ConfigError
@@ -40,9 +39,9 @@ class Bottleneck(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, in_channels, H, W) to (B, 4 channels, ceil(H / stride), ceil(W / stride))."""
         shortcut = x if self.downsample is None else self.downsample(x)
-        x = F.relu(self.bn1(self.conv1(x)))
-        x = F.relu(self.bn2(self.conv2(x)))
-        return F.relu(shortcut + self.bn3(self.conv3(x)))
+        x = self.bn1(self.conv1(x)).relu_()  # in place: no gradient needs what is overwritten
+        x = self.bn2(self.conv2(x)).relu_()
+        return self.bn3(self.conv3(x)).add_(shortcut).relu_()
 
 
 class ResidualNet(nn.Module):

@@ -64,7 +64,8 @@ class AttentionGate(nn.Module):
 
     def forward(self, gate: Tensor, skip: Tensor) -> Tensor:
         """Weigh skip (B, channels, h, w) by the decoder's features of the same shape."""
-        return skip * torch.sigmoid(self.psi(F.relu(self.gate(gate) + self.skip(skip))))
+        inner = self.gate(gate).add_(self.skip(skip)).relu_()  # in place: no gradient needs the summands
+        return skip * self.psi(inner).sigmoid_()
 
 
 class DecoderLevel(nn.Module):

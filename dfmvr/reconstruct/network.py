@@ -10,6 +10,7 @@ import torch
 from dfmvr.conventions import VIEWS
 from dfmvr.errors import DataError
 from dfmvr.face_model.model import MorphableModel
+from dfmvr.networks import DFMVR, for_inference
 from dfmvr.networks.checkpoint import Trained, read_network
 from dfmvr.networks.df_mvr import SH_BANDS, Coefficients
 from dfmvr.train.data import AlignedSamples
@@ -40,6 +41,8 @@ def regress(trained: Trained, samples: AlignedSamples, view: str | None = None, 
         view: the one view that the network sees (V-C); None shows it all three.
     """
     parts, network = [], trained.network
+    if isinstance(network, DFMVR):
+        network = for_inference(network)
     seen = torch.tensor([view in (None, name) for name in VIEWS])
     for start in range(0, len(samples), batch_size):
         batch = samples.batch(np.arange(start, min(start + batch_size, len(samples))))
