@@ -240,6 +240,17 @@ def test_exchanged_folders_stop_the_stage_and_the_key_mends_it(data, capsys):
     assert yaws["left"] < -20 < 20 < yaws["right"]
 
 
+def test_truncated_landmarks_are_whole_pixels_of_the_crop(data):
+    found = []
+    for cut in (False, True):
+        code, output = run(data, "--settings", json.dumps({"image_size": 64, "truncate_landmarks": cut}))
+        assert code == 0
+        with np.load(output / "samples.npz") as samples:
+            found.append(samples["landmarks"])
+    assert_array_equal(found[1], np.floor(found[0]))
+    assert 0.3 < (found[0] - found[1]).mean() < 0.7
+
+
 def test_batches_hold_everything_in_order():
     assert list(batched(iter(range(7)), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
     assert list(batched([], 3)) == []

@@ -21,7 +21,7 @@ def test_help_lists_the_stages_in_order(capsys):
 @pytest.mark.parametrize("stage", [stage.name for stage in cli.STAGES])
 def test_every_stage_explains_itself(stage, capsys):
     with pytest.raises(SystemExit) as stop:
-        cli.main([stage, "--help"])
+        cli.main([*stage.split(), "--help"])
     assert stop.value.code == 0
     assert f"dfmvr {stage}" in capsys.readouterr().out
 

@@ -3,23 +3,29 @@
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from dfmvr.config import LossSection
 from dfmvr.conventions import ALIGNMENT_IN_101
+from dfmvr.geometry.released_similarity import fit_as
 from dfmvr.geometry.rotation import euler_to_rotmat
 from dfmvr.losses import (
     EMPHASISED_68,
     LossWeights,
+    MoreLosses,
     Prediction,
     Target,
+    is_skin,
     landmark_2d_loss,
     landmark_3d_loss,
+    lighting_loss,
     mask_loss,
     photo_loss,
     regularisation_loss,
     total_loss,
+    unevenness_loss,
 )
 from dfmvr.networks import BiSeNet, Coefficients
 
@@ -138,7 +144,15 @@ def test_landmark_2d_loss_emphasises_nose_and_inner_mouth():
     target = torch.zeros(1, 1, 68, 2)
     shares = [landmark_2d_loss(torch.eye(68)[i][None, None, :, None] * torch.ones(2), target, 224) for i in range(68)]
     heavy = [i for i, share in enumerate(shares) if share > 10 * shares[0]]
-    assert heavy == list(EMPHASISED_68) == [*range(27, 36), *range(60, 68)]
+    assert heavy == list(EMPHASISED_68["paper"]) == [*range(27, 36), *range(60, 68)]
+
+
+def test_landmark_2d_loss_as_released_emphasises_the_eyes():
+    target, heavy = torch.zeros(1, 1, 68, 2), [28, 29, 30, *range(36, 48), *range(60, 68)]
+    for i in range(68):
+        moved = torch.eye(68)[i][None, None, :, None] * torch.tensor([3.0, 4.0])
+        expected = 5 * (20 if i in heavy else 1) / 68
+        assert landmark_2d_loss(moved, target, 224, "released").item() == pytest.approx(expected)
 
 
 def test_landmark_losses_have_no_nan_at_a_perfect_answer():
@@ -186,10 +200,68 @@ def test_landmark_3d_loss_of_no_sample_is_zero():
     assert not points.grad.any()
 
 
-def test_landmark_3d_loss_passes_gradcheck_through_the_alignment():
-    target = face_points(1)
-    points = (target + torch.randn(1, 101, 3, generator=generator(2))).requires_grad_()
-    assert torch.autograd.gradcheck(lambda points: landmark_3d_loss(points, target), points)
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("scale", ["least_squares", "rms_ratio"])
+@pytest.mark.parametrize("reflection", ["least_direction", "third_column"])
+def test_landmark_3d_loss_passes_gradcheck_through_the_alignment(scale, reflection, mirrored):
+    target = face_points(1) * torch.tensor([-1.0 if mirrored else 1.0, 1, 1])
+    points = (face_points(1) + torch.randn(1, 101, 3, generator=generator(2))).requires_grad_()
+    assert torch.autograd.gradcheck(lambda points: landmark_3d_loss(points, target, scale, reflection), points)
+
+
+# The released code's way with Eq. 5
+
+
+def released_alignment_naive(source, target):
+    """The released code's alignment of points (N, 3), step by step."""
+    source_mean, target_mean = source.mean(0), target.mean(0)
+    p, q = (source - source_mean).T, (target - target_mean).T
+    u, _, vt = np.linalg.svd(q @ p.T)
+    rotation = u @ vt
+    if np.linalg.det(rotation) < 0:
+        rotation[:, 2] *= -1
+    scale = np.sqrt(np.mean(q**2)) / np.sqrt(np.mean(p**2))
+    return scale, rotation, target_mean - scale * rotation @ source_mean
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_the_released_alignment_is_the_naive_one(mirrored):
+    rng = np.random.default_rng(4)
+    source = rng.normal(size=(5, 7, 3)) * 40
+    target = source * [-1 if mirrored else 1, 1.0, 1] + rng.normal(size=(5, 7, 3)) * 5
+    found = fit_as(torch.from_numpy(source), torch.from_numpy(target), "rms_ratio", "third_column")
+    for i in range(5):
+        expected = released_alignment_naive(source[i], target[i])
+        for ours, theirs in zip(found, expected, strict=True):
+            np.testing.assert_allclose(ours[i], theirs, rtol=1e-9, atol=1e-9)
+
+
+def test_the_released_scale_is_too_large_by_what_does_not_fit():
+    source = face_points(1)[:, :7]
+    noise = 20 * torch.randn(source.shape, generator=generator(6), dtype=torch.double)
+    fitted, by_size = fit_as(source, source + noise), fit_as(source, source + noise, "rms_ratio")
+    rest = ((fitted.apply(source) - source - noise).square().sum() / (source + noise).var(1, correction=0).sum()).item()
+    # |q|^2 = |s R p|^2 + rest, so the ratio of the scales is the cosine of the angle between the two sets
+    assert (fitted.scale / by_size.scale).item() == pytest.approx(math.sqrt(1 - rest / 7))
+    assert fitted.scale < 0.97 * by_size.scale
+    exact = [fit_as(source, 1.3 * source, scale).scale.item() for scale in ("least_squares", "rms_ratio")]
+    assert exact == pytest.approx([1.3, 1.3])
+
+
+def test_the_released_mending_of_a_reflection_is_a_rotation_but_not_the_nearest():
+    source = face_points(1)[:, :7] * torch.tensor([0.1, 1.0, 2.0])  # flat in x, so that it is x to turn over
+    target = source * torch.tensor([-1.0, 1, 1])
+    least, third = (fit_as(source, target, reflection=name) for name in ("least_direction", "third_column"))
+    assert torch.linalg.det(torch.cat((least.rotation, third.rotation))).tolist() == pytest.approx([1, 1])
+    left_over = [(fit.apply(source) - target).square().sum().item() for fit in (least, third)]
+    assert left_over[1] > 10 * left_over[0]
+
+
+def test_without_a_reflection_the_two_mendings_are_one():
+    source = face_points(3)[:, :7]
+    target = source + torch.randn(3, 7, 3, generator=generator(7))
+    for a, b in zip(fit_as(source, target), fit_as(source, target, reflection="third_column"), strict=True):
+        torch.testing.assert_close(a, b)
 
 
 # Regularisation, Eq. 8, and the sum
@@ -200,6 +272,28 @@ def test_regularisation_is_the_weighted_sum_of_squares():
     assert loss.item() == pytest.approx(8 * 4 + 0.8 * 5 * 1 + 0.017 * 7 * 9)
 
 
+# The released code's further terms
+
+
+def test_lighting_loss_is_the_mean_square_of_what_is_not_grey():
+    lighting = torch.zeros(2, 3, 9, 3)
+    lighting[..., 2, :] = 0.4  # grey
+    assert lighting_loss(lighting).item() == pytest.approx(0, abs=1e-12)
+    lighting[0, 0, 5] = torch.tensor([0.6, 0.0, 0.0])
+    assert lighting_loss(lighting).item() == pytest.approx((0.4**2 + 2 * 0.2**2) / (2 * 3 * 9 * 3))
+
+
+def test_unevenness_is_the_variance_of_each_face_and_view():
+    even = torch.rand(2, 3, 1, 3, generator=generator()).expand(2, 3, 50, 3)
+    assert unevenness_loss(even).item() == pytest.approx(0, abs=1e-12)
+    halves = torch.tensor([-0.1, 0.1]).repeat(25)[:, None] * torch.tensor([1.0, 0, 2])
+    assert unevenness_loss(even + halves).item() == pytest.approx(0.01 + 0.04, rel=1e-4)
+
+
+def test_skin_is_skin_and_nose():
+    assert is_skin(torch.arange(10)).nonzero()[:, 0].tolist() == [1, 6]
+
+
 def example(size=32):
     """A prediction and a target that differ in everything."""
     rng = generator(3)
@@ -207,8 +301,9 @@ def example(size=32):
     flat = torch.rand(2, 2, 3, 68, 2, generator=rng) * size
     masks = torch.randint(0, 10, (2, 3, size, size), generator=rng, dtype=torch.uint8)
     solid = face_points(4, torch.float32).view(2, 2, 101, 3)
+    skin = torch.rand(2, 1, 20, 3, generator=rng)
     prediction = Prediction(
-        images[0], torch.ones(2, 3, size, size, dtype=torch.bool), flat[0], solid[0], coefficients(1)
+        images[0], torch.ones(2, 3, size, size, dtype=torch.bool), flat[0], solid[0], coefficients(1), skin
     )
     return prediction, Target(images[1], masks, torch.full_like(masks, 128), flat[1], solid[1])
 
@@ -229,6 +324,86 @@ def test_a_weight_of_zero_removes_its_term_and_no_other(name):
     share = getattr(weights, name) * getattr(every, name)
     rounding = 1e-6 * every.total.item()
     assert (every.total - without.total).item() == pytest.approx(share.item(), abs=rounding)
+
+
+@pytest.mark.parametrize(("lighting", "albedo"), [(10.0, 0.0), (0.0, 5.0), (10.0, 5.0)])
+def test_a_further_term_adds_its_share_and_no_other(lighting, albedo):
+    prediction, target = example()
+    light = torch.rand(2, 3, 9, 3, generator=generator(8))
+    prediction = prediction._replace(coefficients=prediction.coefficients._replace(lighting=light))
+    plain = total_loss(prediction, target, None, LossWeights())
+    found = total_loss(prediction, target, None, LossWeights(lighting=lighting, albedo=albedo))
+    assert isinstance(found, MoreLosses)
+    assert found[:5] == plain[:5]
+    expected = {
+        "lighting": light.var(-1, correction=0).mean().item(),
+        "albedo": prediction.skin.var(2, correction=0).sum(-1).mean().item(),
+    }
+    shares = 0.0
+    for name, weight in (("lighting", lighting), ("albedo", albedo)):
+        value = getattr(found, name).item()
+        assert math.isnan(value) if weight == 0 else value == pytest.approx(expected[name], rel=1e-5)
+        shares += weight * expected[name]
+    assert (found.total - plain.total).item() == pytest.approx(shares, rel=1e-4)
+
+
+def test_without_rendering_the_further_terms_are_left_out():
+    prediction, target = example()
+    prediction = prediction._replace(images=None, coverage=None, skin=None)
+    plain = total_loss(prediction, target, None, LossWeights())
+    found = total_loss(prediction, target, None, LossWeights(lighting=10.0, albedo=5.0))
+    assert found.total == plain.total
+    assert found.lighting.isnan()
+    assert found.albedo.isnan()
+
+
+def test_without_switches_the_total_is_the_papers_sum_by_hand():
+    """Constant errors, so that every term of the default losses is a number known beforehand."""
+    photo = torch.full((2, 3, 3, 8, 8), 0.4)
+    flat, solid = torch.full((2, 3, 68, 2), 4.0), face_points(2, torch.float32)
+    far = solid.clone()
+    far[:, [i for i in range(101) if i not in ALIGNMENT_IN_101], 1] += 2.0
+    drawn = torch.ones(2, 3, 8, 8)
+    prediction = Prediction(photo + 0.1, drawn, flat + torch.tensor([3.0, 4.0]) / 28, far, coefficients(1, 2, 3))
+    target = Target(photo, drawn.long(), 128 * drawn, flat, solid)
+
+    def undecided(images):
+        return torch.zeros(len(images), 10, 8, 8)
+
+    losses = total_loss(prediction, target, undecided, LossWeights())
+    expected = {
+        "photo": 0.1 * math.sqrt(3),
+        "mask": math.log(10),
+        "landmark_2d": 5 * (17 * 20 + 51) / 68,  # 5 / 28 px of 8 are 5 of 224
+        "landmark_3d": 2 * 94 / 101,
+        "regularisation": 8 * 1 + 0.8 * 5 * 4 + 0.017 * 7 * 9,
+    }
+    assert list(expected) == list(losses._fields[:-1])
+    for name, value in expected.items():
+        assert getattr(losses, name).item() == pytest.approx(value, rel=1e-5)
+    weights = dict(zip(expected, (4.0, 3.0, 0.02, 1.0, 3e-4), strict=True))
+    assert losses.total.item() == pytest.approx(sum(weights[name] * expected[name] for name in expected), rel=1e-5)
+
+
+def mask_alone(**switches):
+    """Gradient of the mask loss in the rendered images, and its value."""
+    prediction, target = example()
+    images = prediction.images.clone().requires_grad_()
+    parser = BiSeNet(10, 4).eval().requires_grad_(False)
+    weights = LossWeights(photo=0.0, landmark=0.0, regularisation=0.0, **switches)
+    losses = total_loss(prediction._replace(images=images), target, parser, weights)
+    losses.total.backward()
+    return images.grad, losses.mask
+
+
+def test_the_released_mask_loss_is_a_number_without_a_gradient():
+    torch.manual_seed(0)
+    gradient, loss = mask_alone()
+    torch.manual_seed(0)
+    none, same = mask_alone(mask_gradient=False)
+    assert loss == same > 0
+    assert gradient.any()
+    assert not none.any()
 
 
 def test_parser_is_not_called_for_a_mask_loss_without_weight():

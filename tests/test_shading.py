@@ -6,6 +6,9 @@ from test_rasterizer import sphere
 
 from dfmvr.errors import ConfigError, DataError, UnavailableError
 from dfmvr.geometry.camera import pose
+from dfmvr.geometry.rotation import euler_to_rotmat
+from dfmvr.losses import lighting_loss
+from dfmvr.networks.lighting import REFERENCE_VIEW, share_lighting
 from dfmvr.rendering import render, sh_basis, shade, vertex_normals
 
 
@@ -63,6 +66,57 @@ def test_shade_is_albedo_times_the_sum_over_harmonics():
 def test_no_lighting_coefficients_light_evenly():
     colours = shade(torch.ones(1, 200, 3, dtype=torch.float64), directions(4)[None], torch.zeros(1, 9, 3).double())
     assert_allclose(colours, np.full((1, 200, 3), 0.8 * np.sqrt(np.pi) / 2), rtol=1e-12)
+
+
+def released_colours(albedo, normals, lighting, angles):
+    """Lit vertices (B, V, 3) of the released code: one lighting, the normals as the right view turns them."""
+    turned = normals @ euler_to_rotmat(angles[:, REFERENCE_VIEW]).transpose(-1, -2)
+    basis, ambient = sh_basis(turned), torch.zeros(9, 1, dtype=torch.float64)
+    ambient[0] = 0.8
+    return albedo * (basis @ (lighting + ambient))
+
+
+def shared_colours(albedo, normals, lighting, angles):
+    """Lit vertices (B, 3, V, 3) of each view, the one lighting told to it in its own frame."""
+    turned = normals[:, None] @ euler_to_rotmat(angles).transpose(-1, -2)
+    of_views = share_lighting(lighting, angles)
+    return torch.stack([shade(albedo, turned[:, v], of_views[:, v]) for v in range(3)], 1)
+
+
+def test_a_shared_lighting_lights_all_views_as_the_released_codes_right_normals_do():
+    rng = np.random.default_rng(7)
+    sizes = ((2, 100, 3), (2, 9, 3), (2, 3, 3))
+    albedo, lighting, angles = (torch.from_numpy(rng.normal(size=size)).requires_grad_() for size in sizes)
+    inputs = (albedo, directions(8).view(2, 100, 3), lighting, angles)
+    expected, found = released_colours(*inputs), shared_colours(*inputs)
+    assert_allclose(found.detach(), expected.detach()[:, None].expand_as(found), atol=1e-10)
+    # The gradient too: all three views' colours move the right view's angles and no other's.
+    weights = torch.from_numpy(rng.normal(size=found.shape))
+    theirs, ours = (
+        torch.autograd.grad((colours * weights).sum(), (albedo, lighting, angles))
+        for colours in (expected[:, None].expand_as(found), found)
+    )
+    for one, other in zip(theirs, ours, strict=True):
+        assert_allclose(one, other, atol=1e-9)
+    assert theirs[2][:, REFERENCE_VIEW].abs().min() > 0
+    assert not theirs[2][:, :REFERENCE_VIEW].any()
+
+
+def test_a_light_of_each_view_is_another_thing():
+    rng = np.random.default_rng(9)
+    albedo, lighting, angles = (torch.from_numpy(rng.normal(size=size)) for size in ((1, 100, 3), (1, 9, 3), (1, 3, 3)))
+    normals = directions(10, 100).view(1, 100, 3)
+    turned = normals[:, None] @ euler_to_rotmat(angles).transpose(-1, -2)
+    apart = [shade(albedo, turned[:, v], lighting) for v in range(3)]  # fixed to the camera
+    expected = released_colours(albedo, normals, lighting, angles)
+    assert_allclose(apart[REFERENCE_VIEW], expected, atol=1e-12)
+    assert all((apart[v] - expected).abs().max() > 0.5 for v in (0, 1))
+
+
+def test_a_shared_lighting_is_as_grey_in_every_frame():
+    rng = np.random.default_rng(11)
+    lighting, angles = torch.from_numpy(rng.normal(size=(4, 9, 3))), torch.from_numpy(rng.normal(size=(4, 3, 3)))
+    assert lighting_loss(share_lighting(lighting, angles)).item() == pytest.approx(lighting_loss(lighting).item())
 
 
 def test_vertex_normals_of_a_sphere_point_outside():

@@ -96,7 +96,10 @@ def _align_view(
     else:
         landmarks = detect_landmarks(photo)
     image, found = align_photo(photo, landmarks, standard, settings.image_size)
-    return image, map_points(found.affine, landmarks), found.affine, np.array(found.yaw_deg)
+    points = map_points(found.affine, landmarks)
+    if settings.truncate_landmarks:
+        points = np.trunc(points)  # Code: the released code keeps whole pixels of the crop
+    return image, points, found.affine, np.array(found.yaw_deg)
 
 
 def align_sample(data: Dataset, sample: Sample, standard: np.ndarray, settings: AlignSection) -> Aligned | str:

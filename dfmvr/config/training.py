@@ -17,6 +17,9 @@ class AlignSection(Section):
     landmarks: Literal["annotated", "face_alignment"] = Field(
         "annotated", description="Source of the 68 landmarks: the data set's own files or the face-alignment library."
     )
+    truncate_landmarks: bool = Field(
+        False, description="Cut the landmarks' places in the crops down to whole pixels, as the released code does."
+    )
 
 
 class ParseSection(Section):
@@ -39,6 +42,11 @@ class ParseSection(Section):
     dilation_px: float = Field(20, ge=0, description="Dilation of the mask for the weight map, in pixels at 224.")
     dilate_background: bool = Field(
         True, description="Let the dilated face grow over the background; the released code does not."
+    )
+    left_features_bug: bool = Field(
+        False,
+        description="Give the features of left views the weight 1 instead of `feature_weight`, hence next to none "
+        "beside skin and background; the released code does, by a line that names the right view twice.",
     )
     seed: int = Field(0, ge=0, description="Seed of initial weights and augmentation.")
 
@@ -69,12 +77,12 @@ class NetworkSection(Section):
         description="Colours in [0, 1] and masks as raw class ids, as in the released code; false: all in [-1, 1].",
     )
     shared_lighting: bool = Field(
-        False, description="One lighting for all views, fixed to the head, as in the released code; false: one a view."
+        False, description="One lighting for all views, fixed to the head, as in the released code; all normals are then the right view's. False: one lighting a view."
     )
 
 
 class LossSection(Section):
-    """Weights of the losses, Eqs. 2 to 8."""
+    """Weights of the losses, Eqs. 2 to 8, and what the released code does otherwise."""
 
     photo: float = Field(4.0, ge=0, description="w_p of the photo loss, Eq. 2.")
     mask: float = Field(3.0, ge=0, description="w_m of the mask loss, Eq. 3.")
@@ -85,6 +93,40 @@ class LossSection(Section):
     identity: float = Field(1.0, ge=0, description="w_alpha of Eq. 8.")
     expression: float = Field(0.8, ge=0, description="w_beta of Eq. 8.")
     texture: float = Field(0.017, ge=0, description="w_gamma of Eq. 8.")
+    lighting: float = Field(
+        0.0, ge=0, description="Colour of the light; not in the paper, 10 in the released code (as in Deng et al.)."
+    )
+    albedo: float = Field(
+        0.0, ge=0, description="Unevenness of the skin's albedo; not in the paper, 5 in the released code."
+    )
+    lit_albedo: bool = Field(
+        False, description="Measure that unevenness on the lit texture, so that shading is punished; released code."
+    )
+    emphasis: Literal["paper", "released"] = Field(
+        "paper",
+        description="2D landmarks of weight 20: the nose and the inner mouth (27-35, 60-67), or the released code's: "
+        "the nose's lower bridge, the eyes and the inner mouth (28-30, 36-47, 60-67).",
+    )
+    landmark_3d_scale: Literal["least_squares", "rms_ratio"] = Field(
+        "least_squares",
+        description="Scale of Eq. 5: the minimum's, or the ratio of the two point sets' sizes as in the released code.",
+    )
+    landmark_3d_reflection: Literal["least_direction", "third_column"] = Field(
+        "least_direction",
+        description="How a reflection in Eq. 5 becomes a rotation: along the least singular direction, which gives the "
+        "minimum, or by the sign of the third column as in the released code.",
+    )
+    mask_gradient: bool = Field(
+        True,
+        description="Let the mask loss move the network; the released code detaches the rendering, so that its mask "
+        "loss adds a constant.",
+    )
+    mask_from: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the steps after which the mask loss counts; in the released code 100 of 280 epochs.",
+    )
 
 
 class SingleImageSection(Section):
@@ -171,7 +213,20 @@ class TrainSection(Section):
     accumulate: int = Field(
         1, ge=1, description="Pieces of a batch that are computed one after the other, to save memory."
     )
-    learning_rate: float = Field(1e-3, gt=0, description="Initial learning rate of Adam, annealed to 0 by a cosine.")
+    learning_rate: float = Field(1e-3, gt=0, description="Initial learning rate of Adam, annealed by half a cosine.")
+    flat_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the steps, the first ones, at the initial rate; 50 of 280 epochs in the released code. "
+        "DF-MVR's alone.",
+    )
+    final_rate: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Where the cosine ends, as a share of the initial rate; 0.01 in the released code. DF-MVR's alone.",
+    )
     precision: Literal["float32", "bfloat16"] = Field("float32", description="Precision of the networks.")
     gpus: int = Field(
         0,
@@ -185,7 +240,17 @@ class TrainSection(Section):
         description="Share of the samples of which the network sees one view alone, the others being black; a third in "
         "the single-view scheme (V-C).",
     )
-    augment: bool = Field(True, description="Vary brightness, contrast, colour and sharpness of the input.")
+    augment: bool = Field(True, description="Vary the photographs, which the renderings are compared with too.")
+    augmentation: Literal["ours", "released"] = Field(
+        "ours",
+        description="How they are varied: mirrored by chance, brightness, contrast, colours, sharpness and noise; or "
+        "as in the released code, brightness, contrast, saturation and sharpness by 0.5 to 1.5, three in ten blurred.",
+    )
+    parser_mode: Literal["eval", "train"] = Field(
+        "eval",
+        description="Batch normalisation of the mask loss's parser: its trained statistics, or those of each batch, as "
+        "in the released code, where the trained ones drift away.",
+    )
     checkpoint_minutes: float = Field(1.0, gt=0, description="Time between two checkpoints.")
     seed: int = Field(0, ge=0, description="Seed of initial weights, order and augmentation.")
     network: NetworkSection = Field(NetworkSection(), description="DF-MVR's network.")
@@ -198,7 +263,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "dfmvr": {},
     "dfmvr_without_l3d": {"loss": {"landmark_3d": 0.0}},
     "dfmvr_cnn": {"network": {"fusion": "cnn"}},
-    "dfmvr_unet": {"network": {"fusion": "unet"}},
+    "dfmvr_unet": {"network": {"fusion": "unet_late"}},
     "dfmvr_resnet": {"network": {"backbone": "resnet"}},
     "dfmvr_without_mask": {"network": {"face_mask": False}, "loss": {"mask": 0.0}},
     "dfmvr_mixed": {"single_view_share": 1 / 3},

@@ -10,6 +10,7 @@ import torch
 from tqdm import tqdm
 
 from dfmvr.config import ParseSection
+from dfmvr.conventions import VIEWS
 from dfmvr.errors import DataError
 from dfmvr.files import open_npy, writing_folder
 from dfmvr.parse import figures
@@ -89,7 +90,8 @@ def apply(
             found = predict(parser, flat[start : start + batch])
             for offset, mask in enumerate(found):
                 place = divmod(start + offset, views)
-                masks[place], maps[place] = mask, weight_map(mask, settings)
+                view = VIEWS[place[1]] if views == len(VIEWS) else None
+                masks[place], maps[place] = mask, weight_map(mask, settings, view)
     if examples is not None and samples:
         _show(examples, flat, output, settings, Path(aligned).name)
     logger.info("parse: %d masks of %s in %s", len(flat), aligned, output)
@@ -97,7 +99,10 @@ def apply(
 
 def _show(path: Path, images: np.ndarray, output: Path, settings: ParseSection, name: str, count: int = 9) -> None:
     """Draw some crops, evenly spread over the samples, with their masks."""
-    masks = np.load(output / "masks.npy", mmap_mode="r").reshape(images.shape[:-1])
+    masks, maps = (
+        np.load(output / name, mmap_mode="r").reshape(images.shape[:-1]) for name in ("masks.npy", "weights.npy")
+    )
     chosen = np.unique(np.linspace(0, len(images) - 1, count).round().astype(int))
     columns = figures.mask_columns(np.stack([images[i] for i in chosen]), masks[chosen], settings)
+    columns["weight map"] = list(maps[chosen])  # as written: those of left views may differ
     figures.show_masks(path, columns, f"Masks and weight maps of {name}")

@@ -21,6 +21,8 @@ class Views(NamedTuple):
     image: Tensor  # (B, V, 3, S, S), unclamped, 0 at background
     alpha: Tensor  # (B, V, S, S), 1 where the face is seen; without gradient
     landmarks: Tensor  # (B, V, 68, 2) pixels
+    albedo: Tensor  # (B, N, 3)
+    lit: Tensor  # (B, V, N, 3), the albedo under each view's light, unclamped
 
 
 def see_landmarks(model: MorphableModel, coefficients: Coefficients, image_size: int) -> tuple[Tensor, Tensor]:
@@ -48,10 +50,12 @@ def render_views(model: MorphableModel, coefficients: Coefficients, image_size: 
     batch, views = angles.shape[:2]
     vertices, landmarks = see_landmarks(model, coefficients, image_size)
     # Normals turn with the face: one set for the neutral pose, rotated into each view, since lighting is per view.
-    # Code: the released code rotates them with the right view's rotation for all views.
+    # Code: the released code has one lighting and rotates them with the right view's rotation for all views; that is
+    # the network's `shared_lighting`, which tells the same light to each view in its own frame.
     normals = vertex_normals(vertices, model.triangles)[:, None] @ euler_to_rotmat(angles).transpose(-1, -2)
-    albedo = model.albedo(texture)[:, None].expand(-1, views, -1, -1)
-    colours = shade(albedo.flatten(0, 1), normals.flatten(0, 1), lighting.flatten(0, 1))
+    albedo = model.albedo(texture)
+    of_views = albedo[:, None].expand(-1, views, -1, -1)
+    colours = shade(of_views.flatten(0, 1), normals.flatten(0, 1), lighting.flatten(0, 1))
     posed = pose(vertices[:, None], angles, translation)
     rendering = render(posed.flatten(0, 1), model.triangles, colours, image_size)
     return Views(
@@ -59,6 +63,8 @@ def render_views(model: MorphableModel, coefficients: Coefficients, image_size: 
         rendering.image.unflatten(0, (batch, views)),
         rendering.alpha[:, 0].unflatten(0, (batch, views)),
         landmarks,
+        albedo,
+        colours.unflatten(0, (batch, views)),
     )
 
 

@@ -11,6 +11,7 @@ import argparse
 import logging
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +23,12 @@ from dfmvr.errors import ConfigError, UnavailableError
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.networks.checkpoint import write_network
 from dfmvr.parse.parser import load_parser
-from dfmvr.train.data import AlignedSamples, Batch, cosine_rate, steps_per_epoch, training_batch
+from dfmvr.train.data import AlignedSamples, Batch, annealed_rate, steps_per_epoch, training_batch
 from dfmvr.train.loop import Checkpoints, Schedule, fingerprint, optimise
 from dfmvr.train.methods import METHODS, System
 from dfmvr.train.parallel import Team, join, local_rank
-from dfmvr.train.system import mirrored_landmarks
+from dfmvr.train.released_colours import vary_as_released
+from dfmvr.train.system import mirrored_landmarks, set_mode
 
 if TYPE_CHECKING:
     from dfmvr.config import TrainSection
@@ -100,7 +102,9 @@ def train(
     torch.manual_seed(settings.seed)
     network = method.make_network(settings, sizes).to(device).train()
     wrapped = team.wrap(network, device)
-    parser = load_parser(args.parser, device) if method.needs_parser(settings) else None
+    parser = None
+    if method.needs_parser(settings):
+        parser = set_mode(load_parser(args.parser, device), settings.parser_mode)
     precision = {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.precision]
     system = method.make_system(settings, wrapped, model.to(device), parser, samples.image_size, precision)
     schedule = _schedule(settings, len(samples), system)
@@ -134,7 +138,8 @@ def _schedule(settings: TrainSection, samples: int, system: System) -> Schedule:
     """How long and how fast to train; a method with phases has its own course of the learning rate."""
     per_epoch = steps_per_epoch(samples, settings.batch_size)
     times = (settings.epochs * per_epoch, per_epoch, settings.learning_rate, settings.checkpoint_minutes)
-    return Schedule(*times, system.names, getattr(system, "rate", cosine_rate))
+    course = partial(annealed_rate, flat_share=settings.flat_share, final_rate=settings.final_rate)
+    return Schedule(*times, system.names, getattr(system, "rate", course))
 
 
 def _batches(
@@ -148,8 +153,10 @@ def _batches(
             f"{count} pieces of two or more samples each; change one of them"
         )
 
+    vary = vary_as_released if settings.augmentation == "released" else None
+
     def of_step(step: int) -> list[Batch]:
-        drawn = (settings.batch_size, settings.seed, mirrored, settings.single_view_share)
+        drawn = (settings.batch_size, settings.seed, mirrored, settings.single_view_share, vary)
         return training_batch(samples, step, *drawn).pieces(count, team.share)
 
     return of_step

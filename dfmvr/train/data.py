@@ -140,8 +140,8 @@ def mirror(batch: Batch, which: Tensor, mirrored_101: Tensor) -> Batch:
 def vary_colours(images: Tensor, generator: torch.Generator) -> Tensor:
     """Vary brightness, contrast, saturation, tint and sharpness of each sample, the same for its three views.
 
-    Code: the released code varies the first three and sharpness by U(0.5, 1.5) and blurs by chance; ours varies less,
-    since the photographs are varied already.
+    Code: the released code varies otherwise and more (`vary_as_released`); ours varies less, since the photographs are
+    varied already.
 
     Args:
         images: (B, V, 3, S, S) RGB in [0, 1].
@@ -194,9 +194,11 @@ def training_batch(
     seed: int,
     mirrored_101: Tensor | None,
     single_view_share: float = 0.0,
+    vary: Callable[[Tensor, torch.Generator], Tensor] | None = None,
 ) -> Batch:
     """The batch of one global step, augmented unless `mirrored_101` is None.
 
+    Samples are mirrored by chance and their colours varied; `vary`, where given, varies the images instead of both.
     It depends on the step and the seed alone, so a resumed run sees what an uninterrupted one would have seen.
     """
     epoch, within = divmod(step, steps_per_epoch(len(samples), batch_size))
@@ -208,6 +210,8 @@ def training_batch(
     if mirrored_101 is None:
         return batch
     generator = torch.Generator().manual_seed((seed * 1_000_003 + step) % 2**63)
+    if vary is not None:
+        return batch._replace(images=vary(batch.images, generator))
     batch = mirror(batch, torch.rand(len(chosen), generator=generator) < 0.5, mirrored_101)
     return batch._replace(images=vary_colours(batch.images, generator))
 
@@ -215,3 +219,12 @@ def training_batch(
 def cosine_rate(step: int, steps: int) -> float:
     """Factor of the learning rate at `step` of `steps`: from 1 to 0 by half a cosine (Loshchilov & Hutter 2017)."""
     return 0.5 * (1 + math.cos(math.pi * min(step, steps) / steps))
+
+
+def annealed_rate(step: int, steps: int, flat_share: float = 0.0, final_rate: float = 0.0) -> float:
+    """Factor of the learning rate at `step` of `steps`: 1 for `flat_share` of them, then by half a cosine to the last.
+
+    With the defaults, `cosine_rate`.
+    """
+    flat = round(flat_share * steps)
+    return 1.0 if step < flat else final_rate + (1 - final_rate) * cosine_rate(step - flat, max(1, steps - flat))

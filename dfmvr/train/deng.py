@@ -14,7 +14,7 @@ from typing import NamedTuple
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from dfmvr.losses import regularisation_loss
+from dfmvr.losses import lighting_loss, regularisation_loss
 from dfmvr.networks.deep3d import Deep3D, Deep3DSettings
 from dfmvr.networks.df_mvr import Coefficients
 from dfmvr.train.data import Batch, cosine_rate
@@ -23,7 +23,6 @@ from dfmvr.train.single_image import (
     albedo_loss,
     as_samples,
     face_photo_loss,
-    lighting_loss,
     noted,
     see,
     squared_landmark_loss,

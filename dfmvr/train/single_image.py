@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dfmvr.conventions import CLASSES, REFERENCE_SIZE_PX
+from dfmvr.conventions import REFERENCE_SIZE_PX
 from dfmvr.errors import DataError
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.geometry.camera import pose
 from dfmvr.geometry.rotation import euler_to_rotmat
-from dfmvr.losses import photo_loss
+from dfmvr.losses import is_skin, photo_loss, unevenness_loss
 from dfmvr.networks.df_mvr import Coefficients
 from dfmvr.rendering.rasterizer import Fragments
 from dfmvr.rendering.renderer import render
@@ -102,21 +102,14 @@ def squared_landmark_loss(
     return (weights * squares).mean() * (REFERENCE_SIZE_PX / image_size) ** 2
 
 
-def lighting_loss(lighting: Tensor) -> Tensor:
-    """Colour of the light: mean square of the lighting's (..., 9, 3) distance from its mean over red, green, blue."""
-    return (lighting - lighting.mean(-1, keepdim=True)).square().mean()
-
-
 def albedo_loss(albedo: Tensor, labels: Tensor) -> Tensor:
     """Unevenness of the skin: variance of its albedo, the sum over red, green, blue.
 
     Args:
         albedo: (N, V, 3).
-        labels: (V,) classes of the vertices. ASSUME: skin is `skin` and `nose`.
+        labels: (V,) classes of the vertices.
     """
-    skin = (labels == CLASSES.index("skin")) | (labels == CLASSES.index("nose"))
-    values = albedo[:, skin]
-    return (values - values.mean(1, keepdim=True)).square().sum(-1).mean()
+    return unevenness_loss(albedo[:, is_skin(labels)])
 
 
 def perceptual_loss(embed: Embedding, rendered: Tensor, photo: Tensor) -> Tensor:

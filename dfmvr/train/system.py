@@ -8,16 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from dfmvr.face_model.model import MorphableModel
-from dfmvr.losses import Losses, LossWeights, Prediction, Target, total_loss
+from dfmvr.losses import Losses, LossWeights, MoreLosses, Prediction, Target, is_skin, kind_of_losses, total_loss
 from dfmvr.networks.df_mvr import Coefficients
-from dfmvr.rendering.views import coarse_for, render_views, see_landmarks
+from dfmvr.parse.parser import FaceParser
+from dfmvr.rendering.views import Views, coarse_for, render_views, see_landmarks
 from dfmvr.train.data import Batch
 
 
 class TrainingSystem:
     """What turns a batch into losses. Only the network learns; the face model and the parser are fixed."""
 
-    names = Losses._fields
+    masked = True  # whether the mask loss counts in this phase
 
     def __init__(
         self,
@@ -37,24 +38,38 @@ class TrainingSystem:
             precision: of the networks; geometry and rendering are always float32.
         """
         self.network, self.parser, self.weights = network, parser, weights
+        self.names = kind_of_losses(weights)._fields
         self.model = coarse_for(model, image_size)
         self.image_size, self.precision = image_size, precision
+
+    def phase(self, step: int, steps: int) -> None:
+        """Make ready for `step` of `steps`: before `mask_from` of them there is no mask loss."""
+        self.masked = step >= round(self.weights.mask_from * steps)
 
     def predict(self, batch: Batch, rendered: bool = True) -> Prediction:
         """Run the network on a batch and, unless only landmarks are asked for, render what it answers."""
         coefficients = self._autocast(self.network)(*what_is_seen(batch))
+        image = alpha = skin = None
         if rendered:
-            vertices, image, alpha, landmarks = render_views(self.model, coefficients, self.image_size)
+            views = render_views(self.model, coefficients, self.image_size)
+            vertices, image, alpha, landmarks = views[:4]
+            skin = self._skin(views)
         else:
             vertices, landmarks = see_landmarks(self.model, coefficients, self.image_size)
-            image = alpha = None
-        return Prediction(image, alpha, landmarks, vertices[:, self.model.landmarks_101], coefficients)
+        return Prediction(image, alpha, landmarks, vertices[:, self.model.landmarks_101], coefficients, skin)
 
-    def losses(self, batch: Batch, rendered: bool = True) -> Losses:
+    def _skin(self, views: Views) -> Tensor | None:
+        """Colours (B, n, P, 3) of the skin that should be even: its albedo, n = 1, or as each view shows it lit."""
+        if not self.weights.albedo:
+            return None
+        colours = views.lit if self.weights.lit_albedo else views.albedo[:, None]
+        return colours[..., is_skin(self.model.labels), :]
+
+    def losses(self, batch: Batch, rendered: bool = True) -> Losses | MoreLosses:
         """All losses of a batch (Eqs. 2 to 8); without rendering, those of landmarks and coefficients alone."""
         prediction = self.predict(batch, rendered)
         target = Target(batch.images, batch.masks, batch.weights, batch.landmarks, batch.landmarks_3d)
-        parser = None if self.parser is None else self._autocast(self.parser)
+        parser = self._autocast(self.parser) if self.parser is not None and self.masked else None
         return total_loss(prediction, target, parser, self.weights)
 
     def _autocast(self, function: Callable) -> Callable:
@@ -67,6 +82,17 @@ class TrainingSystem:
                 return function(images, *rest)
 
         return run
+
+
+def set_mode(parser: FaceParser, mode: str) -> FaceParser:
+    """The parser with its batch normalisation in a mode of `train.parser_mode`.
+
+    Code: "train" is what the released code does by leaving the parser to `model.train()`. Each batch is then normalised
+    by itself, and the statistics of training drift; nothing here looks at them, so a resumed run is still exact.
+    """
+    if mode == "train":
+        parser.network.train()
+    return parser
 
 
 def what_is_seen(batch: Batch) -> tuple[Tensor, Tensor]:
