@@ -5,6 +5,7 @@ import csv
 import itertools
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -385,3 +386,27 @@ def test_shared_normalisation_of_one_process_is_the_plain_one(process_group):
         assert torch.allclose(one, other, atol=1e-12)
     for name, value in plain.state_dict().items():
         assert torch.allclose(value.double(), shared.state_dict()[f"0.{name}"].double(), atol=1e-12)
+
+
+def test_ten_kills_at_random_moments_change_nothing(tmp_path):
+    toy_samples(tmp_path, 4)
+    settings = ("epochs=40",)
+    assert cli.main(arguments(tmp_path, tmp_path / "whole", *settings)) == 0
+    command = [sys.executable, "-m", "dfmvr", *arguments(tmp_path, tmp_path / "killed", *settings)]
+    checkpoint = tmp_path / "killed" / "checkpoints" / "last.pt"
+    rng, kills = np.random.default_rng(0), 0
+    while not (tmp_path / "killed" / "weights.safetensors").exists():
+        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+            while kills < 10 and run.poll() is None:
+                if checkpoint.exists() and checkpoint.stat().st_mtime_ns != before:  # it trains: any moment will do
+                    time.sleep(rng.uniform(0, 0.2))
+                    run.kill()
+                    kills += 1
+                    break
+                time.sleep(0.005)
+    assert kills == 10
+    whole, killed = (tmp_path / run for run in ("whole", "killed"))
+    assert (whole / "metrics.csv").read_text() == (killed / "metrics.csv").read_text()
+    states = [read_network(folder / "weights.safetensors").network.state_dict() for folder in (whole, killed)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
