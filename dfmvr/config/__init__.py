@@ -29,7 +29,7 @@ from dfmvr.config.data import (
     SimulateSection,
     StandInSize,
 )
-from dfmvr.config.evaluation import PROTOCOLS, TESTS, ProtocolSection, RegisterSection, ReportSection, StudySection
+from dfmvr.config.evaluation import PROTOCOLS, TABLES, ProtocolSection, RegisterSection, ReportSection, StudySection
 from dfmvr.config.section import Section
 from dfmvr.config.training import (
     VARIANTS,
@@ -49,7 +49,7 @@ from dfmvr.errors import ConfigError
 
 __all__ = [
     "PROTOCOLS",
-    "TESTS",
+    "TABLES",
     "VARIANTS",
     "AlignSection",
     "BosphorusData",

@@ -77,7 +77,9 @@ class NetworkSection(Section):
         description="Colours in [0, 1] and masks as raw class ids, as in the released code; false: all in [-1, 1].",
     )
     shared_lighting: bool = Field(
-        False, description="One lighting for all views, fixed to the head, as in the released code; all normals are then the right view's. False: one lighting a view."
+        False,
+        description="One lighting for all views, fixed to the head, as in the released code; all normals are then the "
+        "right view's. False: one lighting a view.",
     )
 
 

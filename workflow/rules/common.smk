@@ -68,11 +68,47 @@ wildcard_constraints:
 shell.prefix(f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 
-def of_all_tests(pattern):
-    """`pattern` filled in for every method and the data sets that it is tested on."""
-    pairs = [(m, d) for d, methods in TESTS.items() for m in methods]
-    methods, datasets = zip(*pairs)
-    return expand(pattern, zip, method=methods, dataset=datasets)
+def tests_of(table):
+    """Method and data set of every test of a table of the paper, or, for `report`, of the whole study."""
+    if table == "report":
+        return [(method, d) for d, methods in TESTS.items() for method in methods]
+    wanted = settings_of_dfmvr.TABLES[table]
+    return [(m, d) for d, ms in wanted.items() for m in ms if m in TESTS.get(d, ())]
+
+
+def of_tests(pattern):
+    """What gives `pattern` filled in for every test of the wildcard `page`."""
+
+    def files(wildcards):
+        return [
+            part
+            for method, dataset in tests_of(wildcards.page)
+            for part in expand(pattern, method=method, dataset=dataset)
+        ]
+
+    return files
+
+
+def of_trainings(pattern):
+    """What gives `pattern` filled in for every training that the tests of the wildcard `page` need."""
+
+    def files(wildcards):
+        trained = [trained_as(m) for m, _ in tests_of(wildcards.page) if m in TESTED]
+        return expand(pattern, method=list(dict.fromkeys(trained)))
+
+    return files
+
+
+def of_data(pattern):
+    """What gives `pattern` filled in for every data set that the wildcard `page` is about."""
+
+    def files(wildcards):
+        tests = tests_of(wildcards.page)
+        names = [dataset for _, dataset in tests]
+        names += [TRAINING_DATA[trained_as(m)] for m, _ in tests if m in TESTED]
+        return expand(pattern, dataset=list(dict.fromkeys(names)))
+
+    return files
 
 
 def section(name):

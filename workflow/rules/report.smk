@@ -1,15 +1,24 @@
-"""Make the tables, the figures and the page.
+"""Make the tables, the figures and the page, of the whole study or of one table alone.
 
 needs   the outputs of all stages
-gives   results/report.html   everything on one page that needs no network
-        results/report/       tables as CSV and LaTeX, figures
+gives   results/report.html    everything on one page that needs no network
+        results/report/        tables as CSV, LaTeX and HTML, figures
+        results/table_1.html   and results/table_1/, and so on: the page of one table (`snakemake table_1`)
 """
 
 from glob import glob
 
+for _table in settings_of_dfmvr.TABLES:
+
+    rule:
+        name:
+            _table
+        input:
+            f"<results>/{_table}.html",
+
 
 rule make_report:
-    """Make Table I, the figures and the page."""
+    """Make the tables, the figures and the page."""
     input:
         code=code("report", "align/crop", "register", "rendering"),
         texts=glob("dfmvr/report/*.yaml") + glob("dfmvr/report/templates/*"),
@@ -18,26 +27,31 @@ rule make_report:
         preview="<results>/face_model/preview.png",
         parser="<results>/parse/metrics.json",
         examples="<results>/parse/examples.png",
-        aligned=expand("<results>/align/{dataset}", dataset=DATASETS),
-        parsed=expand("<results>/parse/{dataset}", dataset=DATASETS),
-        metrics=expand("<results>/train/{method}/metrics.csv", method=TRAINED),
-        meshes=of_all_tests("<results>/reconstruct/{method}/{dataset}"),
-        registrations=of_all_tests("<results>/register/{method}/{dataset}.npz"),
-        scores=of_all_tests("<results>/score/{method}/{dataset}.parquet"),
-        real_scan=expand("<results>/score/{method}/real_scan.json", method=SCANNED),
+        aligned=of_data("<results>/align/{dataset}"),
+        parsed=of_data("<results>/parse/{dataset}"),
+        metrics=of_trainings("<results>/train/{method}/metrics.csv"),
+        meshes=of_tests("<results>/reconstruct/{method}/{dataset}"),
+        registrations=of_tests("<results>/register/{method}/{dataset}.npz"),
+        scores=of_tests("<results>/score/{method}/{dataset}.parquet"),
+        real_scan=lambda wildcards: expand(
+            "<results>/score/{method}/real_scan.json",
+            method=SCANNED if wildcards.page == "report" else [],
+        ),
     output:
-        page="<results>/report.html",
-        tables=directory("<results>/report"),
+        page="<results>/{page}.html",
+        tables=directory("<results>/{page}"),
     log:
-        "<logs>/report.log",
+        "<logs>/{page}.log",
     benchmark:
-        "<benchmarks>/report.jsonl"
+        "<benchmarks>/report/{page}.jsonl"
+    wildcard_constraints:
+        page="report|table_[1-5]",
     threads: 2
     params:
         settings=section("report"),
         study=settings_of_dfmvr.as_json(study),
     message:
-        "Make the report"
+        "Make the page {wildcards.page}"
     shell:
         "dfmvr report --settings {params.settings:q} --study {params.study:q} --scores {input.scores:q}"
         " --benchmarks benchmarks/workflow --results $(dirname {output.page:q}) --output {output.page:q}"
