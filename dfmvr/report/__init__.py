@@ -3,7 +3,8 @@
 needs   the outputs of all stages under one folder (see `dfmvr.report.inputs` and `dfmvr.report.panels`)
 gives   <output>             one HTML file that needs no network
         <tables>/*.csv       every table in full precision
-        <tables>/*.tex       the same for LaTeX
+        <tables>/*.tex       the same for LaTeX (booktabs), and *.html
+        <tables>/made.json   what the tables were made from, for `--check`
         <tables>/figures/    plots as PDF, SVG and PNG, panels as JPEG
 """
 
@@ -18,8 +19,19 @@ from typing import Any
 from dfmvr import config
 from dfmvr.config import ReportSection
 from dfmvr.errors import ConfigError
-from dfmvr.files import writing_folder
-from dfmvr.report import background, real_scan, sections
+from dfmvr.files import write_json, writing_folder
+from dfmvr.report import (
+    analysis_sections,
+    background,
+    check,
+    exhibits,
+    figure_sections,
+    learnt,
+    provenance,
+    real_scan,
+    sections,
+    view_sections,
+)
 from dfmvr.report.captions import caption
 from dfmvr.report.inputs import read_study
 from dfmvr.report.page import write_page
@@ -39,23 +51,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--benchmarks", type=Path, metavar="DIR", help="Snakemake's benchmark files (*.jsonl)")
     parser.add_argument("--study", metavar="JSON", help="the whole configuration of the run, to be shown on the page")
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the page, .html")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="the page, .html")
     parser.add_argument("--tables", type=Path, required=True, metavar="DIR", help="folder of the tables and figures")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="make nothing: compute every number of the tables in --tables anew from --results and compare",
+    )
 
 
 def main(args: argparse.Namespace, settings: ReportSection) -> None:
     """Run the stage."""
-    study = read_study(args.results, args.scores, args.benchmarks)
+    if getattr(args, "check", False):
+        check.check_tables(args.tables, args.results)
+        return
+    if args.output is None:
+        raise ConfigError("--output: expected the name of the page, such as report.html; only --check goes without")
     configuration = _configuration(args, settings)
+    study = read_study(args.results, args.scores, args.benchmarks, _trainings(configuration))
     with writing_folder(args.tables) as folder:
         report = sections.Report(study, settings, configuration, folder)
         samples = sections.panel_section(report)  # first, as it reads most files: what is missing is told at once
+        tables = sections.compared(report)
+        shown = exhibits.gather(report)
         parts = [
-            *sections.comparison_sections(report),
-            sections.distribution_section(report),
-            sections.region_section(report),
+            learnt.learnt_section(report, tables),
+            *sections.comparison_sections(report, tables),
+            sections.distribution_section(report, tables),
+            sections.region_section(report, tables),
             sections.protocol_section(report),
             real_scan.real_scan_section(report),
+            *figure_sections.figure_sections(report, shown),
+            *view_sections.view_sections(report, shown),
+            *analysis_sections.analysis_sections(report, shown),
             samples,
             background.training_section(report),
             background.parser_section(report),
@@ -63,9 +91,19 @@ def main(args: argparse.Namespace, settings: ReportSection) -> None:
             background.account_section(report),
             background.method_section(report),
         ]
+        parts.append(provenance.name_makers(report, parts))
+        loss = configuration.get("train", {}).get("loss", {})
+        write_json(folder / check.MADE, check.made_from(study, settings, report.statistics, loss))
         lead = caption("lead", data=" and ".join(report.name(d) for d in study.datasets))
-        write_page(args.output, TITLE, lead, sections.findings(report), parts)
+        write_page(args.output, TITLE, lead, learnt.findings(report, tables), parts)
     log.info("%s: %d sections; tables and figures in %s", args.output, len(parts), args.tables)
+
+
+def _trainings(configuration: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What each variant is trained with, as far as it differs from the defaults of the report."""
+    base = {key: value for key, value in configuration.get("train", {}).items() if key in ("method", "data")}
+    variants = configuration.get("variants", config.VARIANTS)
+    return {name: base | differs for name, differs in variants.items()}
 
 
 def _configuration(args: argparse.Namespace, settings: ReportSection) -> dict[str, Any]:

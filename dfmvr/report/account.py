@@ -21,17 +21,24 @@ def _step(method: str) -> str:
 
 
 def count_frame(study: Study, protocol: str, names: dict[str, str]) -> pd.DataFrame:
-    """Samples that entered each step, were kept, and were set aside: data, dataset, step, samples, kept, ..."""
+    """Samples that entered each step, were kept and set aside, and registrations that did not converge.
+
+    Returns:
+        data, dataset, step, samples, kept, set_aside, coverage, not_converged; NaN where a column does not apply.
+    """
     rows = []
     for dataset, manifest in study.manifests.items():
         samples = manifest.assign(kept=manifest["status"] == _OK).groupby(["split", "sample"])["kept"].all()
         place = {"data": names.get(dataset, dataset), "dataset": dataset}
         for split, kept in samples.groupby("split", sort=False):
-            rows.append(place | {"step": f"align, {split}", **_counts(kept), "coverage": float("nan")})
+            rows.append(place | {"step": f"align, {split}", **_counts(kept)})
         for method, scored in _scored(study, dataset, protocol).items():
             rows.append(place | {"step": _step(method), **_counts(scored["status"] == _OK)})
             rows[-1]["coverage"] = scored["coverage"].mean()
-    return pd.DataFrame(rows)
+            if (method, dataset) in study.converged:
+                rows[-1]["not_converged"] = int((~study.converged[method, dataset]).sum())
+    columns = ["data", "dataset", "step", "samples", "kept", "set_aside", "coverage", "not_converged"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _scored(study: Study, dataset: str, protocol: str) -> dict[str, pd.DataFrame]:

@@ -7,55 +7,91 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from dfmvr.report import account, figures, printed, style
+from dfmvr.report import account, figures, printed_run, style
 from dfmvr.report.captions import caption
-from dfmvr.report.names import method_name
+from dfmvr.report.inputs import Run
+from dfmvr.report.names import FAMILIES, METHODS, method_name, split_seed
 from dfmvr.report.page import Section
 from dfmvr.report.sections import PROTOCOL, Report, protocol_settings
 from dfmvr.report.tables import number, write_table
 
 SHOWN_SET_ASIDE = 30
-TRAINING_DATA = "pixel_face"
 
 LOSSES = {
-    "total": "total loss",
-    "photo": "photo loss, Eq. 2",
-    "mask": "mask loss, Eq. 3",
-    "landmark_2d": "2D landmark loss, Eq. 4 (px)",
-    "landmark_3d": "3D landmark loss, Eq. 6 (mm)",
-    "regularisation": "regularisation, Eq. 8",
+    "df_mvr": {
+        "total": "total loss",
+        "photo": "photo loss, Eq. 2",
+        "mask": "mask loss, Eq. 3",
+        "landmark_2d": "2D landmark loss, Eq. 4 (px)",
+        "landmark_3d": "3D landmark loss, Eq. 6 (mm)",
+        "regularisation": "regularisation, Eq. 8",
+        "lighting": "colour of the light",
+        "albedo": "unevenness of the skin",
+    },
+    "deng": {
+        "total": "total loss",
+        "photo": "photo loss",
+        "landmark_2d": "2D landmarks (px²)",
+        "regularisation": "regularisation",
+        "lighting": "colour of the light",
+        "albedo": "unevenness of the albedo",
+        "perceptual": "perceptual loss",
+    },
+    "shang": {
+        "total": "total loss",
+        "photo": "photo loss",
+        "landmark_2d": "2D landmarks (px²)",
+        "shape": "identity and expression",
+        "texture": "texture",
+        "perceptual": "perceptual loss",
+        "pixel": "colours between views",
+        "depth": "depth between views (mm)",
+        "epipolar": "epipolar lines (px)",
+    },
 }
-"""Titles of the losses; a term that is not here bears its own name."""
+"""Titles of the losses by training method; a term that is not here bears its own name."""
 
 
 def training_section(report: Report) -> Section:
-    """Loss curves of every training run."""
+    """Loss curves and final losses of every training, by training method."""
     section = Section("Training", "training")
-    training = report.study.training
-    if not training:
-        return section
-    columns = dict.fromkeys(c for f in training.values() for c in f.columns if c not in _NO_LOSS)
-    terms = {c: LOSSES.get(c, c.replace("_", " ")) for c in [*LOSSES, *columns] if c in columns}
-    report.table(section, printed.loss_table(training, terms))
-    manifest = report.study.manifests.get(TRAINING_DATA)
-    kept = manifest is not None and (manifest["status"] == "ok") & (manifest["split"] == "train")
-    samples = manifest.loc[kept, "sample"].nunique() if manifest is not None else "unknown"
-    with style.styled():
-        drawn = figures.training_curves({v: _in_blocks(f, terms) for v, f in training.items()}, terms)
-        picture = style.save_figure(drawn, "training", report.folder / "figures")
-    section.figure(
-        picture,
-        "Loss curves of every training run",
-        caption("training", data=report.name(TRAINING_DATA), samples=samples),
-        0.55,
-    )
+    for family in dict.fromkeys([*FAMILIES, *(run.method for run in report.study.training.values())]):
+        runs = {name: run for name, run in report.study.training.items() if run.method == family}
+        if runs:
+            _training(report, section, family, runs)
     return section
+
+
+def _training(report: Report, section: Section, family: str, runs: dict[str, Run]) -> None:
+    """Add the losses of the trainings of one method."""
+    title = FAMILIES.get(family, family)
+    section.heading(title)
+    known = LOSSES.get(family, {})
+    present = dict.fromkeys(c for run in runs.values() for c in run.metrics if run.metrics[c].notna().any())
+    terms = [*(c for c in known if c in present), *(c for c in present if c not in (*known, *_NO_LOSS))]
+    titles = {c: known.get(c, c.replace("_", " ")) for c in terms}
+    report.table(section, printed_run.loss_table(runs, titles, report.names, family))
+    for data in dict.fromkeys(run.data for run in runs.values()):
+        own = {name: run.metrics for name, run in runs.items() if run.data == data}
+        with style.styled():
+            drawn = figures.training_curves({v: _in_blocks(metrics, terms) for v, metrics in own.items()}, titles)
+            picture = style.save_figure(drawn, f"training_{family}_{data}", report.folder / "figures")
+        text = caption("training", data=report.name(data), samples=_training_samples(report, data))
+        section.figure(picture, f"Loss curves of every training of {title} on {report.name(data)}", text, 0.55)
+
+
+def _training_samples(report: Report, dataset: str) -> int | str:
+    """Number of samples trained on."""
+    manifest = report.study.manifests.get(dataset)
+    if manifest is None:
+        return "unknown"
+    return manifest.loc[(manifest["status"] == "ok") & (manifest["split"] == "train"), "sample"].nunique()
 
 
 _NO_LOSS = ("step", "epoch", "learning_rate", "lr", "seconds")
 
 
-def _in_blocks(frame: pd.DataFrame, terms: dict[str, str], most: int = 60) -> pd.DataFrame:
+def _in_blocks(frame: pd.DataFrame, terms: list[str], most: int = 60) -> pd.DataFrame:
     """Average the steps of a run in at most `most` blocks; `epoch` becomes the fractional middle of a block."""
     per_epoch = max(1, round(len(frame) / (frame["epoch"].max() - frame["epoch"].min() + 1)))
     fractional = frame["epoch"].min() + (frame.index.to_numpy() + 0.5) / per_epoch
@@ -84,7 +120,7 @@ def parser_section(report: Report) -> Section:
         caption("parser", data=data, size=size),
         0.55,
     )
-    report.table(section, printed.parser_table(kinds, data))
+    report.table(section, printed_run.parser_table(kinds, data))
     path = report.study.root / "parse" / "examples.png"
     if path.exists():
         section.figure(path.read_bytes(), "Examples of the face parser", caption("parser_examples", data=data), 0.6)
@@ -104,10 +140,10 @@ def face_model_section(report: Report) -> Section:
         return section
     measures = found.pop("population_mm", None)
     if measures:
-        report.table(section, printed.measure_table(measures))
+        report.table(section, printed_run.measure_table(measures))
     held_out = found.pop("held_out_rms_mm", None)
     if held_out:
-        report.table(section, printed.held_out_table(held_out))
+        report.table(section, printed_run.held_out_table(held_out))
     section.pairs("Face model", _flat(found.pop("sizes", {})) + _flat(found))
     path = report.study.root / "face_model" / "preview.png"
     if path.exists():
@@ -134,13 +170,13 @@ def _flat(values: dict[str, Any], place: str = "") -> list[tuple[str, str]]:
 def account_section(report: Report) -> Section:
     """Samples set aside."""
     section = Section("Samples set aside", "set_aside")
-    report.table(section, printed.count_table(account.count_frame(report.study, PROTOCOL, report.names)))
+    report.table(section, printed_run.count_table(account.count_frame(report.study, PROTOCOL, report.names)))
     aside = account.set_aside_frame(report.study, PROTOCOL, report.names)
     if aside.empty:
         section.note(caption("set_aside_none"))
-        write_table(printed.set_aside_table(aside, SHOWN_SET_ASIDE), report.folder)
+        write_table(printed_run.set_aside_table(aside, SHOWN_SET_ASIDE), report.folder)
     else:
-        report.table(section, printed.set_aside_table(aside, SHOWN_SET_ASIDE), SHOWN_SET_ASIDE)
+        report.table(section, printed_run.set_aside_table(aside, SHOWN_SET_ASIDE), SHOWN_SET_ASIDE)
     return section
 
 
@@ -148,19 +184,32 @@ def method_section(report: Report) -> Section:
     """How the numbers were made."""
     section = Section("How this was made", "methods")
     names = ", ".join(report.name(d) for d in report.study.datasets)
-    methods = ", ".join(method_name(m) for m in report.study.methods)
+    methods = ", ".join(dict.fromkeys(method_name(split_seed(m)[0]) for m in report.study.methods))
+    section.paragraphs += [caption("methods_data", data=names, methods=methods)]
+    section.paragraphs += [text for condition, text in _explained(report) if condition]
     section.paragraphs += [
-        caption("methods_data", data=names, methods=methods),
         caption("methods_error", radius=number(protocol_settings(report).crop_radius_mm, 0)),
         caption("methods_intervals", resamples=report.settings.bootstrap, seed=report.settings.seed),
         caption("methods_commands"),
     ]
     if report.study.benchmarks is not None:
-        report.table(section, printed.runtime_table(account.runtime_frame(report.study.benchmarks)))
+        report.table(section, printed_run.runtime_table(account.runtime_frame(report.study.benchmarks)))
     section.heading("Versions and seeds")
     section.pairs("Versions and seeds", [*account.versions(), *account.seeds(report.configuration)])
     section.code(yaml.safe_dump(report.configuration, sort_keys=False, allow_unicode=True), "Settings")
-    root = report.study.root
-    listed = [str(p.relative_to(root)) if p.is_relative_to(root) else str(p) for p in report.study.files]
-    section.code("\n".join(listed), "Tables read, below the results folder")
     return section
+
+
+def _explained(report: Report) -> list[tuple[bool, str]]:
+    """What is said of some methods, and whether any of them was tested."""
+    methods = {split_seed(m)[0] for m in report.study.methods}
+    across = {m for m in methods if m.endswith("_multi_pie") or "_multi_pie_" in m}
+    ablated = {"dfmvr_cnn", "dfmvr_unet", "dfmvr_resnet", "dfmvr_without_mask"} & methods
+    return [
+        (bool({"deng", "deng_multi_pie"} & methods), caption("methods_deng")),
+        (any(m.startswith("shang") for m in methods), caption("methods_shang")),
+        (bool(ablated), caption("methods_ablation")),
+        (any(m.startswith("dfmvr_mixed") for m in methods), caption("methods_mixed")),
+        (bool(across & set(METHODS)), caption("methods_across", data=report.name("multi_pie"))),
+        (len(methods) < len(report.study.methods), caption("methods_seeds")),
+    ]

@@ -1,4 +1,4 @@
-"""Captions and paragraphs of the page, from captions.yaml."""
+"""Captions and paragraphs of the page, from captions.yaml and, those of the figures, figure_captions.yaml."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ from importlib import resources
 
 import yaml
 
+FILES = ("captions.yaml", "figure_captions.yaml")
+
 
 @cache
 def _captions() -> dict[str, str]:
-    return yaml.safe_load(resources.files(__package__).joinpath("captions.yaml").read_text(encoding="utf-8"))
+    texts: dict[str, str] = {}
+    for name in FILES:
+        texts |= yaml.safe_load(resources.files(__package__).joinpath(name).read_text(encoding="utf-8"))
+    return texts
 
 
 def caption(name: str, **values: object) -> str:

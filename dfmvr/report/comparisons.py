@@ -1,18 +1,33 @@
-"""From the scores to the numbers of the tables. Nothing here prints."""
+"""From the errors to the numbers of the tables. Nothing here prints."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from importlib import resources
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import yaml
 
-from dfmvr.report.names import COMPARISONS, FLOOR, MEAN_FACE, WHOLE, Comparison, ordered, ours_among
+from dfmvr.report.errors import Errors, errors_of
+from dfmvr.report.names import FLOOR, MEAN_FACE, split_seed
+from dfmvr.report.paper_comparisons import (
+    COMPARISONS,
+    DESIGN,
+    RANDOM,
+    Comparison,
+    Row,
+    paper_mean,
+    paper_numbers,
+    paper_row,
+)
 from dfmvr.report.statistics import Resampled, resample_means
+
+BESIDE = ("ratio_to_mean_face", "difference_to_dfmvr_mm", "gap_closed")
+"""How a method stands to others; each has an interval."""
+
+UNCOUNTED = (MEAN_FACE, FLOOR)
+"""Rows that every table has, whatever its methods."""
 
 
 class Bootstrap(NamedTuple):
@@ -22,62 +37,47 @@ class Bootstrap(NamedTuple):
     seed: int
 
 
-def errors_by_method(
-    scores: pd.DataFrame, dataset: str, protocol: str, region: str = WHOLE, statistic: str = "rmse_mm"
-) -> pd.DataFrame:
-    """Errors side by side: one row a sample (index: subject, sample), one column a method.
+class Block(NamedTuple):
+    """Part of a comparison: one data set and, where the table has such columns, one yaw of the left view."""
 
-    Only samples that every method was scored on are kept, so that the columns are comparable and paired; a method
-    without any score has no column.
-
-    Args:
-        scores: the scores of all methods and data sets, as the stage `score` writes them.
-        statistic: `rmse_mm` (root mean square point-to-plane) or `mean_mm` (mean unsigned point-to-surface).
-    """
-    chosen = scores[
-        (scores["dataset"] == dataset)
-        & (scores["protocol"] == protocol)
-        & (scores["region"] == region)
-        & (scores["status"] == "ok")
-    ]
-    wide = chosen.pivot_table(index=["subject", "sample"], columns="method", values=statistic, aggfunc="first")
-    return wide[ordered(set(wide.columns))].dropna().sort_index()
+    dataset: str
+    yaw: str
+    errors: Errors
 
 
-def resample(errors: pd.DataFrame, bootstrap: Bootstrap, dataset: str) -> Resampled:
-    """Resample the subjects of a table made by `errors_by_method`.
+def resample(errors: Errors, bootstrap: Bootstrap, dataset: str) -> Resampled:
+    """Resample the subjects.
 
     The seed depends on the data set alone, so that all tables of one data set rest on the same resamples.
     """
     rng = np.random.default_rng([bootstrap.seed, zlib.crc32(dataset.encode())])
-    subjects = errors.index.get_level_values("subject").to_numpy()
-    return resample_means(errors.to_numpy(), subjects, bootstrap.resamples, rng)
+    return resample_means(errors.table.to_numpy(), errors.subjects, bootstrap.resamples, rng)
 
 
-def compare(errors: pd.DataFrame, resampled: Resampled) -> pd.DataFrame:
-    """One row a method: mean and spread, and how it stands to the mean face, to DF-MVR and to the floor.
+def compare(errors: Errors, resampled: Resampled, ours: str) -> pd.DataFrame:
+    """One row a method: mean and spread, and how it stands to the mean face, to `ours` and to the floor.
 
-    Columns that cannot be computed (no mean face, no floor, fewer than two subjects) hold NaN.
+    Columns that cannot be computed (no mean face, no floor, fewer than two subjects or seeds) hold NaN.
     """
-    place = {method: i for i, method in enumerate(errors.columns)}
-    reference = ours_among(place)
-    top, bottom, ours = (place.get(method) for method in (MEAN_FACE, FLOOR, reference))
+    place = {method: i for i, method in enumerate(errors.table.columns)}
+    top, bottom, reference = (place.get(method) for method in (MEAN_FACE, FLOOR, ours))
     nothing = (np.nan, np.nan, np.nan)
     rows = []
     for method, i in place.items():
-        mean = resampled.interval(lambda m, i=i: m[..., i])
-        ratio = difference = gap = nothing
-        if top is not None and method != MEAN_FACE:
-            ratio = resampled.interval(lambda m, i=i: m[..., i] / m[..., top])
-        if ours is not None and method != reference:
-            difference = resampled.interval(lambda m, i=i: m[..., i] - m[..., ours])
+        beside = dict.fromkeys(BESIDE, nothing)
+        if top is not None and i != top:
+            beside[BESIDE[0]] = resampled.interval(lambda m, i=i: m[..., i] / m[..., top])
+        if reference is not None and i != reference:
+            beside[BESIDE[1]] = resampled.interval(lambda m, i=i: m[..., i] - m[..., reference])
         if None not in (top, bottom) and i not in (top, bottom):
-            gap = resampled.interval(lambda m, i=i: (m[..., top] - m[..., i]) / (m[..., top] - m[..., bottom]))
-        row = {"method": method, "samples": len(errors), "subjects": resampled.subjects}
-        row |= _named("mean_mm", mean) | {"std_mm": errors[method].std(ddof=1)}
-        row |= _named("ratio_to_mean_face", ratio) | _named("difference_to_dfmvr_mm", difference)
-        rows.append(row | _named("gap_closed", gap))
-    return pd.DataFrame(rows)
+            beside[BESIDE[2]] = resampled.interval(
+                lambda m, i=i: (m[..., top] - m[..., i]) / (m[..., top] - m[..., bottom])
+            )
+        row = {"method": method, "samples": len(errors.table), "subjects": resampled.subjects}
+        row |= {"seeds": errors.seeds[method], **_named("mean_mm", resampled.interval(lambda m, i=i: m[..., i]))}
+        row |= {"std_mm": errors.table[method].std(ddof=1), "seed_std_mm": errors.seed_std[method]}
+        rows.append(row | {key: value for name, found in beside.items() for key, value in _named(name, found).items()})
+    return pd.DataFrame(rows, columns=["method", *_columns()])
 
 
 def _named(name: str, values: Sequence[float]) -> dict[str, float]:
@@ -85,9 +85,72 @@ def _named(name: str, values: Sequence[float]) -> dict[str, float]:
     return dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
 
 
-def paper_numbers() -> dict[str, list[dict]]:
-    """The numbers printed in the paper's tables: `table_1` and so on, each a list of rows."""
-    return yaml.safe_load(resources.files(__package__).joinpath("paper_tables.yaml").read_text(encoding="utf-8"))
+def _columns() -> list[str]:
+    """Columns of `compare` after the method."""
+    triples = [name + end for name in BESIDE for end in ("", "_low", "_high")]
+    means = ["mean_mm", "mean_mm_low", "mean_mm_high", "std_mm", "seed_std_mm"]
+    return ["samples", "subjects", "seeds", *means, *triples]
+
+
+def known_comparisons(scores: pd.DataFrame) -> list[Comparison]:
+    """The paper's tables for which there are scores."""
+    methods = set(scores["method"].map(lambda name: split_seed(name)[0]))
+    return [
+        c for c in COMPARISONS if set(c.datasets) & set(scores["dataset"]) and (not c.needs or set(c.needs) & methods)
+    ]
+
+
+def blocks_of(scores: pd.DataFrame, comparison: Comparison, protocol: str, seed: int) -> list[Block]:
+    """The parts of a comparison for which there are scores, each with the samples that all of its methods have.
+
+    Args:
+        seed: seed of the yaws drawn for the column `random`.
+    """
+    methods = [row.method for row in comparison.rows]
+    blocks = []
+    for dataset in comparison.datasets:
+        chosen = scores if comparison.left_yaw is None else scores[scores["left_yaw"] == comparison.left_yaw]
+        errors = errors_of(chosen, dataset, protocol, methods=methods)
+        if errors.table.empty:
+            continue
+        if not comparison.by_yaw:
+            blocks.append(Block(dataset, "", errors))
+            continue
+        for yaw, samples in samples_by_yaw(chosen[chosen["dataset"] == dataset], errors, seed).items():
+            part = chosen[chosen["sample"].isin(samples)]
+            blocks.append(Block(dataset, yaw, errors_of(part, dataset, protocol, methods=methods)))
+    return blocks
+
+
+def samples_by_yaw(scores: pd.DataFrame, errors: Errors, seed: int) -> dict[str, list[str]]:
+    """Samples of every yaw of the left view, and of a yaw drawn at random for each subject.
+
+    All columns have the same subjects: those with a sample at every yaw. The draw is one whole number below the number
+    of yaws for each of these subjects, in the order of their names; the yaws are in the order of their size.
+
+    Args:
+        scores: of one data set.
+        errors: of the methods compared.
+        seed: seed of the draw.
+    Returns:
+        Yaw in degrees without sign, or `random`, to samples; nothing where no yaw is known.
+    """
+    yaw_of = scores.drop_duplicates("sample").set_index("sample")["left_yaw"].abs()
+    table = pd.DataFrame({"subject": errors.subjects, "sample": errors.samples})
+    table["yaw"] = yaw_of.reindex(table["sample"]).to_numpy()
+    table = table.dropna(subset="yaw")
+    yaws = sorted(table["yaw"].unique())
+    whole = table.groupby("subject")["yaw"].nunique()
+    subjects = sorted(whole.index[whole == len(yaws)])
+    table = table[table["subject"].isin(subjects)]
+    if table.empty:
+        return {}
+    found = {f"{yaw:g}": table.loc[table["yaw"] == yaw, "sample"].tolist() for yaw in yaws}
+    if len(yaws) > 1:
+        drawn = np.random.default_rng(seed).integers(len(yaws), size=len(subjects))
+        of_subject = dict(zip(subjects, np.array(yaws)[drawn], strict=True))
+        found[RANDOM] = table.loc[table["yaw"] == table["subject"].map(of_subject), "sample"].tolist()
+    return found
 
 
 def comparison_frame(
@@ -98,37 +161,45 @@ def comparison_frame(
     Args:
         names: printed name of each data set.
     Returns:
-        The columns of `compare` after `data` and `label`, then paper_method, paper_data, paper_mean_mm, paper_std_mm.
-        The paper's rows stand beside the first data set only; a row without `method` was not run here.
+        data, dataset, left_yaw (where the table has such columns), method, label, what each row of Table IV is, the
+        columns of `compare` (empty for a method that was not run), and paper_method, paper_data, paper_mean_mm,
+        paper_std_mm. The paper's numbers stand beside the first data set only.
     """
-    printed = {row["method"]: row for row in paper_numbers()[comparison.name]}
-    present = [d for d in comparison.datasets if d in set(scores["dataset"])]
-    blocks = []
-    for dataset in present:
-        chosen = scores if comparison.left_yaw is None else scores[scores["left_yaw"] == comparison.left_yaw]
-        errors = errors_by_method(chosen, dataset, protocol)
-        if errors.empty:
-            continue
-        found = compare(errors, resample(errors, bootstrap, dataset)).set_index("method")
+    blocks = blocks_of(scores, comparison, protocol, bootstrap.seed)
+    rows = []
+    for block in blocks:
+        resampled = resample(block.errors, bootstrap, block.dataset)
+        found = compare(block.errors, resampled, comparison.ours).set_index("method")
         for row in comparison.rows:
-            ours = found.loc[row.method].to_dict() if row.method in found.index else {}
-            paper = printed.get(row.paper, {}) if dataset == present[0] else {}
-            if not ours and not paper:
+            paper = _beside(comparison, row, block.yaw) if block.dataset == blocks[0].dataset else {}
+            if row.method not in found.index and not paper and row.method not in UNCOUNTED:
                 continue
-            blocks.append(
-                {"data": names.get(dataset, dataset), "dataset": dataset, "method": row.method if ours else "", **ours}
-                | {"paper_method": paper.get("method", ""), "paper_data": paper.get("dataset", "")}
-                | {"paper_mean_mm": paper.get("mean", np.nan), "paper_std_mm": paper.get("std", np.nan)}
-            )
-    columns = ["data", "dataset", "method", *_columns(), "paper_method", "paper_data", "paper_mean_mm", "paper_std_mm"]
-    return pd.DataFrame(blocks, columns=columns)
+            place = {"data": names.get(block.dataset, block.dataset), "dataset": block.dataset}
+            place |= {"left_yaw": block.yaw, "method": row.method, "label": comparison.label(row.method)}
+            place |= {key: paper_row(comparison, row).get(key, "") for key in DESIGN}
+            numbers = found.loc[row.method].to_dict() if row.method in found.index else {}
+            rows.append(place | numbers | paper)
+    design = [key for key in DESIGN if any(key in row for row in paper_numbers()[comparison.name])]
+    columns = ["data", "dataset", *(["left_yaw"] if comparison.by_yaw else []), "method", "label", *design]
+    columns += [*_columns(), "paper_method", "paper_data", "paper_mean_mm", "paper_std_mm"]
+    return (
+        pd.DataFrame(rows, columns=columns)
+        .astype(dict.fromkeys(["paper_method", "paper_data"], object))
+        .fillna({"paper_method": "", "paper_data": ""})
+    )
 
 
-def _columns() -> list[str]:
-    """Columns of `compare` after the method."""
-    derived = ("ratio_to_mean_face", "difference_to_dfmvr_mm", "gap_closed")
-    triples = [name + end for name in derived for end in ("", "_low", "_high")]
-    return ["samples", "subjects", "mean_mm", "mean_mm_low", "mean_mm_high", "std_mm", *triples]
+def _beside(comparison: Comparison, row: Row, yaw: str) -> dict[str, Any]:
+    """The paper's own numbers for a row as columns; empty where it has none."""
+    paper = paper_row(comparison, row)
+    if not paper:
+        return {}
+    return {
+        "paper_method": row.paper,
+        "paper_data": comparison.paper_data,
+        "paper_mean_mm": paper_mean(comparison, row, yaw),
+        "paper_std_mm": paper.get("std", np.nan),
+    }
 
 
 def by_group(scores: pd.DataFrame, bootstrap: Bootstrap, key: str, within: dict[str, str]) -> pd.DataFrame:
@@ -144,20 +215,15 @@ def by_group(scores: pd.DataFrame, bootstrap: Bootstrap, key: str, within: dict[
     for dataset in dict.fromkeys(scores["dataset"]):
         for value in dict.fromkeys(scores[key]):
             place = within | {key: value}
-            tables = {s: errors_by_method(scores, dataset, **place, statistic=s) for s in ("rmse_mm", "mean_mm")}
-            if any(errors.empty for errors in tables.values()):
+            tables = {s: errors_of(scores, dataset, **place, statistic=s) for s in ("rmse_mm", "mean_mm")}
+            if any(errors.table.empty for errors in tables.values()):
                 continue
             found = {s: resample(errors, bootstrap, dataset) for s, errors in tables.items()}
-            for i, method in enumerate(tables["rmse_mm"].columns):
+            for i, method in enumerate(tables["rmse_mm"].table.columns):
                 row = {"dataset": dataset, "method": method, key: value}
-                row |= {"samples": len(tables["rmse_mm"]), "subjects": found["rmse_mm"].subjects}
+                row |= {"samples": len(tables["rmse_mm"].table), "subjects": found["rmse_mm"].subjects}
                 for statistic, errors in tables.items():
                     row |= _named(statistic, found[statistic].interval(lambda m, i=i: m[..., i]))
-                    row[f"{statistic}_std"] = errors[method].std(ddof=1)
+                    row[f"{statistic}_std"] = errors.table[method].std(ddof=1)
                 rows.append(row)
     return pd.DataFrame(rows)
-
-
-def known_comparisons(scores: pd.DataFrame) -> list[Comparison]:
-    """The paper's tables for which there are scores."""
-    return [c for c in COMPARISONS if set(c.datasets) & set(scores["dataset"])]

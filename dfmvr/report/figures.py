@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from dfmvr.report.names import METHODS, PROTOCOLS, WHOLE, method_name
+from dfmvr.report.names import METHODS, OURS, PROTOCOLS, WHOLE, method_name
+from dfmvr.report.panels import shown_methods
 from dfmvr.report.style import look
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -46,7 +48,7 @@ def cumulative_errors(errors: dict[str, pd.DataFrame]) -> Figure:
     """
     figure, axes = _axes(len(errors), 4.6, 3.5, 2)
     for ax, (name, table) in zip(axes, errors.items(), strict=True):
-        for method in table.columns:
+        for method in _few(table.columns):
             values = np.sort(table[method].to_numpy())
             share = np.arange(1, len(values) + 1) / len(values)
             style = look(method)
@@ -60,7 +62,7 @@ def cumulative_errors(errors: dict[str, pd.DataFrame]) -> Figure:
                 label=figure_text(method_name(method)),
             )
         ax.set(title=name, xlabel="RMSE of a sample (mm)", ylabel="samples (%)", ylim=(0, 100), xlim=(0, None))
-    _legend_below(figure, axes[0])
+    _legend_below(figure, *axes)
     return figure
 
 
@@ -73,13 +75,15 @@ def region_errors(frame: pd.DataFrame, regions: Iterable[str], names: dict[str, 
     """
     datasets = list(dict.fromkeys(frame["dataset"]))
     regions = list(regions)
-    figure, axes = _axes(len(datasets), 4.6, 0.42 * len(regions) + 1.1, 2)
+    chosen = {dataset: _few(dict.fromkeys(rows["method"])) for dataset, rows in frame.groupby("dataset")}
+    step, room = 0.16, max(1.0, 0.16 * (max(map(len, chosen.values())) + 1.5))
+    figure, axes = _axes(len(datasets), 4.6, 0.42 * room * len(regions) + 1.1, 2)
     for ax, dataset in zip(axes, datasets, strict=True):
         rows = frame[frame["dataset"] == dataset]
-        methods = list(dict.fromkeys(rows["method"]))
+        methods = chosen[dataset]
         for i, method in enumerate(methods):
             mine = rows[rows["method"] == method].set_index("region").reindex(regions)
-            style, offset = look(method), (i - (len(methods) - 1) / 2) * 0.16
+            style, offset = look(method), (i - (len(methods) - 1) / 2) * step / room
             y = np.arange(len(regions)) + offset
             ax.hlines(y, mine["rmse_mm_low"], mine["rmse_mm_high"], color=style.colour, linewidth=1.4)
             label = figure_text(method_name(method))
@@ -90,7 +94,7 @@ def region_errors(frame: pd.DataFrame, regions: Iterable[str], names: dict[str, 
         ax.grid(axis="y", visible=False)
         for line in np.arange(len(regions) - 1) + 0.5:
             ax.axhline(line, color="#e3e3e3", linewidth=0.7)
-    _legend_below(figure, axes[0])
+    _legend_below(figure, *axes)
     return figure
 
 
@@ -119,7 +123,82 @@ def training_curves(training: dict[str, pd.DataFrame], terms: dict[str, str]) ->
         ax.set_title(figure_text(title))
         ax.set_xlabel("epoch")
         ax.set_ylim(bottom=0)
-    _legend_below(figure, max(axes, key=lambda ax: len(ax.lines)))
+    _legend_below(figure, *axes)
+    return figure
+
+
+def errors_by_weight(frame: pd.DataFrame, titles: dict[str, str], usual: dict[str, float]) -> Figure:
+    """Mean error against the weight of a loss, and the paired difference from the usual weight below it (Fig. 11).
+
+    Args:
+        frame: one row a loss and weight: loss, weight, then mean, low, high and difference, difference_low,
+            difference_high in mm.
+        titles: loss to its symbol and name; one column of panels each.
+        usual: the weight of each loss that the study uses.
+    """
+    from matplotlib.figure import Figure
+
+    losses = [loss for loss in titles if loss in set(frame["loss"])]
+    figure = Figure(figsize=(3.6 * len(losses), 4.4), layout="constrained")
+    grid = figure.subplots(2, len(losses), squeeze=False, sharex="col", sharey="row", height_ratios=(1.25, 1))
+    style = look(OURS)
+    for (top, bottom), loss in zip(grid.T, losses, strict=True):
+        rows = frame[frame["loss"] == loss].sort_values("weight")
+        for ax, name in ((top, "mean"), (bottom, "difference")):
+            ends = rows[name] - rows[f"{name}_low"], rows[f"{name}_high"] - rows[name]
+            spread = np.clip(np.nan_to_num(np.stack([end.to_numpy(float) for end in ends])), 0, None)
+            ax.errorbar(
+                rows["weight"],
+                rows[name],
+                spread,
+                color=style.colour,
+                marker="o",
+                markersize=5,
+                linewidth=1.4,
+                capsize=3,
+            )
+            chosen = rows["weight"] == usual[loss]
+            ax.plot(rows["weight"][chosen], rows[name][chosen], "o", color="white", markersize=2.4, zorder=4)
+        top.set_title(figure_text(titles[loss]))
+        bottom.set_xlabel(f"weight (the study's: {usual[loss]:g})")
+        bottom.axhline(0, color="#555555", linewidth=0.8)
+        bottom.set_xticks(rows["weight"].to_numpy())
+    grid[0, 0].set_ylabel("mean RMSE (mm)")
+    grid[1, 0].set_ylabel("difference (mm)")
+    return figure
+
+
+def errors_by_yaw(frame: pd.DataFrame, labels: dict[str, str]) -> Figure:
+    """Mean error of every method against the yaw of the left view, with intervals (Fig. 12).
+
+    Args:
+        frame: one row a method and yaw: method, yaw (degrees), mean, low, high in mm.
+        labels: printed name of each method.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.4, 4.2), layout="constrained")
+    ax = figure.subplots()
+    methods = list(dict.fromkeys(frame["method"]))
+    for i, method in enumerate(methods):
+        rows, style = frame[frame["method"] == method].sort_values("yaw"), look(method)
+        place = rows["yaw"] + 0.5 * (i - (len(methods) - 1) / 2)  # beside each other, so that no interval hides another
+        ax.vlines(place, rows["low"], rows["high"], color=style.colour, linewidth=1.3)
+        ax.plot(
+            place,
+            rows["mean"],
+            style.marker,
+            linestyle="-",
+            dashes=style.dashes or (None, None),
+            color=style.colour,
+            markersize=5,
+            linewidth=style.width * 0.8,
+            label=figure_text(labels[method]),
+        )
+    yaws = sorted(frame["yaw"].unique())
+    ax.set_xticks(yaws, [f"{yaw:g}\u00b0" for yaw in yaws])
+    ax.set(xlabel="yaw of the left view", ylabel="mean RMSE (mm)", ylim=(0, None))
+    _legend_below(figure, ax)
     return figure
 
 
@@ -134,12 +213,16 @@ def class_scores(scores: dict[str, dict[str, float]], mean: float) -> Figure:
     (kind, first), *others = scores.items()
     names = [name.replace("_", " ") for name in first]
     values = np.array([100 * value for value in first.values()])
-    bars = ax.barh(names, np.nan_to_num(values), color="#9dbfe0", height=0.7, label=kind)
-    ax.bar_label(bars, [f"{v:.0f}" if np.isfinite(v) else "none" for v in values], padding=-20, fontsize=8)
+    ax.barh(names, np.nan_to_num(values), color="#9dbfe0", height=0.7, label=kind)
+    for i, value in enumerate(values):
+        text = f"{value:.0f}" if np.isfinite(value) else "none"
+        ax.annotate(text, (1, i), (4, 0), xycoords=("axes fraction", "data"), textcoords="offset points", va="center")
     for other, found in others:
         ax.plot([100 * v for v in found.values()], names, "D", color="#1b1b1b", markersize=4, label=other)
     ax.axvline(100 * mean, color="#0b5394", linewidth=1.2, dashes=(4, 2))
-    ax.annotate(f"mean {100 * mean:.1f}", (100 * mean, 1), (0, 2), ha="center", fontsize=8, **_ABOVE)
+    if np.isfinite(mean):
+        side = "left" if mean < 0.1 else "right" if mean > 0.9 else "center"
+        ax.annotate(f"mean {100 * mean:.1f}", (100 * mean, 1), (0, 2), ha=side, fontsize=8, **_ABOVE)
     ax.set(xlim=(0, 100), xlabel="intersection over union (%)")
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)
@@ -150,19 +233,34 @@ def class_scores(scores: dict[str, dict[str, float]], mean: float) -> Figure:
 _ABOVE = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "va": "bottom"}
 
 
-def _legend_below(figure: Figure, ax: Axes) -> None:
-    """One legend for all panels, under them."""
-    handles, labels = ax.get_legend_handles_labels()
-    if ax.containers:  # bars come before marks
-        handles, labels = handles[::-1], labels[::-1]
+def _legend_below(figure: Figure, *panels: Axes) -> None:
+    """One legend for all panels, under them: every name once, whichever panels have it."""
+    entries: dict[str, Artist] = {}
+    for ax in panels:
+        handles, labels = ax.get_legend_handles_labels()
+        if ax.containers:  # bars come before marks
+            handles, labels = handles[::-1], labels[::-1]
+        entries |= {label: handle for label, handle in zip(labels, handles, strict=True) if label not in entries}
+    longest = max(len(label) for label in entries)
+    columns = max(1, int(figure.get_figwidth() / (0.075 * longest + 0.65)))
     figure.legend(
-        handles,
-        labels,
+        entries.values(),
+        entries.keys(),
         loc="outside lower center",
-        ncols=min(max(2, int(figure.get_figwidth() / 2)), len(labels)),
+        ncols=min(columns, len(entries)),
         handlelength=3.2,
         fontsize=8,
     )
+
+
+MOST_LINES = 7
+"""Curves of more methods than this in one panel cannot be told apart."""
+
+
+def _few(methods: Iterable[str]) -> list[str]:
+    """The methods, or of many those that the paper's figures show."""
+    methods = list(methods)
+    return methods if len(methods) <= MOST_LINES else shown_methods(methods)
 
 
 def protocol_name(protocol: str) -> str:

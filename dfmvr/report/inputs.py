@@ -1,28 +1,38 @@
 """Read what the other stages left under results/. Every reader says what is missing and which stage makes it.
 
 Read always                 score/<method>/<dataset>.parquet, align/<dataset>/manifest.parquet
-Read where the stage ran    train/<variant>/metrics.csv, parse/metrics.json, face_model/summary.json
+Read where the stage ran    train/<variant>/metrics.csv of the scored methods, the manifests of what they were trained
+                            on, register/<method>/<dataset>.npz, parse/metrics.json, face_model/summary.json
 Read for the panels         see `dfmvr.report.panels`
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
+from dfmvr.config import VARIANTS
 from dfmvr.datasets.manifest import read_manifest
 from dfmvr.errors import DataError
-from dfmvr.files import read_json
-from dfmvr.report.names import ordered
+from dfmvr.files import read_json, read_npz
+from dfmvr.report.names import ordered, split_seed, trained_as
 
 SCORES = "score"
 SCORE_COLUMNS = ["sample", "subject", "method", "dataset", "protocol", "region"]
 SCORE_COLUMNS += ["rmse_mm", "mean_mm", "points", "coverage", "status", "reason"]
+
+
+class Run(NamedTuple):
+    """One training."""
+
+    method: str  # as `train.method`
+    data: str
+    metrics: pd.DataFrame  # one row a step
 
 
 @dataclass(frozen=True)
@@ -35,13 +45,16 @@ class Study:
     scores: pd.DataFrame
     """All score files, one after the other, and the nominal yaw of each sample's left view as `left_yaw`."""
     manifests: dict[str, pd.DataFrame]
-    training: dict[str, pd.DataFrame] = field(default_factory=dict)
-    """metrics.csv of each variant."""
+    """Of the data sets tested on, then of those trained on."""
+    training: dict[str, Run] = field(default_factory=dict)
+    """The trainings of the scored methods."""
+    converged: dict[tuple[str, str], pd.Series] = field(default_factory=dict)
+    """Method and data set to whether the registration of each registered sample converged."""
     parser: dict[str, Any] | None = None
     face_model: dict[str, Any] | None = None
     benchmarks: pd.DataFrame | None = None
     files: list[Path] = field(default_factory=list)
-    """What was read, for the record."""
+    """The score files."""
 
 
 def read_table(path: Path, columns: Sequence[str], stage: str) -> pd.DataFrame:
@@ -64,13 +77,19 @@ def read_table(path: Path, columns: Sequence[str], stage: str) -> pd.DataFrame:
     return frame
 
 
-def read_study(root: Path, scores: Sequence[Path] = (), benchmarks: Path | None = None) -> Study:
+def read_study(
+    root: Path,
+    scores: Sequence[Path] = (),
+    benchmarks: Path | None = None,
+    trainings: Mapping[str, Mapping[str, Any]] = VARIANTS,
+) -> Study:
     """Read all tables under `root`.
 
     Args:
         root: the results folder.
         scores: the score files <method>/<data set>.parquet; empty takes all that are there.
         benchmarks: folder of Snakemake's benchmark files, if there is one.
+        trainings: variant to the keys of `train` in which it differs.
     Raises:
         DataError: there are no scores, or a file is missing or malformed.
     """
@@ -83,9 +102,8 @@ def read_study(root: Path, scores: Sequence[Path] = (), benchmarks: Path | None 
     if not (table["status"] == "ok").any():
         reason = table["reason"].iloc[0] if len(table) else "the files are empty"
         raise DataError(f"{root / SCORES}: expected scored samples, found none with status 'ok' (first: {reason})")
-    files = {d: root / "align" / d / "manifest.parquet" for d in datasets}
-    manifests = {dataset: read_manifest(path) for dataset, path in files.items()}
-    training = {path.parent.name: path for path in sorted(root.glob("train/*/metrics.csv"))}
+    training = _read_training(root, methods, trainings)
+    manifests = _read_manifests(root, datasets, [run.data for run in training.values()])
     optional = {name: root / name / file for name, file in (("parse", "metrics.json"), ("face_model", "summary.json"))}
     optional = {name: path for name, path in optional.items() if path.exists()}
     return Study(
@@ -94,12 +112,43 @@ def read_study(root: Path, scores: Sequence[Path] = (), benchmarks: Path | None 
         datasets,
         _with_left_yaw(table, manifests),
         manifests,
-        {v: read_table(training[v], [], "train") for v in ordered(set(training))},
+        training,
+        _read_converged(root, paths),
         read_json(optional["parse"]) if "parse" in optional else None,
         read_json(optional["face_model"]) if "face_model" in optional else None,
         None if benchmarks is None else read_benchmarks(benchmarks),
-        [*paths, *files.values(), *training.values(), *optional.values()],
+        paths,
     )
+
+
+def _read_training(root: Path, methods: Sequence[str], trainings: Mapping[str, Mapping[str, Any]]) -> dict[str, Run]:
+    """Read the metrics of every training that a method comes from, as far as there are any."""
+    runs = {}
+    for name in dict.fromkeys(trained_as(method) for method in methods):
+        path = root / "train" / name / "metrics.csv"
+        if path.exists():
+            differs = trainings.get(split_seed(name)[0], {})
+            metrics = read_table(path, ["step", "epoch"], "train")
+            runs[name] = Run(differs.get("method", "df_mvr"), differs.get("data", "pixel_face"), metrics)
+    return runs
+
+
+def _read_manifests(root: Path, tested: Sequence[str], trained: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Read the manifests of what was tested on and, where they are there, of what was trained on."""
+    files = {dataset: root / "align" / dataset / "manifest.parquet" for dataset in dict.fromkeys([*tested, *trained])}
+    return {name: read_manifest(path) for name, path in files.items() if name in tested or path.exists()}
+
+
+def _read_converged(root: Path, scores: Sequence[Path]) -> dict[tuple[str, str], pd.Series]:
+    """Read whether the registration of each sample converged under the default protocol, where files tell."""
+    found = {}
+    for method, dataset in ((path.parent.name, path.stem) for path in scores):
+        path = root / "register" / method / f"{dataset}.npz"
+        if path.exists():
+            arrays = read_npz(path, "sample", "status", "converged")
+            registered = arrays["status"] == "ok"
+            found[method, dataset] = pd.Series(arrays["converged"][registered], arrays["sample"][registered])
+    return found
 
 
 def _with_left_yaw(scores: pd.DataFrame, manifests: dict[str, pd.DataFrame]) -> pd.DataFrame:

@@ -1,25 +1,76 @@
-"""What methods, losses and stages are called in print, and which rows each of the paper's tables has.
+"""What methods are called in print, and how a training's seed and a single view stand in their names.
 
-Names may hold a subscript in the form `L_{l3d}`.
+Names may hold a subscript in the form `L_{l3d}`. A tested method is `mean_face`, `floor`, a variant, or a variant that
+sees one view alone, `<variant>_from_<view>`; another training of a variant bears its seed, `<variant>_seed1`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-MEAN_FACE, FLOOR, OURS = "mean_face", "floor", "dfmvr"
-HIGHLIGHTED = (OURS, "dfmvr_multi_pie")
+from dfmvr.conventions import VIEWS
+
+MEAN_FACE, FLOOR, OURS, OURS_ACROSS = "mean_face", "floor", "dfmvr", "dfmvr_multi_pie"
+HIGHLIGHTED = (OURS, OURS_ACROSS)
 """Methods whose rows stand out."""
 
 WHOLE = "all"
 """Value of the scores' `region` column that stands for the whole evaluated face."""
 
+FAMILIES = {"df_mvr": "DF-MVR", "deng": "Deng et al.", "shang": "Shang et al."}
+"""Printed names of what `train.method` may be."""
+
+_ACROSS = ", cross-data"
+_SEED = re.compile(r"(.+?)_seed(\d+)((?:_from_(?:" + "|".join(VIEWS) + "))?)")
+_WEIGHED = re.compile(OURS + r"_(photo|mask)_(\d+(?:[._]\d+)?)")
+_ONE_VIEW = re.compile(r"(.+)_from_(?:" + "|".join(VIEWS) + ")")
+
+
+class Derived(NamedTuple):
+    """A row made from several tested methods: the smallest or the mean of their errors, sample by sample."""
+
+    parts: tuple[str, ...]
+    best: bool
+
+
+def _of_three_views(variant: str) -> dict[str, Derived]:
+    """The best and the mean of a variant's answers to the three views."""
+    parts = tuple(f"{variant}_from_{view}" for view in VIEWS)
+    return {f"{variant}_best": Derived(parts, True), f"{variant}_mean": Derived(parts, False)}
+
+
+DERIVED = _of_three_views("shang") | _of_three_views("shang_multi_pie")
+"""Shang et al. answer one photograph; the paper takes the best of its answers to the three."""
+
+
+def _names_of_views(variant: str, end: str = "") -> dict[str, str]:
+    name = FAMILIES["shang"] + end
+    return {
+        f"{variant}_best": f"{name}, best of three views",
+        f"{variant}_mean": f"{name}, mean of three views",
+        **{f"{variant}_from_{view}": f"{name}, {view} view" for view in VIEWS},
+        variant: name,
+    }
+
+
 METHODS = {
     MEAN_FACE: "Mean face",
+    **_names_of_views("shang"),
+    "deng": FAMILIES["deng"],
+    "deng_from_front": FAMILIES["deng"] + ", front view alone",
+    "dfmvr_cnn": "DF-MVR, CNN for Tri-UNet",
+    "dfmvr_unet": "DF-MVR, U-Net for Tri-UNet",
+    "dfmvr_resnet": "DF-MVR, ResNet for RedNet",
+    "dfmvr_without_mask": "DF-MVR (w/o face mask)",
     "dfmvr_without_l3d": "DF-MVR (w/o L_{l3d})",
     OURS: "DF-MVR",
-    "dfmvr_multi_pie": "DF-MVR (w/o L_{l3d}), trained on Multi-PIE",
+    "dfmvr_mixed_from_front": "DF-MVR, mixed input, front view alone",
+    "dfmvr_mixed": "DF-MVR, mixed input",
+    **_names_of_views("shang_multi_pie", _ACROSS),
+    "deng_multi_pie": FAMILIES["deng"] + _ACROSS,
+    OURS_ACROSS: "DF-MVR (w/o L_{l3d})" + _ACROSS,
     FLOOR: "Floor (model fitted to the scan)",
 }
 """Every method of the study, in the order of all tables and figures."""
@@ -32,57 +83,33 @@ PROTOCOLS = {
 """What sets each built-in protocol apart."""
 
 
-class Row(NamedTuple):
-    """One row of a comparison: our method, the paper's row, or both side by side."""
-
-    method: str | None
-    paper: str | None
-
-
-class Comparison(NamedTuple):
-    """One of the paper's tables: its rows, the data sets it is evaluated on, and its key among the paper's numbers."""
-
-    name: str
-    title: str
-    rows: tuple[Row, ...]
-    datasets: tuple[str, ...]
-    left_yaw: float | None = None  # degrees; only samples whose left view is turned by so much
+def split_seed(method: str) -> tuple[str, int]:
+    """A method's name without its seed, and the seed; -1 where the name has none."""
+    found = _SEED.fullmatch(method)
+    return (found[1] + found[3], int(found[2])) if found else (method, -1)
 
 
-COMPARISONS = (
-    Comparison(
-        "table_1",
-        "Table I",
-        (
-            Row(None, "Shang et al."),
-            Row(None, "Deng et al."),
-            Row(MEAN_FACE, None),
-            Row("dfmvr_without_l3d", "DF-MVR (w/o L_l3d)"),
-            Row(OURS, "DF-MVR"),
-            Row(FLOOR, None),
-        ),
-        ("pixel_face", "pixel_face_ict"),
-    ),
-    Comparison(
-        "table_2",
-        "Table II",
-        (
-            Row(None, "Shang et al."),
-            Row(None, "Deng et al."),
-            Row(MEAN_FACE, None),
-            Row("dfmvr_multi_pie", "DF-MVR (w/o L_l3d)"),
-            Row(FLOOR, None),
-        ),
-        ("bosphorus",),
-        -45.0,
-    ),
-)
-"""The tables of the page, in order. A further table of the paper is a further entry."""
+def trained_as(method: str) -> str:
+    """The training that a tested method comes from: `v_seed1_from_front` is a test of `v_seed1`."""
+    base, seed = split_seed(method)
+    found = _ONE_VIEW.fullmatch(base)
+    return (found[1] if found else base) + (f"_seed{seed}" if seed >= 0 else "")
 
 
 def method_name(method: str) -> str:
     """Printed name of a method; one the study does not know is shown by its folder's name."""
-    return METHODS.get(method, method)
+    base, seed = split_seed(method)
+    weighed = _WEIGHED.fullmatch(base)
+    name = METHODS.get(base, base)
+    if weighed:
+        name = f"{METHODS[OURS]}, w_{{{weighed[1][0]}}} = {weighed[2].replace('_', '.')}"
+    return name + (f", seed {seed}" if seed >= 0 else "")
+
+
+def is_known(method: str) -> bool:
+    """Whether a method is one of the study's, another weight of a loss and another seed included."""
+    base, _ = split_seed(method)
+    return base in METHODS or _WEIGHED.fullmatch(base) is not None
 
 
 def ours_among(methods: Iterable[str]) -> str | None:
@@ -91,7 +118,13 @@ def ours_among(methods: Iterable[str]) -> str | None:
     return OURS if OURS in known else next(iter(known), None)
 
 
-def ordered(methods: set[str]) -> list[str]:
-    """Methods in the order of `METHODS`, unknown ones last."""
-    known = [m for m in METHODS if m in methods]
-    return known + sorted(methods - set(known))
+def ordered(methods: Iterable[str]) -> list[str]:
+    """Methods in the order of `METHODS`, other weights after DF-MVR, unknown ones last; seeds after each other."""
+    place = {method: i for i, method in enumerate(METHODS)}
+
+    def key(method: str) -> tuple[int, str, int]:
+        base, seed = split_seed(method)
+        other = place[OURS] if _WEIGHED.fullmatch(base) else len(place)
+        return place.get(base, other), base, seed
+
+    return sorted(methods, key=key)

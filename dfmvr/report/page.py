@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 from PIL import Image
@@ -20,6 +21,16 @@ from dfmvr.files import writing
 from dfmvr.report.tables import Table, html_table, to_html
 
 _TYPES = {b"\x89PNG": "png", b"\xff\xd8\xff\xe0": "jpeg", b"\xff\xd8\xff\xe1": "jpeg", b"RIFF": "webp"}
+_TYPES |= {b"<?xm": "svg+xml", b"<svg": "svg+xml"}
+PX_PER_PT = 2.5
+"""Pixels that a point of a vector picture counts as: those of the same figure as PNG (180 dpi)."""
+
+
+class Maker(NamedTuple):
+    """A step that made numbers of a section, and the place of the page that tells of it."""
+
+    name: str
+    anchor: str
 
 
 @dataclass
@@ -30,6 +41,8 @@ class Section:
     anchor: str
     paragraphs: list[str] = field(default_factory=list)
     parts: list[dict[str, Any]] = field(default_factory=list)
+    makers: list[Maker] = field(default_factory=list)
+    """What made the section's numbers, shown at its foot."""
 
     def table(self, table: Table) -> None:
         """Add a table."""
@@ -43,15 +56,22 @@ class Section:
         )
 
     def figure(self, picture: bytes, alt: str, caption: str, scale: float = 1.0) -> None:
-        """Add a picture of PNG, JPEG or WebP bytes; it is shown at `scale` times its size in pixels, at the most."""
-        with Image.open(io.BytesIO(picture)) as image:
-            width, height = (round(scale * side) for side in image.size)
-        size = {"width": width, "height": height}
-        self.parts.append({"kind": "figure", "uri": data_uri(picture), "alt": alt, "caption": _text(caption), **size})
+        """Add a picture of PNG, JPEG, WebP or SVG bytes; it is shown at `scale` times its size in pixels, at the most.
 
-    def heading(self, text: str) -> None:
-        """Add a heading within the section."""
-        self.parts.append({"kind": "heading", "text": _text(text)})
+        An SVG picture needs width and height in points.
+        """
+        self.parts.append({"kind": "figure", "caption": _text(caption), **_picture(picture, alt, scale)})
+
+    def scene(self, title: str, scene: dict[str, Any], picture: bytes, alt: str, caption: str) -> None:
+        """Add meshes that can be turned (see `viewer.scene`), with a picture for where they cannot."""
+        parts = {"kind": "scene", "title": title, "caption": _text(caption), **_picture(picture, alt, 1.0)}
+        ramp = (f"rgb({' '.join(f'{100 * channel:.1f}%' for channel in stop)})" for stop in scene["stops"])
+        parts |= {"scale": f"{scene['scale_mm']:g}", "ramp": ", ".join(ramp)}
+        self.parts.append({**parts, "scene": _safe(json.dumps(scene, separators=(",", ":")).replace("<", "\\u003c"))})
+
+    def heading(self, text: str, anchor: str = "") -> None:
+        """Add a heading within the section, with an anchor if links shall lead to it."""
+        self.parts.append({"kind": "heading", "text": _text(text), "anchor": anchor})
 
     def note(self, text: str) -> None:
         """Add a paragraph in small print."""
@@ -66,11 +86,26 @@ class Section:
         self.parts.append({"kind": "code", "text": text, "title": title})
 
 
+def _picture(picture: bytes, alt: str, scale: float) -> dict[str, Any]:
+    """What the template needs to show a picture."""
+    uri = data_uri(picture)
+    if uri.startswith("data:image/svg"):
+        tag = picture.partition(b"<svg")[2].partition(b">")[0]
+        sides = [re.search(rb'\s%b="([\d.]+)pt"' % name, tag) for name in (b"width", b"height")]
+        if None in sides:
+            raise ValueError(f"expected an SVG picture with width and height in pt, found {tag[:80]!r}")
+        width, height = (PX_PER_PT * float(side[1]) for side in sides)
+    else:
+        with Image.open(io.BytesIO(picture)) as image:
+            width, height = image.size
+    return {"uri": uri, "alt": alt, "width": round(scale * width), "height": round(scale * height)}
+
+
 def data_uri(picture: bytes) -> str:
-    """The bytes of a PNG, JPEG or WebP picture as a URI that holds them."""
+    """The bytes of a PNG, JPEG, WebP or SVG picture as a URI that holds them."""
     kind = next((name for start, name in _TYPES.items() if picture.startswith(start)), None)
     if kind is None:
-        raise ValueError(f"expected a PNG, JPEG or WebP picture, found bytes starting {picture[:4]!r}")
+        raise ValueError(f"expected a PNG, JPEG, WebP or SVG picture, found bytes starting {picture[:4]!r}")
     return f"data:image/{kind};base64,{base64.b64encode(picture).decode('ascii')}"
 
 
@@ -88,13 +123,17 @@ def write_page(path: Path, title: str, lead: str, findings: list[str], sections:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    shown = [section for section in sections if section.parts or section.paragraphs]
+    scripts = ["page.js"]
+    if any(part["kind"] == "scene" for section in shown for part in section.parts):
+        scripts.append("viewer.js")
     page = environment.get_template("page.html").render(
         title=title,
         lead=_text(lead),
         findings=[_text(sentence) for sentence in findings],
-        sections=[_with_markup(section) for section in sections if section.parts or section.paragraphs],
+        sections=[_with_markup(section) for section in shown],
         css=_safe(templates.joinpath("page.css").read_text(encoding="utf-8")),
-        js=_safe(templates.joinpath("page.js").read_text(encoding="utf-8")),
+        scripts=[_safe(templates.joinpath(name).read_text(encoding="utf-8")) for name in scripts],
     )
     with writing(path) as partial:
         partial.write_text(page, encoding="utf-8")
@@ -106,6 +145,7 @@ def _with_markup(section: Section) -> dict[str, Any]:
         "anchor": section.anchor,
         "paragraphs": [_text(paragraph) for paragraph in section.paragraphs],
         "parts": section.parts,
+        "makers": section.makers,
     }
 
 

@@ -19,6 +19,7 @@ from dfmvr.rendering import render, vertex_normals
 from dfmvr.report.style import error_colours
 
 TILE_PX = 240
+SMALLEST_LETTERS = 9
 _FINER = 2
 _SURFACE, _OUTSIDE = (0.80, 0.80, 0.80), (0.72, 0.72, 0.74)
 _LIGHTS = (((0.35, 0.45, 0.82), 0.72), ((-0.7, 0.1, 0.7), 0.22))
@@ -97,6 +98,15 @@ def whole_millimetres(error: np.ndarray, measured: np.ndarray, blur_px: float = 
     return lines & binary_erosion(measured, iterations=3)
 
 
+def close_up(seen: Seen, centre: tuple[float, float], size: int) -> Seen:
+    """Cut a part of what is seen: `size` pixels of the final tile around `centre`, in shares of width and height."""
+    half, side = size * _FINER // 2, seen.mask.shape[0]
+    x, y = (int(np.clip(round(share * side), half, side - half)) for share in centre)
+    part = np.s_[y - half : y + half, x - half : x + half]
+    values = None if seen.values is None else seen.values[part]
+    return Seen(seen.mask[part], seen.normals[part], values)
+
+
 def _shrink(image: np.ndarray) -> np.ndarray:
     """Average blocks of `_FINER` squared pixels, for smooth outlines; floats in [0, 1] to uint8."""
     size = image.shape[0] // _FINER
@@ -120,42 +130,63 @@ class Tile(NamedTuple):
     text: str = ""
 
 
-def grid(rows: Sequence[Sequence[Tile | None]], heads: Sequence[str], sides: Sequence[str]) -> Image.Image:
+def grid(
+    rows: Sequence[Sequence[Tile | None]], heads: Sequence[str], sides: Sequence[str], tile_px: int = TILE_PX
+) -> Image.Image:
     """Arrange tiles with a heading over each column and a name beside each row; None leaves a place free."""
-    gap, head, side, foot = 8, 30, 26, 20
+    gap, head, side, foot = 8, 30 if any(heads) else 4, 26 if any(sides) else 4, 20
     feet = [foot if any(tile and tile.text for tile in row) else 0 for row in rows]
-    width = side + len(heads) * (TILE_PX + gap)
-    height = head + sum(TILE_PX + gap + extra for extra in feet)
+    width = side + len(heads) * (tile_px + gap)
+    height = head + sum(tile_px + gap + extra for extra in feet)
     sheet = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(sheet)
     for i, text in enumerate(heads):
-        centre = side + i * (TILE_PX + gap) + TILE_PX // 2
-        _centred(draw, (centre, head // 2), text)
+        centre = side + i * (tile_px + gap) + tile_px // 2
+        _centred(draw, (centre, head // 2), text, tile_px + gap - 6)
     top = head
     for row, name, extra in zip(rows, sides, feet, strict=True):
-        label = Image.new("RGB", (TILE_PX, side - 4), "white")
-        ImageDraw.Draw(label).text((TILE_PX // 2, side // 2 - 2), name, fill="#1d2329", font=font(14), anchor="mm")
-        sheet.paste(label.rotate(90, expand=True), (0, top))
+        if name:
+            label = Image.new("RGB", (tile_px, side - 4), "white")
+            _centred(ImageDraw.Draw(label), (tile_px // 2, side // 2 - 2), name, tile_px, 14, bold=False)
+            sheet.paste(label.rotate(90, expand=True), (0, top))
         for i, tile in enumerate(row):
             if tile is None:
                 continue
-            left = side + i * (TILE_PX + gap)
-            sheet.paste(Image.fromarray(tile.image), (left, top))
-            place = (left + TILE_PX // 2, top + TILE_PX + foot // 2 + 1)
-            draw.text(place, tile.text, fill="#1d2329", font=font(14), anchor="mm")
-        top += TILE_PX + gap + extra
+            left = side + i * (tile_px + gap)
+            sheet.paste(Image.fromarray(_fitted(tile.image, tile_px)), (left, top))
+            _centred(draw, (left + tile_px // 2, top + tile_px + foot // 2), tile.text, tile_px + gap, 14, bold=False)
+        top += tile_px + gap + extra
     return sheet
 
 
-def _centred(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str) -> None:
-    """Write a bold line around `place`; a subscript in the form `L_{l3d}` is set smaller and lower."""
+def _fitted(image: np.ndarray, tile_px: int) -> np.ndarray:
+    """The picture of a tile at the size of the grid's tiles."""
+    if image.shape[:2] == (tile_px, tile_px):
+        return image
+    return np.asarray(Image.fromarray(image).resize((tile_px, tile_px), Image.Resampling.LANCZOS))
+
+
+def _centred(
+    draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, room: float, size: int = 15, bold: bool = True
+) -> None:
+    """Write a line around `place`, smaller if it needs more than `room` px; a subscript `L_{l3d}` is set lower."""
     parts = [(part, i % 2 == 1) for i, part in enumerate(re.split(r"_\{([^{}]*)\}", text)) if part]
-    widths = [font(11 if low else 15, True).getlength(part) for part, low in parts]
-    x = place[0] - sum(widths) / 2
-    for (part, low), width in zip(parts, widths, strict=True):
-        letters = font(11 if low else 15, True)
-        draw.text((x, place[1] + 5 + 3 * low), part, fill="#1d2329", font=letters, anchor="ls")
+
+    def widths(size: int) -> list[float]:
+        return [_letters(size, low, bold).getlength(part) for part, low in parts]
+
+    while size > SMALLEST_LETTERS and sum(widths(size)) > room:
+        size -= 1
+    x = place[0] - sum(widths(size)) / 2
+    for (part, low), width in zip(parts, widths(size), strict=True):
+        draw.text(
+            (x, place[1] + size // 3 + 3 * low), part, fill="#1d2329", font=_letters(size, low, bold), anchor="ls"
+        )
         x += width
+
+
+def _letters(size: int, low: bool, bold: bool) -> ImageFont.FreeTypeFont:
+    return font(round(0.74 * size) if low else size, bold)
 
 
 def colour_bar(scale_mm: float) -> np.ndarray:
@@ -173,6 +204,29 @@ def colour_bar(scale_mm: float) -> np.ndarray:
         last = "and more" if value == scale_mm else ""
         draw.text((right + 8, y), f"{value} {last}", fill="#1d2329", font=font(13), anchor="lm")
     return np.asarray(image)
+
+
+def swatches(entries: Sequence[tuple[str, tuple[float, float, float]]], width: int = 850) -> Image.Image:
+    """A line of colours, each channel in [0, 1], with their names."""
+    image = Image.new("RGB", (width, 26), "white")
+    draw = ImageDraw.Draw(image)
+    left = 2.0
+    for name, colour in entries:
+        fill = tuple(round(255 * channel) for channel in colour)
+        draw.rectangle((left, 5, left + 20, 21), fill=fill, outline="#555555")
+        draw.text((left + 28, 13), name, fill="#1d2329", font=font(14), anchor="lm")
+        left += 28 + font(14).getlength(name) + 24
+    return image
+
+
+def stacked(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Pictures below each other, flush left on white."""
+    sheet = Image.new("RGB", (max(p.width for p in pictures), sum(p.height for p in pictures)), "white")
+    top = 0
+    for picture in pictures:
+        sheet.paste(picture, (0, top))
+        top += picture.height
+    return sheet
 
 
 def encode(image: Image.Image, quality: int = 88) -> bytes:

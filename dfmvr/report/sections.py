@@ -1,4 +1,4 @@
-"""Sections of the page about results: comparisons, their spread, regions, protocols, single samples."""
+"""Sections of the page about results: what is learnt, comparisons, their spread, regions, protocols, single samples."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ import pandas as pd
 from dfmvr.config import PROTOCOLS as BUILT_IN
 from dfmvr.config import DatasetsSection, ProtocolSection, ReportSection
 from dfmvr.conventions import REGIONS
-from dfmvr.report import comparisons, figures, panels, pictures, printed, style
+from dfmvr.report import comparisons, figures, orders, panels, pictures, printed, style
 from dfmvr.report.captions import caption
+from dfmvr.report.errors import errors_by_method, errors_of, one_training_each
 from dfmvr.report.inputs import Study
-from dfmvr.report.names import FLOOR, MEAN_FACE, WHOLE, method_name, ours_among
+from dfmvr.report.names import DERIVED, WHOLE, is_known, ours_among
 from dfmvr.report.page import Section
-from dfmvr.report.tables import Table, interval, number, percent, write_table
+from dfmvr.report.paper_comparisons import Comparison
+from dfmvr.report.tables import Table, number, write_table
 
 PROTOCOL = "paper"
 
@@ -38,9 +40,23 @@ class Report(NamedTuple):
         """How intervals are made."""
         return comparisons.Bootstrap(self.settings.bootstrap, self.settings.seed)
 
+    @property
+    def told(self) -> printed.Told:
+        """What captions tell of the run."""
+        given = self.configuration.get("datasets", {})
+        licensed = frozenset(name for name, data in given.items() if (data or {}).get("root"))
+        return printed.Told(PROTOCOL, self.settings.bootstrap, self.names, licensed)
+
     def name(self, dataset: str) -> str:
         """Printed name of a data set."""
         return self.names.get(dataset, dataset)
+
+    @property
+    def statistics(self) -> dict[str, str]:
+        """What each protocol calls its error, as a column of the scores."""
+        columns = {"rms_point_to_plane": "rmse_mm", "mean_point_to_surface": "mean_mm"}
+        protocols = dict.fromkeys(self.study.scores["protocol"])
+        return {protocol: columns[protocol_settings(self, protocol).statistic] for protocol in protocols}
 
     def table(self, section: Section, table: Table, shown: int | None = None) -> None:
         """Write a table's files and show it, or its first rows only."""
@@ -48,58 +64,52 @@ class Report(NamedTuple):
         section.table(table if shown is None else table._replace(frame=table.frame.head(shown)))
 
 
-def findings(report: Report) -> list[str]:
-    """Say in a paragraph for each data set what was found."""
-    paragraphs = []
-    for dataset in report.study.datasets:
-        errors = comparisons.errors_by_method(report.study.scores, dataset, PROTOCOL)
-        reference = ours_among(errors)
-        if reference is None:
-            continue
-        found = comparisons.compare(errors, comparisons.resample(errors, report.bootstrap, dataset))
-        rows = found.set_index("method")
-        ours = rows.loc[reference]
-        ends = interval((ours["mean_mm_low"], ours["mean_mm_high"]), _short)
-        facts = {"data": report.name(dataset), "samples": len(errors), "subjects": int(ours["subjects"])}
-        parts = [caption("finding", **facts, method=method_name(reference), mean=_short(ours["mean_mm"]), ends=ends)]
-        if MEAN_FACE in rows.index:
-            parts.append(_verdict(ours, rows.loc[MEAN_FACE, "mean_mm"]))
-        if pd.notna(ours["gap_closed"]):
-            ends = interval((ours["gap_closed_low"], ours["gap_closed_high"]), percent)
-            floor = _short(rows.loc[FLOOR, "mean_mm"])
-            parts.append(caption("finding_gap", gap=percent(ours["gap_closed"]), ends=ends, floor=floor))
-        paragraphs.append(" ".join(parts))
-    return paragraphs
+class Compared(NamedTuple):
+    """One of the paper's tables with our numbers."""
+
+    comparison: Comparison
+    frame: pd.DataFrame  # as `comparisons.comparison_frame` gives it
+    claims: pd.DataFrame  # as `orders.claims_frame` gives it
 
 
-def _short(value: float) -> str:
-    return number(value, 2)
+def compared(report: Report) -> list[Compared]:
+    """Fill in the paper's tables, as far as there are scores."""
+    given = (report.study.scores, PROTOCOL, report.bootstrap, report.names)
+    scores, *rest = given
+    return [
+        Compared(c, comparisons.comparison_frame(scores, c, *rest), orders.claims_frame(scores, c, *rest))
+        for c in comparisons.known_comparisons(scores)
+    ]
 
 
-def _verdict(ours: pd.Series, mean_face_mm: float) -> str:
-    """How DF-MVR stands to the mean face, in words that the interval allows."""
-    ratio, low, high = (ours[f"ratio_to_mean_face{end}"] for end in ("", "_low", "_high"))
-    kind = "finding_better" if high < 1 else "finding_worse" if low > 1 else "finding_equal"
-    return caption(kind, percent=percent(abs(ratio - 1)), mean_face=_short(mean_face_mm))
-
-
-def comparison_sections(report: Report) -> list[Section]:
+def comparison_sections(report: Report, tables: list[Compared]) -> list[Section]:
     """One section for each of the paper's tables that there are scores for."""
     sections = []
-    for comparison in comparisons.known_comparisons(report.study.scores):
-        frame = comparisons.comparison_frame(report.study.scores, comparison, PROTOCOL, report.bootstrap, report.names)
+    for comparison, frame, _ in tables:
+        section = Section(f"{comparison.title}: {caption(f'title_{comparison.name}')}", comparison.name)
         if frame.empty:
-            continue
-        section = Section(f"{comparison.title}: comparison of methods", comparison.name)
-        report.table(section, printed.comparison_table(frame, comparison, PROTOCOL, report.settings.bootstrap))
+            section.note(caption("comparison_none"))
+        else:
+            report.table(section, printed.comparison_table(frame, comparison, report.told))
         sections.append(section)
     return sections
 
 
-def distribution_section(report: Report) -> Section:
+def _shown_in_figures(report: Report, dataset: str, tables: list[Compared]) -> list[str] | None:
+    """Methods that the figures of a data set show: those of its first table and any that the study does not know."""
+    for comparison, frame, _ in tables:
+        if (frame["dataset"] == dataset).any():
+            unknown = [m for m in one_training_each(report.study.methods) if not is_known(m)]
+            means = {name for name, derived in DERIVED.items() if not derived.best}
+            return [row.method for row in comparison.rows if row.method not in means] + unknown
+    return None
+
+
+def distribution_section(report: Report, tables: list[Compared]) -> Section:
     """Cumulative errors."""
     section = Section("How the errors are spread", "spread")
-    errors = {d: comparisons.errors_by_method(report.study.scores, d, PROTOCOL) for d in report.study.datasets}
+    shown = {d: _shown_in_figures(report, d, tables) for d in report.study.datasets}
+    errors = {d: errors_of(report.study.scores, d, PROTOCOL, methods=shown[d]).table for d in report.study.datasets}
     errors = {report.name(d): table for d, table in errors.items() if not table.empty}
     if not errors:
         return section
@@ -115,7 +125,7 @@ def distribution_section(report: Report) -> Section:
     return section
 
 
-def region_section(report: Report) -> Section:
+def region_section(report: Report, tables: list[Compared]) -> Section:
     """Errors by region of the face."""
     section = Section("Errors by region", "regions")
     frame = comparisons.by_group(report.study.scores, report.bootstrap, "region", {"protocol": PROTOCOL})
@@ -123,9 +133,11 @@ def region_section(report: Report) -> Section:
     if len(order) < 2:
         return section
     report.table(section, printed.region_table(frame, order, report.names, PROTOCOL))
+    shown = {d: _shown_in_figures(report, d, tables) for d in report.study.datasets}
+    drawn = [shown[d] is None or m in shown[d] for d, m in zip(frame["dataset"], frame["method"], strict=True)]
     with style.styled():
-        drawn = figures.region_errors(frame, order, report.names)
-        picture = style.save_figure(drawn, "regions", report.folder / "figures")
+        figure = figures.region_errors(frame[drawn], order, report.names)
+        picture = style.save_figure(figure, "regions", report.folder / "figures")
     sizes = "; ".join(
         f"{report.name(d)}: n = {rows['samples'].max()}" for d, rows in frame.groupby("dataset", sort=False)
     )
@@ -139,11 +151,15 @@ def region_section(report: Report) -> Section:
 
 
 def protocol_section(report: Report) -> Section:
-    """Errors under every protocol."""
+    """Errors under every protocol, and how the order of the methods changes with it."""
     section = Section("Other protocols", "protocols")
     frame = comparisons.by_group(report.study.scores, report.bootstrap, "protocol", {"region": WHOLE})
-    if not frame.empty:
-        report.table(section, printed.protocol_table(frame, report.names))
+    if frame.empty:
+        return section
+    ranks = orders.ranking_frame(frame, report.statistics, PROTOCOL)
+    if not ranks.empty:
+        report.table(section, printed.ranking_table(ranks, report.told))
+    report.table(section, printed.protocol_table(frame, report.names))
     return section
 
 
@@ -154,7 +170,9 @@ def panel_section(report: Report) -> Section:
     reading = DatasetsSection.model_validate(report.configuration.get("datasets", {}))
     chosen: list[tuple[panels.Source, panels.Chosen, pd.Series]] = []
     for dataset in report.study.datasets:
-        errors = comparisons.errors_by_method(report.study.scores, dataset, PROTOCOL)
+        # Pictures cannot be averaged: of a method with several seeds the first is shown, under its own name.
+        one_each = report.study.scores["method"].isin(one_training_each(report.study.methods))
+        errors = errors_by_method(report.study.scores[one_each], dataset, PROTOCOL)
         methods = panels.shown_methods(errors.columns)
         ours = ours_among(methods)
         if ours is None or not report.settings.panels:
@@ -201,7 +219,7 @@ def _panel(
         section.figure(picture, f"{alt}, {place}", text, 0.8)
 
 
-def protocol_settings(report: Report) -> ProtocolSection:
-    """Settings of the protocol that the panels show."""
-    given = report.configuration.get("register", {}).get("protocols", {}).get(PROTOCOL)
-    return BUILT_IN[PROTOCOL] if given is None else ProtocolSection.model_validate(given)
+def protocol_settings(report: Report, protocol: str = PROTOCOL) -> ProtocolSection:
+    """Settings of a protocol; those of the default one are what the panels show."""
+    given = report.configuration.get("register", {}).get("protocols", {}).get(protocol)
+    return BUILT_IN.get(protocol, ProtocolSection()) if given is None else ProtocolSection.model_validate(given)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,14 +27,25 @@ class Look(NamedTuple):
     width: float = 1.6
 
 
+_BY_VIEW = {"left": ((6, 2), "<"), "front": ((3.5, 1.5), "v"), "right": ((1.5, 1.5), ">")}
+
 LOOKS = {
     MEAN_FACE: Look("#8a8a8a", (1.2, 1.6), "s"),
+    "shang": Look("#cc79a7", (3.5, 1.5), "v"),
+    "deng": Look("#009e73", (7, 1.5, 1.5, 1.5), "P"),
+    "dfmvr_cnn": Look("#e69f00", (4, 1.5), "X"),
+    "dfmvr_unet": Look("#56b4e9", (2, 1), "d"),
+    "dfmvr_resnet": Look("#6a51a3", (6, 1, 1, 1, 1, 1), "p"),
+    "dfmvr_without_mask": Look("#6b7a1f", (9, 2), "h"),
     "dfmvr_without_l3d": Look("#d55e00", (5, 2), "^"),
     OURS: Look("#0b5394", (), "o", 2.4),
-    "dfmvr_multi_pie": Look("#0b5394", (), "o", 2.4),
+    "dfmvr_mixed": Look("#3d85c6", (8, 1.5), "*"),
     FLOOR: Look("#1b1b1b", (5, 1.5, 1, 1.5), "D"),
 }
+"""By training; one on other data looks the same, and so does another seed."""
+
 _OTHERS = ("#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_MANNER = re.compile(r"_multi_pie|_seed\d+|_best|_mean$|_from_(?P<view>left|front|right)")
 
 TRUTH_COLOUR, PREDICTION_COLOUR = "#1f6fff", "#ff2a1a"
 """Landmarks of the ground truth and of the prediction (Fig. 12 of the paper shows them so)."""
@@ -72,9 +84,11 @@ _RC = {
 
 def look(method: str) -> Look:
     """The look of a method; unknown ones get colours of their own, the same in every figure."""
-    if method in LOOKS:
-        return LOOKS[method]
-    return Look(_OTHERS[sum(method.encode()) % len(_OTHERS)], (3, 1.5), "v")
+    view = next((found["view"] for found in _MANNER.finditer(method) if found["view"]), "")
+    base = LOOKS.get(_MANNER.sub("", method)) or LOOKS.get(method)
+    if base is None:
+        return Look(_OTHERS[sum(method.encode()) % len(_OTHERS)], (3, 1.5), "v")
+    return base._replace(dashes=_BY_VIEW[view][0], marker=_BY_VIEW[view][1]) if view else base
 
 
 @contextmanager
@@ -87,7 +101,7 @@ def styled() -> Iterator[None]:
 
 
 def save_figure(figure: Figure, name: str, folder: Path) -> bytes:
-    """Write a figure as PDF, SVG and PNG into `folder` and give the PNG's bytes.
+    """Write a figure as PDF, SVG and PNG into `folder` and give the SVG's bytes, for the page.
 
     The files hold no date, so that the same results give the same files.
     """
@@ -97,7 +111,7 @@ def save_figure(figure: Figure, name: str, folder: Path) -> bytes:
     for suffix, metadata in (("pdf", {"CreationDate": None}), ("svg", {"Date": None}), ("png", {})):
         with writing(folder / f"{name}.{suffix}") as partial:
             figure.savefig(partial, metadata=metadata)
-    return (folder / f"{name}.png").read_bytes()
+    return (folder / f"{name}.svg").read_bytes()
 
 
 def save_picture(picture: bytes, name: str, folder: Path) -> None:

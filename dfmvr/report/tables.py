@@ -1,4 +1,4 @@
-"""A table: full-precision numbers for the CSV file, printed cells for LaTeX and HTML.
+"""A table: full-precision numbers for the CSV file, printed cells for LaTeX (booktabs) and HTML.
 
 Headers and cells are plain text that may hold a subscript in the form `L_{l3d}`; whatever they hold is escaped.
 """
@@ -39,6 +39,9 @@ _LATEX = {
     "\u03b1": r"$\alpha$",
     "\u03b2": r"$\beta$",
     "\u03b3": r"$\gamma$",
+    "\u03c4": r"$\tau$",
+    "\u00b0": r"$^\circ$",
+    "\u00b2": r"$^2$",
 }
 MISSING = "\u2013"
 INTERVAL = f"{100 * LEVEL:.0f} % interval"
@@ -65,11 +68,13 @@ class Table(NamedTuple):
     title: str
     caption: str
     frame: pd.DataFrame
-    """What the CSV file holds, in full precision."""
+    """One row a printed row; the CSV file holds it in full precision."""
     columns: tuple[Column, ...]
     block: str = ""
     """Column of `frame` whose changes start a new block of rows under a heading of its own."""
     emphasised: Callable[[pd.Series], bool] = lambda row: False
+    csv: pd.DataFrame | None = None
+    """What the CSV file holds where it is not `frame`."""
 
 
 def number(value: float, digits: int = 3, signed: bool = False) -> str:
@@ -95,7 +100,7 @@ def interval(ends: Interval | tuple[float, float], show: Callable[[float], str] 
 
 def plain(text: str) -> str:
     """Text without markup."""
-    return _SUBSCRIPT.sub(r"\1", text)
+    return _SUBSCRIPT.sub(r"_\1", text)
 
 
 def to_html(text: str) -> str:
@@ -206,17 +211,26 @@ def latex_table(table: Table) -> str:
 
 
 def write_table(table: Table, folder: Path) -> list[Path]:
-    """Write `<name>.csv` in full precision and `<name>.tex`.
+    """Write `<name>.csv` in full precision, `<name>.tex` and `<name>.html`.
 
     Raises:
         OutputError: the folder cannot be written to.
     """
-    paths = [folder / f"{table.name}.csv", folder / f"{table.name}.tex"]
+    paths = [folder / f"{table.name}.{suffix}" for suffix in ("csv", "tex", "html")]
     with writing(paths[0]) as partial:
-        _plain_frame(table.frame).to_csv(partial, index=False, lineterminator="\n")
+        frame = table.frame if table.csv is None else table.csv
+        _plain_frame(frame).to_csv(partial, index=False, lineterminator="\n")
     with writing(paths[1]) as partial:
         partial.write_text(latex_table(table), encoding="utf-8")
+    with writing(paths[2]) as partial:
+        partial.write_text(html_page(table), encoding="utf-8")
     return paths
+
+
+def html_page(table: Table) -> str:
+    """The table and its caption as an HTML document of their own."""
+    head = f'<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{to_html(plain(table.title))}</title>\n'
+    return f"{head}{html_table(table)}\n<p>{to_html(table.caption)}</p>\n</html>\n"
 
 
 def _plain_frame(frame: pd.DataFrame) -> pd.DataFrame:

@@ -20,7 +20,7 @@ for _table in settings_of_dfmvr.TABLES:
 rule make_report:
     """Make the tables, the figures and the page."""
     input:
-        code=code("report", "align/crop", "register", "rendering"),
+        code=code("report", "align/crop", "register", "rendering", "parse", "geometry"),
         texts=glob("dfmvr/report/*.yaml") + glob("dfmvr/report/templates/*"),
         model="<results>/face_model/face_model.npz",
         summary="<results>/face_model/summary.json",

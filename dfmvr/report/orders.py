@@ -1,0 +1,97 @@
+"""Orders of methods: which of those that the paper reports are found here, and how they change with the protocol."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy.stats import kendalltau, rankdata
+
+from dfmvr.report.comparisons import Bootstrap, blocks_of, resample
+from dfmvr.report.names import FLOOR
+from dfmvr.report.paper_comparisons import Comparison, paper_mean
+from dfmvr.report.statistics import Interval
+
+FOUND, CONTRADICTED, UNDECIDED, NOT_RUN = "found", "contradicted", "undecided", "not run"
+
+_CLAIM_COLUMNS = ["place", "table", "data", "dataset", "left_yaw", "better", "worse", "better_label", "worse_label"]
+_CLAIM_COLUMNS += ["paper_difference_mm", "samples", "subjects", "difference_mm", "difference_mm_low"]
+_CLAIM_COLUMNS += ["difference_mm_high", "verdict"]
+
+
+def verdict(difference: Interval | tuple[float, float, float]) -> str:
+    """What the interval of (better - worse) says about the order: only one that excludes 0 decides."""
+    _, low, high = difference
+    return FOUND if high < 0 else CONTRADICTED if low > 0 else UNDECIDED
+
+
+def claims_frame(
+    scores: pd.DataFrame, comparison: Comparison, protocol: str, bootstrap: Bootstrap, names: dict[str, str]
+) -> pd.DataFrame:
+    """One row a pair of methods whose order the paper's table reports: the paired difference of their errors here.
+
+    Returns:
+        Names of table, data and methods, the paper's own difference, samples, subjects, the difference (better - worse)
+        with its interval, and the verdict; a pair of which a method was not run has no numbers.
+    """
+    rows = []
+    for block in blocks_of(scores, comparison, protocol, bootstrap.seed):
+        resampled = resample(block.errors, bootstrap, block.dataset)
+        place = {method: i for i, method in enumerate(block.errors.table.columns)}
+        data = names.get(block.dataset, block.dataset)
+        shared = {"place": f"{comparison.title}, {data}", "table": comparison.name, "data": data}
+        shared |= {"dataset": block.dataset, "left_yaw": block.yaw}
+        for pair in comparison.claims:
+            labels = {f"{side}_label": comparison.label(m) for side, m in zip(("better", "worse"), pair, strict=True)}
+            row = shared | dict(zip(("better", "worse"), pair, strict=True)) | labels
+            row |= {"paper_difference_mm": paper_difference(comparison, pair, block.yaw), "verdict": NOT_RUN}
+            if set(pair) <= set(place):
+                first, second = (place[method] for method in pair)
+                found = resampled.interval(lambda m, i=first, j=second: m[..., i] - m[..., j])
+                row |= {"samples": len(block.errors.table), "subjects": resampled.subjects, "verdict": verdict(found)}
+                row |= {"difference_mm": found.value, "difference_mm_low": found.low, "difference_mm_high": found.high}
+            rows.append(row)
+    return pd.DataFrame(rows, columns=_CLAIM_COLUMNS)
+
+
+def paper_difference(comparison: Comparison, pair: tuple[str, str], yaw: str = "") -> float:
+    """The difference (better - worse) of the means that the paper prints, mm."""
+    of_method = {row.method: row for row in comparison.rows}
+    better, worse = (paper_mean(comparison, of_method[method], yaw) for method in pair)
+    return better - worse
+
+
+def ranking_frame(by_protocol: pd.DataFrame, statistics: dict[str, str], reference: str) -> pd.DataFrame:
+    """Rank of every method under every protocol by what the protocol calls its error; the floor has none.
+
+    Args:
+        by_protocol: what `comparisons.by_group` gives for `protocol`.
+        statistics: protocol to `rmse_mm` or `mean_mm`.
+        reference: the protocol that the others are compared with.
+    Returns:
+        dataset, protocol, statistic, method, error_mm, rank (1: smallest error), kendall_tau (of the methods' order
+        under this protocol and under the reference; 1: the same, -1: reversed). Only methods that all protocols have.
+    """
+    rows = []
+    for dataset, table in by_protocol[by_protocol["method"] != FLOOR].groupby("dataset", sort=False):
+        errors = {
+            protocol: part.set_index("method")[statistics[protocol]]
+            for protocol, part in table.groupby("protocol", sort=False)
+        }
+        errors = pd.DataFrame(errors).dropna().reindex(dict.fromkeys(table["method"])).dropna()
+        if len(errors) < 2 or reference not in errors or errors.shape[1] < 2:
+            continue
+        for protocol in errors:
+            tau = float(kendalltau(errors[reference], errors[protocol]).statistic)
+            ranks = rankdata(errors[protocol], method="min")
+            for method, error, rank in zip(errors.index, errors[protocol], ranks, strict=True):
+                rows.append(
+                    {"dataset": dataset, "protocol": protocol, "statistic": statistics[protocol], "method": method}
+                    | {"error_mm": error, "rank": int(rank), "kendall_tau": tau}
+                )
+    columns = ["dataset", "protocol", "statistic", "method", "error_mm", "rank", "kendall_tau"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def count_verdicts(claims: pd.DataFrame) -> dict[str, int]:
+    """Number of claims of each verdict."""
+    return {kind: int(np.sum(claims["verdict"] == kind)) for kind in (FOUND, CONTRADICTED, UNDECIDED, NOT_RUN)}
