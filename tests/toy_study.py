@@ -9,6 +9,8 @@ from dfmvr.conventions import REGIONS
 from dfmvr.datasets.sample import Sample
 from dfmvr.files import write_npz
 
+TESTS = config.StudySection().tests
+
 YAWS = (-10.0, -20.0, -30.0, -45.0)
 
 MEANS = {
@@ -32,7 +34,7 @@ def mean_of(method):
     return MEANS[max((name for name in MEANS if method.startswith(name)), key=len)]
 
 
-def write_study(root, tests=config.StudySection().tests, subjects=20, seeds=(), set_aside=(), yaws=YAWS, trained=()):
+def write_study(root, tests=TESTS, subjects=20, seeds=(), set_aside=(), yaws=YAWS, trained=()):
     """Write scores, manifests, registrations and metrics of the methods of `tests`.
 
     Args:
