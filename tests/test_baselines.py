@@ -17,7 +17,8 @@ from dfmvr.networks.mgcnet import MGCNet
 from dfmvr.networks.single_image import SingleImageSettings
 from dfmvr.rendering.views import render_views
 from dfmvr.train import deng, shang, single_image
-from dfmvr.train.data import AlignedSamples, Batch, cosine_rate
+from dfmvr.train.batch import Batch
+from dfmvr.train.data import AlignedSamples, cosine_rate
 
 SIZE = 48
 TINY = {"backbone_width": 16, "depth": 14, "stem_pool": False, "neck": 64, "quick_start": True}

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from dfmvr import config
 from dfmvr.config import docs
 from dfmvr.errors import ConfigError
+from dfmvr.report.names import split_seed
 
 ROOT = Path(__file__).parents[1]
 
@@ -104,3 +105,25 @@ def test_the_loss_weights_are_the_papers():
 
 def test_the_schema_is_json_that_yaml_reads_alike():
     assert yaml.safe_load(docs.schema()) == json.loads(docs.schema())
+
+
+def test_another_seed_of_a_variant_differs_by_the_seed_alone():
+    settings = config.validate({"train": {"seed": 5}})
+    first, third = settings.variant("dfmvr_cnn"), settings.variant("dfmvr_cnn_seed2")
+    assert (first.seed, third.seed) == (5, 7)
+    assert third.model_copy(update={"seed": 5}) == first
+    with pytest.raises(ConfigError, match="no variant 'dfmvr_cmn'"):
+        settings.variant("dfmvr_cmn_seed2")
+
+
+def test_a_method_with_its_seeds_bears_the_names_that_the_report_reads():
+    study = config.validate({"study": {"seeds": 3}}).study
+    assert study.repeated("floor") == ["floor"]
+    assert study.repeated("dfmvr") == ["dfmvr", "dfmvr_seed1", "dfmvr_seed2"]
+    named = [split_seed(name) for name in study.repeated("shang_from_left")]
+    assert named == [("shang_from_left", -1), ("shang_from_left", 1), ("shang_from_left", 2)]
+
+
+def test_variants_given_join_the_built_in_ones():
+    settings = config.validate({"variants": {"dfmvr_mask_0": {"loss": {"mask": 0.0}}}})
+    assert set(settings.variants) == {*config.VARIANTS, "dfmvr_mask_0"}

@@ -22,7 +22,7 @@ from dfmvr.losses import LossWeights
 from dfmvr.networks import DFMVR, NetworkSettings
 from dfmvr.networks.checkpoint import read_network
 from dfmvr.parse.parser import FaceParser, ParserSpec, save_parser
-from dfmvr.train import data, loop
+from dfmvr.train import augment, data, loop
 from dfmvr.train.parallel import Team, share_normalisation
 from dfmvr.train.system import TrainingSystem, mirrored_landmarks, what_is_seen
 
@@ -66,7 +66,7 @@ def test_mirroring_twice_is_nothing(samples):
     involution = torch.arange(101)
     involution[permutation[:50]], involution[permutation[50:100]] = permutation[50:100], permutation[:50]
     which = torch.tensor([True, False, True])
-    twice = data.mirror(data.mirror(batch, which, involution), which, involution)
+    twice = augment.mirror(augment.mirror(batch, which, involution), which, involution)
     assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(batch, twice, strict=True))
 
 
@@ -75,7 +75,7 @@ def test_a_mirrored_landmark_stays_on_its_pixel(samples):
     dotted = batch._replace(images=torch.zeros_like(batch.images), landmarks=torch.full((1, 3, 68, 2), 7.5))
     dotted.images[:, 0, :, 7, 20] = 1
     dotted.landmarks[0, 0, 36] = torch.tensor([20.5, 7.5])
-    mirrored = data.mirror(dotted, torch.tensor([True]), torch.arange(101))
+    mirrored = augment.mirror(dotted, torch.tensor([True]), torch.arange(101))
     x, y = mirrored.landmarks[0, 2, 45].tolist()
     assert mirrored.images[0, 2, 0, int(y), int(x)] == 1
 
@@ -83,19 +83,46 @@ def test_a_mirrored_landmark_stays_on_its_pixel(samples):
 def test_mirroring_exchanges_left_and_right_features(samples):
     batch = samples.batch(np.arange(1))
     masks = torch.full_like(batch.masks, CLASSES.index("left_eye"))
-    mirrored = data.mirror(batch._replace(masks=masks), torch.tensor([True]), torch.arange(101))
+    mirrored = augment.mirror(batch._replace(masks=masks), torch.tensor([True]), torch.arange(101))
     assert (mirrored.masks == CLASSES.index("right_eye")).all()
 
 
 def test_colours_vary_alike_in_all_views_and_stay_in_range(samples):
     images = samples.batch(np.arange(2)).images
     images[:, 1] = images[:, 0]
-    varied = data.vary_colours(images, torch.Generator().manual_seed(0))
+    varied = augment.vary_colours(images, torch.Generator().manual_seed(0))
     assert varied.min() >= 0
     assert varied.max() <= 1
     # The noise alone, at most 0.02, differs between views.
     assert (varied[:, 1] - varied[:, 0]).abs().mean() < 0.03
     assert (varied - images).abs().mean() > 0.03
+
+
+def test_a_moved_photograph_takes_its_landmarks_along(samples):
+    """A soft dot about each view's landmark stays about it, and the mask's disc too."""
+    batch, size = samples.batch(np.arange(2)), samples.image_size
+    landmarks = torch.full_like(batch.landmarks, size / 2)
+    landmarks[:, :, 0] = torch.tensor([0.4 * size, 0.55 * size])
+    grid = torch.arange(size) + 0.5
+    x, y = landmarks[0, 0, 0]
+    squared = (grid[None] - x) ** 2 + (grid[:, None] - y) ** 2
+    images = torch.exp(-squared / 18).expand_as(batch.images).clone()
+    masks = (squared < 25).long().expand_as(batch.masks).clone()
+    dotted = batch._replace(images=images, masks=masks, landmarks=landmarks)
+    moved = augment.move(dotted, 1.0, torch.Generator().manual_seed(0))
+    assert moved.masks.dtype == torch.int64
+    assert (moved.landmarks - landmarks).abs().amax((2, 3)).min() > 0.05  # every view moves by itself
+
+    def centres(values):
+        total = values.sum((-1, -2))
+        return (
+            torch.stack(((values * grid).sum((-1, -2)), (values * grid[:, None]).sum((-1, -2))), -1) / total[..., None]
+        )
+
+    assert torch.allclose(centres(moved.images[:, :, 0]), moved.landmarks[:, :, 0], atol=0.1)
+    assert torch.allclose(centres(moved.masks.float()), moved.landmarks[:, :, 0], atol=0.4)
+    spread = moved.landmarks.std((0, 1))[1] * 224 / size
+    assert torch.all((spread > 0.5) & (spread < 12))
 
 
 def test_the_rate_follows_half_a_cosine():

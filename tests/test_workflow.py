@@ -62,7 +62,7 @@ def test_the_licensed_data_are_one_file(tmp_path):
 def test_a_method_of_no_variant_stops_the_workflow_in_one_line(tmp_path):
     result = dry_run(tmp_path, "--config", 'study={"tests": {"pixel_face": ["dfmvr", "dfmrv_from_left"]}}')
     assert result.returncode != 0
-    assert "study.tests: no variant dfmrv;" in result.stdout + result.stderr
+    assert "no variant 'dfmrv';" in result.stdout + result.stderr
 
 
 def test_a_variant_is_one_key(tmp_path):
@@ -74,6 +74,20 @@ def test_a_variant_is_one_key(tmp_path):
     assert found["train_variant"] == 3
     assert found["simulate_dataset"] == 2
     assert "mesh_scans" not in found
+
+
+def test_seeds_multiply_what_is_trained(tmp_path):
+    config = tmp_path / "more.json"
+    tests = {"pixel_face": ["mean_face", "dfmvr", "dfmvr_mixed_from_front", "floor"]}
+    config.write_text(json.dumps({"study": {"tests": tests, "seeds": 3}}))
+    found = jobs(dry_run(tmp_path, "--configfile", str(config)))
+    assert found["train_variant"] == found["reconstruct_samples"] == 6
+    assert found["score_meshes"] == 8
+
+
+@pytest.mark.parametrize(("name", "trainings"), [("mask_loss", 6), ("sensitivity", 5)])
+def test_the_other_studies_are_one_file_each(tmp_path, name, trainings):
+    assert jobs(dry_run(tmp_path, "--configfile", f"config/{name}.yaml"))["train_variant"] == trainings
 
 
 def test_a_mistyped_key_stops_the_workflow_in_one_line(tmp_path):

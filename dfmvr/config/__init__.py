@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from dfmvr.config.data import (
     BosphorusData,
@@ -29,7 +30,15 @@ from dfmvr.config.data import (
     SimulateSection,
     StandInSize,
 )
-from dfmvr.config.evaluation import PROTOCOLS, TABLES, ProtocolSection, RegisterSection, ReportSection, StudySection
+from dfmvr.config.evaluation import (
+    PROTOCOLS,
+    TABLES,
+    UNTRAINED,
+    ProtocolSection,
+    RegisterSection,
+    ReportSection,
+    StudySection,
+)
 from dfmvr.config.section import Section
 from dfmvr.config.training import (
     VARIANTS,
@@ -50,6 +59,7 @@ from dfmvr.errors import ConfigError
 __all__ = [
     "PROTOCOLS",
     "TABLES",
+    "UNTRAINED",
     "VARIANTS",
     "AlignSection",
     "BosphorusData",
@@ -86,6 +96,8 @@ __all__ = [
     "validate",
 ]
 
+_SEED = re.compile(r"(.+)_seed(\d+)")
+
 
 class Config(Section):
     """Everything that can be set."""
@@ -102,8 +114,15 @@ class Config(Section):
     study: StudySection = StudySection()
     variants: dict[str, dict[str, Any]] = Field(
         VARIANTS,
-        description="The trained methods of the study: name to the keys of `train` in which each differs.",
+        description="Networks that can be trained: name to the keys of `train` in which each differs; those given "
+        "here are added to the built-in ones or replace them. `<variant>_seed1` is the same with another seed.",
     )
+
+    @field_validator("variants", mode="before")
+    @classmethod
+    def _with_built_in(cls, given: Any) -> Any:
+        """Complete the given variants with the built-in ones."""
+        return {**VARIANTS, **given} if isinstance(given, dict) else given
 
     def section(self, name: str) -> Any:
         """Give the section of a stage by the stage's name."""
@@ -115,9 +134,12 @@ class Config(Section):
         Raises:
             ConfigError: there is no such variant, or it has an unknown key or a wrong value.
         """
-        if name not in self.variants:
-            raise ConfigError(f"variants: no variant '{name}'; there are {', '.join(self.variants)}")
-        merged = _merge(self.train.model_dump(mode="json"), self.variants[name])
+        found = _SEED.fullmatch(name)
+        base, seed = (found[1], int(found[2])) if found and name not in self.variants else (name, 0)
+        if base not in self.variants:
+            raise ConfigError(f"variants: no variant '{base}'; there are {', '.join(self.variants)}")
+        merged = _merge(self.train.model_dump(mode="json"), self.variants[base])
+        merged["seed"] += seed
         return validate({"train": merged}, f"variants.{name}").train
 
 

@@ -69,6 +69,9 @@ class ReportSection(Section):
     )
 
 
+UNTRAINED = ("mean_face", "floor")
+"""Methods without a network."""
+
 _SHANG = ("shang_from_left", "shang_from_front", "shang_from_right")
 _SHANG_MULTI_PIE = ("shang_multi_pie_from_left", "shang_multi_pie_from_front", "shang_multi_pie_from_right")
 _ACROSS = ("mean_face", *_SHANG_MULTI_PIE, "deng_multi_pie", "dfmvr_multi_pie", "floor")
@@ -105,3 +108,19 @@ class StudySection(Section):
         description="The methods scored on each data set: `mean_face`, `floor`, or names of `variants`; with "
         "`_from_left`, `_from_front` or `_from_right` after the name, the network sees that view alone.",
     )
+    seeds: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="Trainings of each variant; their seeds follow `train.seed`, and tables tell the spread.",
+    )
+
+    def repeated(self, method: str) -> list[str]:
+        """The tested methods that stand for `method` with all its seeds: itself, `<variant>_seed1` and so on.
+
+        The seed stands before the view: `v_seed1_from_front` is what `v_seed1` makes of the front view.
+        """
+        if method in UNTRAINED:
+            return [method]
+        variant, mark, view = method.partition("_from_")
+        return [method, *(f"{variant}_seed{seed}{mark}{view}" for seed in range(1, self.seeds))]

@@ -248,6 +248,12 @@ class TrainSection(Section):
         description="How they are varied: mirrored by chance, brightness, contrast, colours, sharpness and noise; or "
         "as in the released code, brightness, contrast, saturation and sharpness by 0.5 to 1.5, three in ten blurred.",
     )
+    placement: float = Field(
+        0.0,
+        ge=0,
+        description="How far each photograph is shifted, scaled and turned by chance, as landmark finders err: 1 "
+        "stands for standard deviations of 4 px at 224, 4 % and 4 degrees.",
+    )
     parser_mode: Literal["eval", "train"] = Field(
         "eval",
         description="Batch normalisation of the mask loss's parser: its trained statistics, or those of each batch, as "

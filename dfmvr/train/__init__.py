@@ -23,7 +23,9 @@ from dfmvr.errors import ConfigError, UnavailableError
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.networks.checkpoint import write_network
 from dfmvr.parse.parser import load_parser
-from dfmvr.train.data import AlignedSamples, Batch, annealed_rate, steps_per_epoch, training_batch
+from dfmvr.train.augment import move
+from dfmvr.train.batch import Batch
+from dfmvr.train.data import AlignedSamples, annealed_rate, steps_per_epoch, training_batch
 from dfmvr.train.loop import Checkpoints, Schedule, fingerprint, optimise
 from dfmvr.train.methods import METHODS, System
 from dfmvr.train.parallel import Team, join, local_rank
@@ -157,7 +159,12 @@ def _batches(
 
     def of_step(step: int) -> list[Batch]:
         drawn = (settings.batch_size, settings.seed, mirrored, settings.single_view_share, vary)
-        return training_batch(samples, step, *drawn).pieces(count, team.share)
+        batch = training_batch(samples, step, *drawn)
+        if settings.augment and settings.placement:
+            batch = move(
+                batch, settings.placement, torch.Generator().manual_seed(settings.seed * 1_000_003 + step + 2**41)
+            )
+        return batch.pieces(count, team.share)
 
     return of_step
 

@@ -8,38 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dfmvr.conventions import MIRRORED_68, MIRRORED_CLASS, VIEWS
+from dfmvr.conventions import VIEWS
 from dfmvr.errors import DataError
 from dfmvr.files import open_npy, read_npz
-
-GREY = (0.299, 0.587, 0.114)
-"""Luma weights, ITU-R BT.601."""
-
-
-class Batch(NamedTuple):
-    """What one training step needs."""
-
-    images: Tensor  # (B, 3, 3, S, S) RGB in [0, 1]
-    masks: Tensor  # (B, 3, S, S) class ids, int64
-    weights: Tensor  # (B, 3, S, S) weight map of the photo loss, 0..255
-    landmarks: Tensor  # (B, 3, 68, 2) pixels
-    landmarks_3d: Tensor  # (B, 101, 3) mm, NaN where a sample has none
-    seen: Tensor  # (B, 3) bool, whether the network sees a view; a view that it does not is black to it
-
-    def to(self, device: torch.device) -> Batch:
-        """Copy to a device."""
-        return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
-
-    def pieces(self, count: int, share: Callable[[Tensor], Tensor]) -> list[Batch]:
-        """Cut this process's `share` of the rows into `count` pieces."""
-        cut = (share(tensor).tensor_split(count) for tensor in self)
-        return [Batch(*tensors) for tensors in zip(*cut, strict=True)]
+from dfmvr.train.augment import mirror, vary_colours
+from dfmvr.train.batch import Batch
 
 
 def sample_names(aligned: Path | str, split: str) -> np.ndarray:
@@ -105,63 +83,6 @@ class AlignedSamples:
             torch.from_numpy(self._landmarks_3d[indices]).float(),
             torch.ones(len(indices), len(VIEWS), dtype=torch.bool),
         )
-
-
-def mirror(batch: Batch, which: Tensor, mirrored_101: Tensor) -> Batch:
-    """Exchange the samples of `which` (B,) bool by their mirror images.
-
-    The left view becomes the right one, left features become right ones, and 3D x changes its sign.
-    ASSUME: a mirrored face is as likely a face as the original.
-
-    Args:
-        mirrored_101: (101,) index of each 3D landmark's mirror image.
-    """
-    if not which.any():
-        return batch
-    size = batch.images.shape[-1]
-    classes = torch.tensor(MIRRORED_CLASS)
-    landmarks = batch.landmarks[which].flip(1)[:, :, torch.tensor(MIRRORED_68)]
-    landmarks = torch.stack((size - landmarks[..., 0], landmarks[..., 1]), -1)
-    points = batch.landmarks_3d[which][:, mirrored_101] * torch.tensor([-1.0, 1.0, 1.0])
-    changed = (
-        batch.images[which].flip(1, -1),
-        classes[batch.masks[which].flip(1, -1)],
-        batch.weights[which].flip(1, -1),
-        landmarks,
-        points,
-        batch.seen[which].flip(1),
-    )
-    result = Batch(*(tensor.clone() for tensor in batch))
-    for tensor, values in zip(result, changed, strict=True):
-        tensor[which] = values
-    return result
-
-
-def vary_colours(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Vary brightness, contrast, saturation, tint and sharpness of each sample, the same for its three views.
-
-    Code: the released code varies otherwise and more (`vary_as_released`); ours varies less, since the photographs are
-    varied already.
-
-    Args:
-        images: (B, V, 3, S, S) RGB in [0, 1].
-    """
-    count = len(images)
-
-    def uniform(low: float, high: float, channels: int = 1) -> Tensor:
-        values = torch.rand((count, 1, channels, 1, 1), generator=generator)
-        return (low + (high - low) * values).to(images)
-
-    grey_weights = images.new_tensor(GREY)[:, None, None]
-    result = images * uniform(0.7, 1.3) * uniform(0.9, 1.1, 3)
-    mean = (result * grey_weights).sum(2, keepdim=True).mean((1, 3, 4), keepdim=True)
-    result = mean + (result - mean) * uniform(0.7, 1.3)
-    grey = (result * grey_weights).sum(2, keepdim=True)
-    result = grey + (result - grey) * uniform(0.6, 1.4)
-    smooth = torch.nn.functional.avg_pool2d(result.flatten(0, 2), 3, 1, 1, count_include_pad=False).view_as(result)
-    result = smooth + (result - smooth) * uniform(0.2, 1.5)
-    noise = torch.randn(result.shape, generator=generator).to(images)
-    return (result + noise * uniform(0.0, 0.02)).clamp(0, 1)
 
 
 def epoch_order(samples: int, seed: int, epoch: int) -> np.ndarray:

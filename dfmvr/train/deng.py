@@ -17,7 +17,8 @@ from torch.nn.parallel import DistributedDataParallel
 from dfmvr.losses import lighting_loss, regularisation_loss
 from dfmvr.networks.deep3d import Deep3D, Deep3DSettings
 from dfmvr.networks.df_mvr import Coefficients
-from dfmvr.train.data import Batch, cosine_rate
+from dfmvr.train.batch import Batch
+from dfmvr.train.data import cosine_rate
 from dfmvr.train.single_image import (
     SingleImageSystem,
     albedo_loss,

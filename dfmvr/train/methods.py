@@ -15,7 +15,7 @@ from dfmvr.networks import DFMVR, NetworkSettings
 from dfmvr.networks.deep3d import Deep3DSettings
 from dfmvr.networks.single_image import SingleImageSettings
 from dfmvr.train import deng, shang
-from dfmvr.train.data import Batch
+from dfmvr.train.batch import Batch
 from dfmvr.train.system import TrainingSystem
 
 if TYPE_CHECKING:

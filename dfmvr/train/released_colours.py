@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dfmvr.train.data import GREY
+from dfmvr.train.augment import GREY
 
 FACTORS = (0.5, 1.5)
 """Range of the factor of each change; 1 changes nothing."""

@@ -31,7 +31,7 @@ from dfmvr.multiview import (
 from dfmvr.networks.df_mvr import Coefficients
 from dfmvr.networks.mgcnet import MGCNet
 from dfmvr.networks.single_image import FRONT, SingleImageSettings
-from dfmvr.train.data import Batch
+from dfmvr.train.batch import Batch
 from dfmvr.train.single_image import (
     Seen,
     SingleImageSystem,

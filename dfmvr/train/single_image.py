@@ -24,7 +24,8 @@ from dfmvr.rendering.rasterizer import Fragments
 from dfmvr.rendering.renderer import render
 from dfmvr.rendering.shading import shade, vertex_normals
 from dfmvr.rendering.views import coarse_for, see_landmarks
-from dfmvr.train.data import Batch, cosine_rate
+from dfmvr.train.batch import Batch
+from dfmvr.train.data import cosine_rate
 
 Embedding = Callable[[Tensor], Tensor]
 """A face recognition network: RGB in [0, 1] (N, 3, 224, 224) to embeddings (N, D) of any length."""

@@ -12,7 +12,7 @@ from dfmvr.losses import Losses, LossWeights, MoreLosses, Prediction, Target, is
 from dfmvr.networks.df_mvr import Coefficients
 from dfmvr.parse.parser import FaceParser
 from dfmvr.rendering.views import Views, coarse_for, render_views, see_landmarks
-from dfmvr.train.data import Batch
+from dfmvr.train.batch import Batch
 
 
 class TrainingSystem:

@@ -21,10 +21,15 @@ try:
 except ConfigError as error:
     sys.exit(f"error: {error}")
 
-TESTS = dict(study.study.tests)
+
+def with_seeds(methods):
+    """Methods, each with all its seeds."""
+    return [name for method in methods for name in study.study.repeated(method)]
+
+
+TESTS = {dataset: with_seeds(methods) for dataset, methods in study.study.tests.items()}
 if study.simulate.ict_facekit and "pixel_face" in TESTS:
     TESTS["pixel_face_ict"] = TESTS["pixel_face"]
-UNTRAINED = ["mean_face", "floor"]
 ONE_VIEW = re.compile("(.*)_from_(left|front|right)")
 
 
@@ -43,19 +48,18 @@ def view_of(method):
 METHODS = list(
     dict.fromkeys(method for methods in TESTS.values() for method in methods)
 )
-TESTED = [method for method in METHODS if method not in UNTRAINED]
+TESTED = [m for m in METHODS if m not in settings_of_dfmvr.UNTRAINED]
 TRAINED = list(dict.fromkeys(trained_as(method) for method in TESTED))
 
-if unknown := sorted(set(TRAINED) - set(study.variants)):
-    sys.exit(
-        f"error: study.tests: no variant {', '.join(unknown)}; there are {', '.join(study.variants)}"
-    )
+try:
+    TRAINING_DATA = {method: study.variant(method).data for method in TRAINED}
+except ConfigError as error:
+    sys.exit(f"error: study.tests: {error}")
 SCANNED = []
 if study.simulate.real_scan:
     SCANNED = [m for m in METHODS if m != "floor" and not ONE_VIEW.fullmatch(m)]
 ONE_TRAINED = "|".join(TRAINED) or "none"
 ONE_TESTED = "|".join(TESTED) or "none"
-TRAINING_DATA = {method: study.variant(method).data for method in TRAINED}
 DATASETS = list(dict.fromkeys([*TESTS, *TRAINING_DATA.values()]))
 
 
@@ -73,7 +77,12 @@ def tests_of(table):
     if table == "report":
         return [(method, d) for d, methods in TESTS.items() for method in methods]
     wanted = settings_of_dfmvr.TABLES[table]
-    return [(m, d) for d, ms in wanted.items() for m in ms if m in TESTS.get(d, ())]
+    return [
+        (method, dataset)
+        for dataset, methods in wanted.items()
+        for method in with_seeds(methods)
+        if method in TESTS.get(dataset, ())
+    ]
 
 
 def of_tests(pattern):
