@@ -1,0 +1,87 @@
+"""One reconstructed face: coefficients, mesh, and how each photograph sees it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from dfmvr.conventions import VIEWS
+from dfmvr.face_model.model import MorphableModel
+from dfmvr.geometry.camera import pose, project
+from dfmvr.networks.df_mvr import Coefficients
+
+
+class SeenView(NamedTuple):
+    """A photograph of the face."""
+
+    name: str  # of conventions.VIEWS
+    photo: np.ndarray  # (H, W, 3) uint8 RGB, upright
+    landmarks: np.ndarray  # (68, 2) or (5, 2) px of the photograph, found or given
+    affine: np.ndarray  # (2, 3), photograph's pixels -> crop's pixels: a scale and a translation
+    crop: np.ndarray  # (S, S, 3) uint8, what the network saw
+
+    @property
+    def place(self) -> int:
+        """Where the view stands among conventions.VIEWS, and in the coefficients."""
+        return VIEWS.index(self.name)
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """A face. Arrays are NumPy's; millimetres, x to the viewer's right, y up, z toward the camera (conventions)."""
+
+    model: MorphableModel  # on the CPU
+    coefficients: Coefficients  # of one face, on the CPU; rows of views that were not given mean nothing
+    views: tuple[SeenView, ...]  # one to three photographs, in the order of conventions.VIEWS
+
+    @property
+    def image_size(self) -> int:
+        """Width and height of the crops, px."""
+        return self.views[0].crop.shape[0]
+
+    @property
+    def triangles(self) -> np.ndarray:
+        """Triangles (F, 3) int64."""
+        return self.model.triangles.numpy()
+
+    @cached_property
+    def vertices(self) -> np.ndarray:
+        """Vertices (V, 3) float64, mm, in canonical pose, expression included (Eq. 1)."""
+        with torch.no_grad():
+            return self.model.shape(self.coefficients.identity, self.coefficients.expression)[0].double().numpy()
+
+    @cached_property
+    def albedo(self) -> np.ndarray:
+        """The model's albedo (V, 3), sRGB-encoded in [0, 1]."""
+        with torch.no_grad():
+            return self.model.albedo(self.coefficients.texture)[0].clamp(0, 1).double().numpy()
+
+    def neutral(self) -> Reconstruction:
+        """The same face without expression; its views' cameras are kept."""
+        still = torch.zeros_like(self.coefficients.expression)
+        return dataclasses.replace(self, coefficients=self.coefficients._replace(expression=still))
+
+    def posed(self, view: SeenView, points: np.ndarray | None = None) -> np.ndarray:
+        """Points (N, 3) of the canonical frame, by default the vertices, as they stand before the camera of a view.
+
+        Returns:
+            (N, 3) float64 mm; the camera is at (0, 0, 1000) and looks along -z.
+        """
+        points = self.vertices if points is None else points
+        angles, translation = (t[0, view.place].double() for t in self.coefficients[4:6])
+        return pose(torch.as_tensor(points, dtype=torch.float64), angles, translation).numpy()
+
+    def project(self, view: SeenView, points: np.ndarray | None = None) -> np.ndarray:
+        """Where points (N, 3) of the canonical frame, by default the vertices, are seen in a view's photograph.
+
+        Returns:
+            (N, 3) float64: x and y in pixels of the photograph (uncropped), and depth in mm from the camera.
+        """
+        seen = project(torch.from_numpy(self.posed(view, points)), self.image_size).numpy()
+        scale, shift = view.affine[0, 0], view.affine[:, 2]
+        return np.column_stack([(seen[:, :2] - shift) / scale, seen[:, 2]])
