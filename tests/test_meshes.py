@@ -21,6 +21,7 @@ from dfmvr.geometry.meshes import (
     write_mesh,
     write_named_landmarks,
 )
+from dfmvr.geometry.textured import Texture, Unwrapping
 
 SQUARE = "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\n"
 
@@ -70,6 +71,63 @@ def test_glb_is_in_metres_with_linear_colours_and_no_metal(tmp_path):
     assert tree["materials"][primitive["material"]]["pbrMetallicRoughness"]["metallicFactor"] == 0
     stored = trimesh.load(tmp_path / "a.glb", force="mesh", skip_materials=True).visual.vertex_colors[:, :3]
     assert_array_equal(stored, np.full((3, 3), round(255 * ((0.5 + 0.055) / 1.055) ** 2.4)))
+
+
+@pytest.fixture
+def textured():
+    """A strip of two squares whose middle edge is cut: the left one red and green, the right one blue and grey."""
+    vertices = np.array([(0, 0, 0), (10, 0, 0), (20, 0, 0), (0, 10, 0), (10, 10, 0), (20, 10, 0)], float)
+    triangles = np.array([(0, 1, 4), (0, 4, 3), (1, 2, 5), (1, 5, 4)])
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[:32, :32], image[32:, :32], image[:32, 32:], image[32:, 32:] = (255, 0, 0), (0, 255, 0), (0, 0, 255), 128
+    # rows 6 and 7 are vertices 1 and 4 once more; the lower edge of the strip is that of the image
+    uv = np.array([(0.1, 0.1), (0.4, 0.1), (0.9, 0.1), (0.1, 0.9), (0.4, 0.9), (0.9, 0.9), (0.6, 0.1), (0.6, 0.9)])
+    rows = np.array([(0, 1, 4), (0, 4, 3), (6, 2, 5), (6, 5, 7)])
+    unwrapping = Unwrapping(uv, np.array([0, 1, 2, 3, 4, 5, 1, 4]), rows)
+    return Mesh(vertices, triangles, np.full((6, 3), 0.5), Texture(image, unwrapping))
+
+
+@pytest.mark.parametrize("suffix", [".obj", ".glb"])
+def test_textures_lie_where_they_should(textured, tmp_path, suffix):
+    write_mesh(tmp_path / f"a{suffix}", textured)
+    expected = {"a.obj", "a.mtl", "a.png"} if suffix == ".obj" else {"a.glb"}
+    assert {path.name for path in tmp_path.iterdir()} == expected
+    found = trimesh.load(tmp_path / f"a{suffix}", force="mesh", process=False)
+    scale = 1000 if suffix == ".glb" else 1
+    assert_allclose(found.vertices[found.faces] * scale, textured.vertices[textured.triangles], atol=1e-5)
+    colours = found.visual.to_color().vertex_colors[found.faces][..., :3].reshape(-1, 3)
+    column, row = (textured.vertices[textured.triangles].reshape(-1, 3)[:, i] for i in (0, 1))
+    right = np.repeat([False, False, True, True], 3)
+    truth = np.select(
+        [~(right | (row < 5))[:, None], ~right[:, None], (row > 5)[:, None]],
+        [(255, 0, 0), (0, 255, 0), (0, 0, 255)],
+        128,
+    )
+    assert (column[right] >= 10).all()
+    assert_allclose(colours, truth, atol=6)  # JPEG in GLB
+
+
+def test_glb_has_cut_vertices_twice_with_one_normal(textured, tmp_path):
+    write_mesh(tmp_path / "a.glb", textured)
+    found = trimesh.load(tmp_path / "a.glb", force="mesh", process=False)
+    assert_allclose(found.vertices[[6, 7]], found.vertices[[1, 4]])
+    assert_allclose(found.vertices[:6] * 1000, textured.vertices, atol=1e-5)
+    assert_allclose(found.vertex_normals, np.tile((0, 0, 1), (8, 1)), atol=1e-6)
+
+
+def test_ply_keeps_the_colours_of_a_textured_mesh(textured, tmp_path):
+    write_mesh(tmp_path / "a.ply", textured)
+    found = trimesh.load(tmp_path / "a.ply", process=False)
+    assert_array_equal(found.faces, textured.triangles)
+    assert_array_equal(found.visual.vertex_colors, np.tile((128, 128, 128, 255), (6, 1)))
+
+
+def test_the_texture_of_another_mesh_is_refused(textured, tmp_path):
+    other = Mesh(textured.vertices, textured.triangles[:, [1, 2, 0]], None, textured.texture)
+    for suffix in (".obj", ".glb"):
+        with pytest.raises(DataError, match="of another mesh"):
+            write_mesh(tmp_path / f"a{suffix}", other)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("unit", "factor"), [("mm", 1), ("cm", 10), ("dm", 100), ("m", 1000)])

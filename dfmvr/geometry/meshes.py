@@ -1,8 +1,10 @@
 """Triangle meshes and landmark files: reading, checking, writing. In memory all lengths are millimetres.
 
 PLY  binary, vertex colours as 8-bit sRGB.
-OBJ  geometry alone: strict readers (NoW's among them) refuse the common `v x y z r g b` extension.
-GLB  glTF 2.0 binary. Its unit is the metre and its vertex colours are linear, so both are converted.
+OBJ  geometry alone: strict readers (NoW's among them) refuse the common `v x y z r g b` extension. With a texture, a
+     material (.mtl) and the image (.png) of the same name are written beside it.
+GLB  glTF 2.0 binary. Its unit is the metre and its vertex colours are linear, so both are converted. It holds its
+     texture; vertices where that is cut are there twice.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from dfmvr.colour import decode_srgb, encode_srgb
 from dfmvr.conventions import ALIGNMENT_POINTS
 from dfmvr.errors import DataError, OutputError, UnavailableError
 from dfmvr.files import writing
+from dfmvr.geometry.textured import Texture, glb_bytes, mtl_text, obj_text, ply_bytes
 
 Unit = Literal["mm", "cm", "dm", "m"]
 MM_PER_UNIT: dict[str, float] = {"mm": 1.0, "cm": 10.0, "dm": 100.0, "m": 1000.0}
@@ -36,6 +39,7 @@ class Mesh:
     vertices: np.ndarray  # (V, 3) float64, mm
     triangles: np.ndarray  # (F, 3) int64, counter-clockwise seen from outside
     colours: np.ndarray | None = None  # (V, 3) float64 in [0, 1], sRGB-encoded as displayed
+    texture: Texture | None = None  # for OBJ and GLB, in place of the colours; PLY keeps to these
 
 
 def import_open3d() -> ModuleType:
@@ -159,6 +163,11 @@ def check_mesh(mesh: Mesh, where: str) -> None:
         raise DataError(
             f"{where}: a triangle names vertex {bad}, but there are {count} (0 to {count - 1}); export again"
         )
+    if mesh.texture is not None:
+        unwrapping = mesh.texture.unwrapping
+        corners = unwrapping.vertex[unwrapping.triangles]
+        if corners.shape != mesh.triangles.shape or (corners != mesh.triangles).any():
+            raise DataError(f"{where}: the texture is of another mesh than the triangles; unwrap this one")
 
 
 def write_mesh(path: Path | str, mesh: Mesh) -> None:
@@ -168,45 +177,42 @@ def write_mesh(path: Path | str, mesh: Mesh) -> None:
         DataError: the mesh is broken (see `check_mesh`).
         OutputError: another suffix, or the file cannot be written.
     """
-    import trimesh
-
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in _WRITTEN:
         raise OutputError(f"{path}: expected a name ending in {', '.join(_WRITTEN)}; rename the output")
     check_mesh(mesh, str(path))
-    scale = 1e-3 if suffix == ".glb" else 1.0
-    written = trimesh.Trimesh(mesh.vertices * scale, mesh.triangles, process=False)
-    if mesh.colours is not None and suffix != ".obj":
-        colours = np.clip(mesh.colours, 0, 1)
-        colours = decode_srgb(colours) if suffix == ".glb" else colours
-        written.visual.vertex_colors = np.round(colours * 255).astype(np.uint8)
+    if suffix == ".obj" and mesh.texture is not None:
+        _write_bytes(path.with_suffix(".png"), mesh.texture.png)
+        _write_bytes(path.with_suffix(".mtl"), mtl_text(path.stem).encode())
+    _write_bytes(path, _encode(mesh, suffix, path.stem))
+
+
+def _write_bytes(path: Path, data: bytes) -> None:
     with writing(path) as partial:
-        partial.write_bytes(_export(written, suffix))
+        partial.write_bytes(data)
 
 
-def _export(mesh: Any, suffix: str) -> bytes:
-    """Encode a trimesh mesh."""
-    import trimesh.exchange.gltf
-    import trimesh.exchange.obj
-    import trimesh.exchange.ply
-
-    if suffix == ".ply":
-        return trimesh.exchange.ply.export_ply(mesh, encoding="binary", vertex_normal=False)
+def _encode(mesh: Mesh, suffix: str, stem: str) -> bytes:
+    """The bytes of a PLY, OBJ or GLB file."""
     if suffix == ".obj":
-        text = trimesh.exchange.obj.export_obj(
-            mesh, include_normals=False, include_color=False, include_texture=False, digits=8, header=None
-        )
-        return (text.strip() + "\n").encode("ascii")
-    return trimesh.exchange.gltf.export_glb(mesh.scene(), include_normals=True, tree_postprocessor=_matt)
+        return obj_text(mesh.vertices, mesh.triangles, mesh.texture, stem).encode()
+    colours = None if mesh.colours is None else np.clip(mesh.colours, 0, 1)
+    if suffix == ".glb":
+        linear = None if colours is None else np.round(decode_srgb(colours) * 255).astype(np.uint8)
+        return glb_bytes(mesh.vertices * 1e-3, mesh.triangles, _normals(mesh), linear, mesh.texture)
+    stored = None if colours is None else np.round(colours * 255).astype(np.uint8)
+    return ply_bytes(mesh.vertices, mesh.triangles, stored)
 
 
-def _matt(tree: dict[str, Any]) -> None:
-    """Give a glTF tree a matt material: the standard's default is metal, which viewers show nearly black."""
-    tree["materials"] = [{"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0}}]
-    for mesh in tree.get("meshes", ()):
-        for primitive in mesh["primitives"]:
-            primitive["material"] = 0
+def _normals(mesh: Mesh) -> np.ndarray:
+    """Normals of the vertices (V, 3); 0 where no triangle has an area."""
+    import torch
+
+    from dfmvr.rendering.shading import vertex_normals
+
+    vertices, triangles = torch.from_numpy(mesh.vertices)[None], torch.from_numpy(mesh.triangles)
+    return vertex_normals(vertices.double(), triangles)[0].numpy()
 
 
 def read_landmarks(path: Path | str, unit: Unit = "mm") -> np.ndarray:

@@ -24,6 +24,7 @@ class SeenView(NamedTuple):
     landmarks: np.ndarray  # (68, 2) or (5, 2) px of the photograph, found or given
     affine: np.ndarray  # (2, 3), photograph's pixels -> crop's pixels: a scale and a translation
     crop: np.ndarray  # (S, S, 3) uint8, what the network saw
+    mask: np.ndarray | None = None  # (S, S) uint8, classes of the crop's pixels (conventions.CLASSES)
 
     @property
     def place(self) -> int:
@@ -38,6 +39,7 @@ class Reconstruction:
     model: MorphableModel  # on the CPU
     coefficients: Coefficients  # of one face, on the CPU; rows of views that were not given mean nothing
     views: tuple[SeenView, ...]  # one to three photographs, in the order of conventions.VIEWS
+    notes: tuple[str, ...] = ()  # what there is to say about the photographs
 
     @property
     def image_size(self) -> int:

@@ -1,0 +1,124 @@
+"""All files of one face.
+
+In     a `Reconstruction`.
+Gives  in a folder, canonical pose, mm (GLB: m):
+    face.glb, face.obj, face.ply    the mesh: with its texture (.obj: also face.mtl, face.png), with its colours (.ply)
+    neutral.*                       the same without expression, if asked for
+    face.landmarks.csv              the seven alignment points
+    face.json, face.npz             coefficients and cameras (see cameras.py and face.schema.json), and the mesh
+    overlay_<view>.jpg              landmarks and model over each photograph
+    turntable.png                   the face from several sides
+    viewer.html                     the face to be turned in a browser, if asked for
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from dfmvr.errors import ConfigError
+from dfmvr.files import write_json, write_npz, writing
+from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
+from dfmvr.reconstruct.cameras import arrays, document
+from dfmvr.reconstruct.pictures import overlay, turntable
+from dfmvr.reconstruct.reconstruction import Reconstruction
+from dfmvr.reconstruct.results import mesh_of
+from dfmvr.reconstruct.texture import bake
+from dfmvr.reconstruct.viewer import write_viewer
+
+FORMATS = ("glb", "obj", "ply")
+TEXTURES = ("photos", "albedo")
+_JPEG_QUALITY = 90
+
+
+def export(
+    folder: Path,
+    face: Reconstruction,
+    formats: Sequence[str] = FORMATS,
+    *,
+    viewer: bool = False,
+    neutral: bool = False,
+    texture: str = "photos",
+    pictures: bool = True,
+) -> list[Path]:
+    """Write everything of one face into an existing folder.
+
+    Args:
+        folder: where to.
+        face: the face.
+        formats: of the meshes, of `FORMATS`.
+        viewer: write the page viewer.html too.
+        neutral: write the meshes without expression too.
+        texture: `photos`, baked from the photographs, or `albedo`, the model's own as colours of the vertices.
+        pictures: write the overlays and the turntable.
+    Returns:
+        The files written.
+    Raises:
+        ConfigError: no such format or texture.
+        OutputError: a file cannot be written.
+    """
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown or texture not in TEXTURES:
+        raise ConfigError(
+            f"expected formats of {', '.join(FORMATS)} and a texture of {', '.join(TEXTURES)}, found "
+            f"{', '.join(unknown) or texture}"
+        )
+    folder = Path(folder)
+    mesh = coloured(face, texture)
+    files = _write_meshes(folder, "face", mesh, formats)
+    still = face.neutral().vertices if neutral or viewer else mesh.vertices
+    if neutral:
+        files += _write_meshes(folder, "neutral", Mesh(still, mesh.triangles, mesh.colours, mesh.texture), formats)
+    files += _write_numbers(folder, face)
+    if pictures:
+        files += _write_pictures(folder, face, mesh)
+    if viewer:
+        files.append(folder / "viewer.html")
+        write_viewer(files[-1], mesh, still, "Reconstructed face")
+    return files
+
+
+def coloured(face: Reconstruction, texture: str = "photos") -> Mesh:
+    """The face's mesh, mm, with its texture and the same colours at its vertices; see `export`."""
+    if texture == "albedo":
+        return mesh_of(face.model, face.coefficients)
+    baked = bake(face)
+    return Mesh(face.vertices, face.triangles, baked.vertices, baked.texture)
+
+
+def _write_meshes(folder: Path, stem: str, mesh: Mesh, formats: Sequence[str]) -> list[Path]:
+    files = []
+    for suffix in dict.fromkeys(formats):
+        files.append(folder / f"{stem}.{suffix}")
+        write_mesh(files[-1], mesh)
+        if suffix == "obj" and mesh.texture is not None:
+            files += [folder / f"{stem}.mtl", folder / f"{stem}.png"]
+    return files
+
+
+def _write_numbers(folder: Path, face: Reconstruction) -> list[Path]:
+    files = [folder / name for name in ("face.landmarks.csv", "face.json", "face.npz")]
+    write_landmarks(files[0], face.vertices[face.model.alignment.numpy()])
+    write_json(files[1], document(face))
+    write_npz(files[2], **arrays(face))
+    return files
+
+
+def _write_pictures(folder: Path, face: Reconstruction, mesh: Mesh) -> list[Path]:
+    files = []
+    for view in face.views:
+        files.append(folder / f"overlay_{view.name}.jpg")
+        _write_image(files[-1], overlay(face, view), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    files.append(folder / "turntable.png")
+    colours = mesh.colours if mesh.colours is not None else face.albedo
+    _write_image(files[-1], turntable(face, mesh.texture, colours), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    return files
+
+
+def _write_image(path: Path, image: np.ndarray, options: list[int]) -> None:
+    """Write an RGB image in the format of the file's suffix."""
+    with writing(path) as partial:
+        partial.write_bytes(cv2.imencode(path.suffix, image[..., ::-1], options)[1].tobytes())
