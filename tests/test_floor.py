@@ -33,10 +33,18 @@ def bumps(vertices, centres, width):
     return basis
 
 
+def two_meshes():
+    """Vertices and triangles of the face, and triangles of a mesh of half as many points a side over the first."""
+    vertices, triangles, _ = face(GRID)
+    ids = np.arange(GRID * GRID).reshape(GRID, GRID)
+    order = np.concatenate((ids[::2, ::2].ravel(), np.setdiff1d(ids, ids[::2, ::2])))
+    return vertices[order], np.argsort(order)[triangles], face(GRID // 2 + 1)[1]
+
+
 @pytest.fixture(scope="module")
 def model():
     """A face model in closed form, with 12 + 4 components."""
-    vertices, triangles, _ = face(GRID)
+    vertices, triangles, coarse = two_meshes()
     rng = np.random.default_rng(0)
     identity = bumps(vertices, rng.uniform(-70, 70, (12, 2)), 40)
     expression = bumps(vertices, rng.uniform(-40, 40, (4, 2)) - (0, 30), 25)
@@ -54,8 +62,8 @@ def model():
             "albedo_mean": albedo,
             "albedo": np.zeros((2, *albedo.shape)),
             "triangles": triangles,
-            "coarse_triangles": triangles[:1],
-            "coarse_vertices": np.array(len(vertices)),
+            "coarse_triangles": coarse,
+            "coarse_vertices": np.array(int(coarse.max()) + 1),
             "labels": np.ones(len(vertices), int),
             "regions": np.ones(len(vertices), int),
             "landmarks_68": np.zeros(68, int),
@@ -94,6 +102,14 @@ def error(vertices, model, target):
     return summarise(measure(surface, crop(target, PAPER), found)).rmse_mm
 
 
+def test_a_model_without_a_coarser_mesh_is_fitted_too(model):
+    arrays = model.arrays() | {"coarse_triangles": np.zeros((0, 3), int), "coarse_vertices": np.array(0)}
+    alone = MorphableModel(arrays)
+    target = scan_of(model, np.random.default_rng(6).normal(size=16), noise=0.1)
+    one, two = fit_to_scan(model, target), fit_to_scan(alone, target)
+    assert_allclose(one.vertices, two.vertices, atol=0.02)
+
+
 @pytest.mark.parametrize("landmarks", [101, 7])
 def test_a_face_of_the_model_is_fitted_exactly(model, landmarks):
     truth = np.random.default_rng(1).normal(size=16)
@@ -125,7 +141,7 @@ def test_no_coefficients_nearby_are_better(model):
 
 def test_another_face_is_fitted_better_than_by_the_mean(model):
     x, y = model.mean[:, 0].numpy(), model.mean[:, 1].numpy()
-    vertices = face(GRID)[0]
+    vertices = two_meshes()[0]
     other = vertices + np.column_stack([0 * x, 0 * y, height(1.1 * x, 0.95 * y) - height(x, y)])
     ids = model.landmarks_101.numpy()
     target = Target(other, other[model.alignment.numpy()], other[ids])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from analytic_face import MOTION, face
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,9 +11,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from dfmvr.config import ProtocolSection, RegisterSection, load
 from dfmvr.conventions import ALIGNMENT_POINTS
 from dfmvr.errors import ConfigError, DataError
+from dfmvr.geometry.similarity import fit_similarity
 from dfmvr.geometry.surface import Surface, barycentric_of_closest, open_boundary, vertex_normals
-from dfmvr.register import Registration, Registrations, Target, check_landmarks, crop, register
-from dfmvr.register.icp import icp, rotation_of, then
+from dfmvr.register import Registration, Registrations, Target, align_landmarks, check_landmarks, crop, register
+from dfmvr.register.icp import evenly, icp, rotation_of, then
 
 PAPER, METRICAL = ProtocolSection(), ProtocolSection(with_scale=False)
 RELEASED_CODE = RegisterSection().protocols["released_code"]
@@ -115,6 +117,40 @@ def test_without_scale_the_size_of_the_prediction_stays():
     assert_allclose(free.scale, 1.1, rtol=1e-6)
     assert rigid.scale == 1
     assert rigid.rmse_mm[-1] > 0.1 > 1e-5 > free.rmse_mm[-1]
+
+
+@pytest.mark.parametrize("count", [1, 7, 10, 99])
+def test_points_are_taken_evenly(count):
+    taken = evenly(np.arange(10)[:, None], count)[:, 0]
+    assert len(taken) == min(count, 10)
+    assert set(np.diff(taken)) <= {10 // count, -(-10 // count)}
+
+
+def test_a_part_of_the_points_registers_as_well_as_their_noise_allows(rng):
+    vertices, triangles, landmarks = face(120)
+    noise = 0.2
+    noisy = vertices + noise * rng.normal(size=(len(vertices), 1)) * vertex_normals(vertices, triangles)
+    surface, target = Surface(vertices, triangles), Target(noisy, landmarks)
+    inside = crop(target, PAPER)
+    shift = {}
+    for points in (0, 3000):
+        found = register(surface, landmarks, target, PAPER, points=points)
+        assert found.converged
+        shift[points] = found.apply(inside) - inside
+    # 7 numbers found from n noisy distances: the surface is off by noise sqrt(7 / n) along its normals.
+    normal = surface.closest(inside).normals
+    for points, count in ((0, len(inside)), (3000, 3000)):
+        off = np.sqrt((np.einsum("ni,ni->n", shift[points], normal) ** 2).mean())
+        assert off < 2 * noise * np.sqrt(7 / count)
+
+
+@pytest.mark.parametrize("with_scale", [True, False])
+def test_landmarks_are_aligned_as_by_the_differentiable_similarity(rng, with_scale):
+    source, target = rng.normal(size=(2, 7, 3)) * 40
+    expected = fit_similarity(torch.from_numpy(source), torch.from_numpy(target), with_scale)
+    found = align_landmarks(source, target, with_scale)
+    assert_allclose(found.apply(source), expected.apply(torch.from_numpy(source)).numpy(), atol=1e-9)
+    assert found.scale == 1 or with_scale
 
 
 def test_few_steps_are_reported_as_not_converged(rng):

@@ -11,13 +11,14 @@ from numpy.testing import assert_allclose
 from toy_manifest import scanned, write_manifest
 
 from dfmvr.cli import main
-from dfmvr.config import RegisterSection
+from dfmvr.config import ProtocolSection, RegisterSection
 from dfmvr.conventions import ALIGNMENT_IN_101, DROPPED_FROM_106, REGIONS
 from dfmvr.datasets.pixel_face import GroundTruth, SampleInfo, write_sample
 from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
 from dfmvr.geometry.surface import Surface, vertex_normals
-from dfmvr.register import Registration, Target, register
-from dfmvr.score import by_region, measure, score_sample, summarise
+from dfmvr.register import Registration, Target, crop, register
+from dfmvr.register.icp import rotation_of
+from dfmvr.score import by_region, correspondence_by_region, match, measure, score_sample, summarise
 
 STILL = Registration(1.0, np.eye(3), np.zeros(3))
 COLUMNS = ["sample", "subject", "method", "dataset", "protocol", "region", "rmse_mm", "mean_mm", "points"]
@@ -93,6 +94,51 @@ def test_a_protocol_says_which_statistic_is_its_error(rng):
     rows = {row["protocol"]: row for row in score_sample(surface, Target(scan, landmarks), found, RegisterSection())}
     assert rows["paper"]["error_mm"] == rows["paper"]["rmse_mm"]
     assert rows["released_code"]["error_mm"] == rows["released_code"]["mean_mm"] < rows["released_code"]["rmse_mm"]
+
+
+def slid(angle):
+    """A patch of a sphere turned about the sphere's centre, as prediction and as what it should be; and the slide."""
+    x, y = np.meshgrid(*[np.linspace(-60, 60, 61)] * 2)
+    vertices = np.stack([x, y, np.sqrt(100**2 - x**2 - y**2)], -1).reshape(-1, 3)
+    turned = vertices @ rotation_of(np.array([angle, 0.0, 0.0])).T
+    distance = 2 * np.sin(angle / 2) * np.hypot(vertices[:, 1], vertices[:, 2])
+    landmarks = np.tile((0.0, 0.0, 100.0), (7, 1))
+    triangles = face(61)[1]
+    target = Target(turned, landmarks, registered=Mesh(turned, triangles))
+    return Surface(vertices, triangles), target, distance
+
+
+def test_a_surface_that_slides_along_itself_errs_in_correspondence_alone():
+    surface, target, distance = slid(0.02)
+    protocol = ProtocolSection(crop_radius_mm=50)
+    near = np.linalg.norm(target.vertices - (0, 0, 100), axis=1) <= 50
+    score = summarise(measure(surface, crop(target, protocol), STILL))
+    found = correspondence_by_region(match(surface, target, STILL, protocol), None)
+    assert_allclose(found["all"], np.sqrt((distance[near] ** 2).mean()), rtol=1e-12)
+    assert score.rmse_mm < 0.01 < 1.8 < found["all"] < 2
+
+
+def test_correspondence_is_in_millimetres_of_the_scan_and_of_each_region():
+    surface, target, distance = slid(0.03)
+    moved = Target(
+        MOTION.apply(target.vertices),
+        MOTION.apply(target.landmarks),
+        registered=Mesh(MOTION.apply(target.registered.vertices), target.registered.triangles),
+    )
+    regions = (surface.vertices[:, 0] > 5).astype(int) + 1
+    found = correspondence_by_region(match(surface, moved, MOTION, ProtocolSection(crop_radius_mm=500)), regions)
+    for name, chosen in (("all", regions > 0), ("nose", regions == 1), ("mouth", regions == 2)):
+        assert_allclose(found[name], MOTION.scale * np.sqrt((distance[chosen] ** 2).mean()), rtol=1e-9)
+    assert np.isnan(found["eyes"])
+
+
+def test_nothing_corresponds_in_another_topology():
+    surface, target, _ = slid(0.02)
+    other = target.registered.triangles[::-1]
+    for registered in (None, Mesh(target.registered.vertices, other), Mesh(*face(9)[:2])):
+        found = match(surface, target._replace(registered=registered), STILL, ProtocolSection())
+        assert len(found.distance_mm) == 0
+        assert np.isnan(correspondence_by_region(found, None)["all"])
 
 
 @pytest.fixture
@@ -210,7 +256,8 @@ def study(tmp_path):
     marks = vertices[nearest]
     for i, info in enumerate(infos):
         scan = MOTION.apply(vertices + i * vertex_normals(vertices, triangles))
-        truth = GroundTruth(scan, triangles, landmarks_106(scan, scan[nearest])) if i != 3 else None
+        registered = (scan, triangles) if i == 0 else ()
+        truth = GroundTruth(scan, triangles, landmarks_106(scan, scan[nearest]), *registered) if i != 3 else None
         write_sample(tmp_path / "data", info.sample, (None,) * 3, truth)
         if i != 1:
             write_mesh(tmp_path / "meshes" / f"{info.sample}.ply", Mesh(vertices, triangles))
@@ -244,6 +291,8 @@ def test_the_stages_set_broken_samples_aside(study):
         assert reason in reasons[sample]
     paper = table[(table["sample"] == "s0") & (table.protocol == "paper")].iloc[0]
     assert paper.rmse_mm < 1e-3
+    assert paper.correspondence_mm < 2e-3
+    assert table[table["sample"] != "s0"].correspondence_mm.isna().all()
     assert (paper.subject, paper.method, paper.dataset, paper.region) == ("p0", "m", "d", "all")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from dfmvr.geometry.meshes import import_open3d
 
@@ -33,6 +34,20 @@ def barycentric_of_closest(points: np.ndarray, corners: np.ndarray) -> np.ndarra
         (N, 3) weights >= 0 of sum 1; a weight is exactly 0 where the closest point is on the edge opposite.
     Source: Ericson 2005, "Real-Time Collision Detection", section 5.1.5 (Voronoi regions of a triangle).
     """
+    a = corners[:, 0]
+    ab, ac, ap = corners[:, 1] - a, corners[:, 2] - a, points - a
+    bb, cc, bc, bp, cp = _dot(ab, ab), _dot(ac, ac), _dot(ab, ac), _dot(ab, ap), _dot(ac, ap)
+    area = bb * cc - bc * bc
+    v, w = _ratio(cc * bp - bc * cp, area), _ratio(bb * cp - bc * bp, area)
+    weights = np.stack([1 - v - w, v, w], -1)
+    # Most closest points are inside their triangles: only the others need to be told apart.
+    rest = np.flatnonzero(~((weights[:, 0] > 0) & (v > 0) & (w > 0)))
+    weights[rest] = _on_the_rim(points[rest], corners[rest])
+    return weights
+
+
+def _on_the_rim(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """As `barycentric_of_closest`, for points that may be beyond any edge or corner."""
     a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
     ab, ac = b - a, c - a
     d1, d2 = _dot(ab, points - a), _dot(ac, points - a)
@@ -67,14 +82,17 @@ def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """Compute unit normals (V, 3), the mean of the adjacent triangles weighted by area; zero at unused vertices."""
-    a, b, c = (vertices[triangles[:, k]] for k in range(3))
-    faces = np.cross(b - a, c - a)
-    normals = np.zeros_like(vertices)
-    for axis in range(3):
-        sums = [np.bincount(triangles[:, k], faces[:, axis], len(vertices)) for k in range(3)]
-        normals[:, axis] = np.sum(sums, 0)
-    length = np.linalg.norm(normals, axis=1, keepdims=True)
-    return np.divide(normals, length, out=np.zeros_like(normals), where=length > 0)
+    corners = vertices.take(triangles, 0)
+    faces = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    starts = np.arange(0, triangles.size + 1, 3)
+    adjacent = csr_array((np.ones(triangles.size), triangles.ravel(), starts), (len(triangles), len(vertices)))
+    return _unit(adjacent.T @ faces)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    """Divide vectors (N, 3) by their lengths; zero stays zero."""
+    length = np.sqrt(_dot(vectors, vectors))[:, None]
+    return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
 
 
 class Boundary(NamedTuple):
@@ -113,7 +131,8 @@ class Surface:
         self.normals = vertex_normals(self.vertices, self.triangles)
         self.boundary = boundary or open_boundary(self.triangles, len(self.vertices))
         # float32 has 7 digits: measure from the middle of the mesh, or a far-away frame costs precision.
-        self._origin = self.vertices[self.triangles.ravel()].mean(0)
+        used = np.bincount(self.triangles.ravel(), minlength=len(self.vertices))
+        self._origin = used @ self.vertices / used.sum()
         self._scene = o3d.t.geometry.RaycastingScene()
         self._scene.add_triangles(
             np.ascontiguousarray(self.vertices - self._origin, np.float32),
@@ -127,12 +146,12 @@ class Surface:
             return Closest(np.zeros(0, np.int64), empty, empty, empty, np.zeros(0, bool))
         query = np.ascontiguousarray(points - self._origin, np.float32)
         chosen = self._scene.compute_closest_points(query)["primitive_ids"].numpy().astype(np.int64)
-        corner_ids = self.triangles[chosen]
-        corners = self.vertices[corner_ids]
+        corner_ids = self.triangles.take(chosen, 0)
+        corners = self.vertices.take(corner_ids, 0)
         weights = barycentric_of_closest(np.asarray(points, np.float64), corners)
-        normals = np.einsum("nk,nki->ni", weights, self.normals[corner_ids])
-        length = np.linalg.norm(normals, axis=1, keepdims=True)
-        normals = np.divide(normals, length, out=np.zeros_like(normals), where=length > 0)
-        beside = ((weights == 0) & self.boundary.edges[chosen]).any(1)
-        beside |= ((weights == 1) & self.boundary.vertices[corner_ids]).any(1)
+        normals = _unit(np.einsum("nk,nki->ni", weights, self.normals.take(corner_ids, 0)))
+        beside = np.zeros(len(points), bool)
+        rim = np.flatnonzero((weights[:, 0] == 0) | (weights[:, 1] == 0) | (weights[:, 2] == 0))
+        beside[rim] = ((weights[rim] == 0) & self.boundary.edges[chosen[rim]]).any(1)
+        beside[rim] |= ((weights[rim] == 1) & self.boundary.vertices[corner_ids[rim]]).any(1)
         return Closest(chosen, weights, np.einsum("nk,nki->ni", weights, corners), normals, beside)

@@ -54,6 +54,7 @@ class Stage(NamedTuple):
     landmarks: float  # weight of a landmark, in points
     points: int  # points of the scan used, about
     steps: int
+    fine: bool = False  # on the model's own mesh; else on the one a subdivision coarser, a quarter of the work
 
 
 STAGES = (
@@ -61,7 +62,8 @@ STAGES = (
     Stage(50.0, 5.0, 3000, 3),
     Stage(20.0, 0.5, 6000, 3),
     Stage(5.0, 0.0, 6000, 5),
-    Stage(3.0, 0.0, 30000, 4),
+    Stage(3.0, 0.0, 10000, 3, fine=True),
+    Stage(3.0, 0.0, 30000, 1, fine=True),
 )
 
 
@@ -74,13 +76,12 @@ class FloorFit(NamedTuple):
     registration: Registration  # model -> scan frame; rmse_mm (steps,) is that of the crop before each step
 
 
-class Fitter:
-    """Fits one face model to scans; prepares once what all fits share."""
+class _Shapes:
+    """The faces of one model on one mesh: what all fits share."""
 
     def __init__(self, model: MorphableModel) -> None:
         identity, expression = (basis.cpu().numpy() for basis in (model.identity_basis, model.expression_basis))
         basis = np.concatenate((identity, expression)).astype(np.float32)
-        self.identity_size = len(identity)
         self.mean = model.mean.cpu().numpy().astype(np.float64)
         self.rows = np.ascontiguousarray(basis.reshape(len(basis), -1).T)  # (3 V, K + E)
         self.triangles = model.triangles.cpu().numpy()
@@ -88,9 +89,18 @@ class Fitter:
         self.landmarks_101 = model.landmarks_101.cpu().numpy()
         self.alignment = model.alignment.cpu().numpy()
 
-    def shape(self, coefficients: np.ndarray) -> np.ndarray:
+    def vertices(self, coefficients: np.ndarray) -> np.ndarray:
         """Vertices (V, 3), mm, of identity and expression coefficients (K + E,); Eq. 1."""
         return self.mean + (self.rows @ coefficients.astype(np.float32)).reshape(-1, 3)
+
+
+class Fitter:
+    """Fits one face model to scans; prepares once what all fits share."""
+
+    def __init__(self, model: MorphableModel) -> None:
+        self.identity_size = model.identity_size
+        self.fine = _Shapes(model)
+        self.coarse = _Shapes(model.coarse()) if len(model.coarse_triangles) else self.fine
 
     def fit(self, target: Target) -> FloorFit:
         """Fit the model to a scan, by its points and its 101 (or, without them, 7) landmarks.
@@ -98,42 +108,44 @@ class Fitter:
         Raises:
             DataError: the landmarks are in a wrong unit or mirrored, or no scan is near them.
         """
-        check_landmarks(self.mean[self.alignment], target.landmarks)
-        pose = align_landmarks(self.mean[self.alignment], target.landmarks, with_scale=False)
+        mean = self.fine.mean[self.fine.alignment]
+        check_landmarks(mean, target.landmarks)
+        pose = align_landmarks(mean, target.landmarks, with_scale=False)
         points, weights = _weighted_points(target)
-        coefficients, history = np.zeros(self.rows.shape[1]), []
+        coefficients, history = np.zeros(self.fine.rows.shape[1]), []
         for stage in STAGES:
+            shapes = self.fine if stage.fine else self.coarse
             stride = -(-len(points) // stage.points)
-            near = points[::stride]
+            near, inside = points[::stride], weights[::stride] == 1
             weight = weights[::stride] * NOMINAL_POINTS / len(near)
             for _ in range(stage.steps):
-                vertices = self.shape(coefficients)
-                pairs = pair(Surface(vertices, self.triangles, self.boundary), near, pose)
+                vertices = shapes.vertices(coefficients)
+                pairs = pair(Surface(vertices, shapes.triangles, shapes.boundary), near, pose)
                 check_coverage(pairs.kept)
-                inside = pairs.kept & (weights[::stride] == 1)
-                history.append(float(np.sqrt((pairs.residual[inside] ** 2).mean())))
-                problem = _Problem(self, pose, PoseFrame.of(pairs.points[inside]))
+                seen = pairs.kept & inside
+                history.append(float(np.sqrt((pairs.residual[seen] ** 2).mean())))
+                problem = _Problem(shapes, pose, PoseFrame.of(pairs.points[seen]))
                 problem.add_points(pairs, weight)
                 if stage.landmarks:
                     problem.add_landmarks(vertices, target, stage.landmarks)
                 coefficients, pose = problem.solve(coefficients, stage.alike * history[-1] ** 2)
         k = self.identity_size
         pose = pose._replace(rmse_mm=np.array(history))
-        return FloorFit(coefficients[:k], coefficients[k:], self.shape(coefficients), pose)
+        return FloorFit(coefficients[:k], coefficients[k:], self.fine.vertices(coefficients), pose)
 
 
 class _Problem:
     """The normal equations of one step, in 6 numbers of the pose and all coefficients."""
 
-    def __init__(self, fitter: Fitter, pose: Registration, frame: PoseFrame) -> None:
-        size = POSE + fitter.rows.shape[1]
-        self.fitter, self.pose, self.frame = fitter, pose, frame
+    def __init__(self, shapes: _Shapes, pose: Registration, frame: PoseFrame) -> None:
+        size = POSE + shapes.rows.shape[1]
+        self.shapes, self.pose, self.frame = shapes, pose, frame
         self.matrix, self.right = np.zeros((size, size)), np.zeros(size)
 
     def add_points(self, pairs: Pairs, weight: np.ndarray) -> None:
         """Add the point-to-plane distances of a scan, weighted (n,)."""
         kept, closest = pairs.kept, pairs.closest
-        corners = self.fitter.triangles[closest.triangles[kept]]
+        corners = self.shapes.triangles[closest.triangles[kept]]
         along = closest.barycentric[kept][:, :, None] * closest.normals[kept][:, None, :]
         self._add(pairs.points[kept], pairs.normals[kept], pairs.residual[kept], weight[kept], (corners, along))
 
@@ -141,7 +153,7 @@ class _Problem:
         """Add the distances of landmarks: along each axis a point-to-plane distance."""
         few = target.landmarks_101 is None
         ids, marks = (
-            (self.fitter.alignment, target.landmarks) if few else (self.fitter.landmarks_101, target.landmarks_101)
+            (self.shapes.alignment, target.landmarks) if few else (self.shapes.landmarks_101, target.landmarks_101)
         )
         points = self.pose.apply(vertices[ids])
         for axis in range(3):
@@ -163,12 +175,14 @@ class _Problem:
         corners, along = sources
         columns = (3 * corners[:, :, None] + np.arange(3)).reshape(len(points), -1)
         starts = np.arange(len(points) + 1) * columns.shape[1]
-        shape = (len(points), len(self.fitter.rows))
-        pick = csr_array((along.ravel().astype(np.float32), columns.ravel(), starts), shape)
-        jacobian = np.hstack([self.frame.jacobian(points, normals)[:, :POSE], pick @ self.fitter.rows])
-        weighted = jacobian.T * weight
-        self.matrix += weighted @ jacobian
-        self.right += weighted @ residual
+        shape, root = (len(points), len(self.shapes.rows)), np.sqrt(weight)
+        pick = csr_array(((along * root[:, None, None]).ravel().astype(np.float32), columns.ravel(), starts), shape)
+        # In float32: rounding changes the way to the solution, by a millionth, and hardly the solution.
+        jacobian = np.empty((len(points), len(self.right)), np.float32)
+        jacobian[:, :POSE] = self.frame.jacobian(points, normals)[:, :POSE] * root[:, None]
+        jacobian[:, POSE:] = pick @ self.shapes.rows
+        self.matrix += jacobian.T @ jacobian
+        self.right += jacobian.T @ (root * residual).astype(np.float32)
 
     def solve(self, coefficients: np.ndarray, prior: float) -> tuple[np.ndarray, Registration]:
         """Find the new coefficients and pose; the prior pulls coefficients, not their change, to zero."""
@@ -226,8 +240,8 @@ def reconstruct_floor(model: MorphableModel, manifest: Path, output: Path, scans
                 log.info("set aside: %s: %s", sample.sample, error)
                 continue
             meshes = partial / "meshes"
-            write_mesh(meshes / f"{sample.sample}.ply", Mesh(fit.vertices, fitter.triangles, colours))
-            write_landmarks(meshes / f"{sample.sample}.landmarks.csv", fit.vertices[fitter.alignment])
+            write_mesh(meshes / f"{sample.sample}.ply", Mesh(fit.vertices, fitter.fine.triangles, colours))
+            write_landmarks(meshes / f"{sample.sample}.landmarks.csv", fit.vertices[fitter.fine.alignment])
             samples.append(sample.sample)
             fits.append(fit)
         _write_coefficients(partial / "coefficients.npz", samples, fits, model)

@@ -56,7 +56,12 @@ OK, SET_ASIDE = "ok", "set aside"
 
 
 def register(
-    surface: Surface, landmarks: np.ndarray, target: Target, protocol: ProtocolSection, iterations: int = 100
+    surface: Surface,
+    landmarks: np.ndarray,
+    target: Target,
+    protocol: ProtocolSection,
+    iterations: int = 100,
+    points: int = 10_000,
 ) -> Registration:
     """Register a prediction to a scan under one protocol.
 
@@ -66,12 +71,13 @@ def register(
         target: the scan.
         protocol: crop and degrees of freedom.
         iterations: steps of ICP at the most.
+        points: of the scan that its last steps use; 0 takes all in the crop.
     Raises:
         DataError: wrong unit, mirrored, no scan in the crop, or hardly any of it covered.
     """
     check_landmarks(landmarks, target.landmarks, protocol.with_scale)
     start = align_landmarks(landmarks, target.landmarks, protocol.with_scale)
-    return icp(surface, crop(target, protocol), start, protocol.with_scale, iterations)
+    return icp(surface, crop(target, protocol), start, protocol.with_scale, iterations, points)
 
 
 class Surfaces:
@@ -208,7 +214,7 @@ def register_all(meshes: Path, manifest: Path, settings: RegisterSection, scans:
                 result.add(sample.sample, name, result.get(before[2], name))
                 continue
             try:
-                found = register(surface, landmarks, target, protocol, settings.iterations)
+                found = register(surface, landmarks, target, protocol, settings.iterations, settings.points)
                 result.add(sample.sample, name, found)
             except DataError as error:
                 result.add(sample.sample, name, str(error))

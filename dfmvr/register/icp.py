@@ -14,13 +14,20 @@ import numpy as np
 from dfmvr.errors import DataError
 from dfmvr.geometry.surface import Closest, Surface
 
-CONVERGED_MM = 5e-4
-"""ICP has converged when a step moves the surface by less than this (root mean square): near the minimum the error
-then changes by about a nanometre at the most. Below 1e-5 steps only wander, since in float32 points that are as near to
-one part of the surface as to another change sides."""
+CONVERGED_MM = 3e-5
+"""ICP has converged when the error is above its minimum by less than this. A surface that is x mm (root mean square)
+from where the error e is least raises it by x^2 / 2e at the most."""
 
-ROUGH_POINTS = 3000
-"""Points of the scan in the first, rough rounds of ICP; the last rounds use all."""
+ROUNDS = ((500, 5e-3), (3000, 2e-4))
+"""Rough rounds before the last one: points of the scan, and what the error may be above its minimum, mm. So few points
+are no nearer to the minimum of all."""
+
+SMALL_SHARE, SMALL_MM = 1e-3, 1e-5
+"""Nor may what is left be more than this share of the error, unless it moves the surface by less than this: where
+nothing but the pose is wrong, the error itself goes to nothing."""
+
+RATES = (0.1, 0.9)
+"""Bounds of the share of a step that the next one is taken to have: what is left is a geometric series."""
 
 LEAST_COVERAGE = 0.1
 """A prediction that covers less of the crop cannot be registered."""
@@ -63,7 +70,14 @@ def pair(surface: Surface, scan: np.ndarray, registration: Registration) -> Pair
     return Pairs(residual, points, normals, ~closest.on_boundary, closest)
 
 
-def icp(surface: Surface, scan: np.ndarray, start: Registration, with_scale: bool, iterations: int) -> Registration:
+def icp(
+    surface: Surface,
+    scan: np.ndarray,
+    start: Registration,
+    with_scale: bool,
+    iterations: int,
+    points: int = 0,
+) -> Registration:
     """Minimise the squared point-to-plane distances of a scan over the similarity (or rigid motion) of a surface.
 
     Args:
@@ -71,7 +85,8 @@ def icp(surface: Surface, scan: np.ndarray, start: Registration, with_scale: boo
         scan: (n, 3) points, mm.
         start: a registration near the solution.
         with_scale: False keeps the scale of `start`.
-        iterations: steps at the most, rough ones on a part of the points included.
+        iterations: steps at the most, rough ones on fewer points included.
+        points: of the scan that the last steps use, evenly strided; 0 takes all.
     Returns:
         The registration, with `converged` False if the last step still moved the surface.
     Raises:
@@ -80,22 +95,34 @@ def icp(surface: Surface, scan: np.ndarray, start: Registration, with_scale: boo
         step solves the linearised problem in rotation, translation and log scale.
     """
     history: list[float] = []
-    current = start
-    stride = max(1, len(scan) // ROUGH_POINTS)
-    rounds = [(scan[::stride], 1e-3)] if stride > 1 else []
-    for points, least in [*rounds, (scan, CONVERGED_MM)]:
-        moved = np.inf
-        while moved > least and len(history) < iterations:
-            pairs = pair(surface, points, current)
+    current, rate, excess = start, RATES[1], np.inf
+    last = points or len(scan)
+    for count, enough in [*(r for r in ROUNDS if r[0] < min(last, len(scan))), (last, CONVERGED_MM)]:
+        part, before, excess = evenly(scan, count), 0.0, np.inf
+        while excess > enough and len(history) < iterations:
+            pairs = pair(surface, part, current)
             check_coverage(pairs.kept)
             history.append(float(np.sqrt((pairs.residual[pairs.kept] ** 2).mean())))
             current, moved = _step(current, pairs, with_scale)
+            if before:
+                rate = float(np.clip(moved / before, *RATES))
+            left, before = moved * rate / (1 - rate), moved
+            excess = left**2 / (2 * history[-1]) if left else 0.0
+            if left > SMALL_MM and excess > SMALL_SHARE * history[-1]:
+                excess = np.inf
             if not 0.5 < current.scale / start.scale < 2:
                 raise DataError(
                     f"the registration runs away (scale {start.scale:.3g} by the landmarks, then {current.scale:.3g}): "
                     "the prediction does not resemble the scan; check that they belong together"
                 )
-    return current._replace(converged=bool(moved <= CONVERGED_MM), rmse_mm=np.array(history))
+    return current._replace(converged=bool(excess <= CONVERGED_MM), rmse_mm=np.array(history))
+
+
+def evenly(points: np.ndarray, count: int) -> np.ndarray:
+    """Take `count` of the points (n, 3), evenly strided; all if there are no more."""
+    if count >= len(points):
+        return points
+    return points[np.arange(count) * len(points) // count]
 
 
 def check_coverage(kept: np.ndarray) -> None:

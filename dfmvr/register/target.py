@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
+from scipy.spatial.transform import Rotation
 
 from dfmvr.config import ProtocolSection
 from dfmvr.conventions import ALIGNMENT_IN_101, ALIGNMENT_POINTS, DROPPED_FROM_106
 from dfmvr.datasets.manifest import TestSample
 from dfmvr.errors import DataError
-from dfmvr.geometry.meshes import read_landmarks, read_mesh
-from dfmvr.geometry.similarity import fit_similarity
+from dfmvr.geometry.meshes import Mesh, read_landmarks, read_mesh
 from dfmvr.register.icp import Registration
 
 _OUTER_EYES_MM = 90.0  # ASSUME: distance of the outer eye corners of a person; only its power of ten is used.
@@ -29,12 +29,21 @@ class Target(NamedTuple):
     landmarks: np.ndarray  # (7, 3) mm, conventions.ALIGNMENT_POINTS
     landmarks_101: np.ndarray | None = None  # (101, 3) mm, for those who have them
     triangles: np.ndarray | None = None  # (M, 3), where the scan is drawn
+    registered: Mesh | None = None  # the same face in the topology of some face model: its vertices correspond
 
 
 def align_landmarks(source: np.ndarray, target: np.ndarray, with_scale: bool = True) -> Registration:
-    """Similarity (or rigid motion) between the seven landmarks (7, 3) of a prediction and of its scan; Eq. 5."""
-    found = fit_similarity(torch.from_numpy(source.copy()), torch.from_numpy(target.copy()), with_scale)
-    return Registration(float(found.scale), found.rotation.numpy(), found.translation.numpy())
+    """Similarity (or rigid motion) between the seven landmarks (7, 3) of a prediction and of its scan; Eq. 5.
+
+    Source: Umeyama 1991, as `dfmvr.geometry.similarity`, without loading what learning needs.
+    """
+    source_mean, target_mean = source.mean(0), target.mean(0)
+    a, b = source - source_mean, target - target_mean
+    with warnings.catch_warnings():  # landmarks on one line: any of the turns about it will do
+        warnings.simplefilter("ignore", UserWarning)
+        rotation = Rotation.align_vectors(b, a)[0].as_matrix()
+    scale = float((b * (a @ rotation.T)).sum() / (a**2).sum()) if with_scale else 1.0
+    return Registration(scale, rotation, target_mean - scale * rotation @ source_mean)
 
 
 def check_landmarks(prediction: np.ndarray, truth: np.ndarray, with_scale: bool = True) -> None:
@@ -92,25 +101,37 @@ def inside_crop(target: Target, protocol: ProtocolSection) -> np.ndarray:
 
     Raises:
         DataError: hardly any.
-
-    Source: `face_sphere` is the crop of the authors' released code, after the NoW benchmark, with the nose tip in
-    place of the nose bottom: centre 0.3 of the way from there to the bridge (between the inner eye corners), radius
-    1.4 times the mean of the outer eye distance and the nose length.
     """
-    nose = target.landmarks[_NOSE]
-    centre, radius = nose, protocol.crop_radius_mm
-    if protocol.crop == "face_sphere":
-        outer_right, outer_left, inner_right, inner_left = target.landmarks[_EYES]
-        to_bridge = (inner_right + inner_left) / 2 - nose
-        centre = nose + 0.3 * to_bridge
-        radius = 1.4 * (np.linalg.norm(outer_right - outer_left) + np.linalg.norm(to_bridge)) / 2
-    inside = ((target.vertices - centre) ** 2).sum(1) <= radius**2
+    centre, radius = crop_sphere(target, protocol)
+    inside = in_sphere(target.vertices, centre, radius)
     if inside.sum() < len(ALIGNMENT_POINTS):
         raise DataError(
             f"the scan has {inside.sum()} points within {radius:.0f} mm of the centre of the face; check that its "
             "landmarks and vertices share one frame and unit"
         )
     return inside
+
+
+def crop_sphere(target: Target, protocol: ProtocolSection) -> tuple[np.ndarray, float]:
+    """Centre (3,) and radius, mm, of what the protocol evaluates.
+
+    Source: `face_sphere` is the crop of the authors' released code, after the NoW benchmark, with the nose tip in
+    place of the nose bottom: centre 0.3 of the way from there to the bridge (between the inner eye corners), radius
+    1.4 times the mean of the outer eye distance and the nose length.
+    """
+    nose = target.landmarks[_NOSE]
+    if protocol.crop == "nose_sphere":
+        return nose, protocol.crop_radius_mm
+    outer_right, outer_left, inner_right, inner_left = target.landmarks[_EYES]
+    to_bridge = (inner_right + inner_left) / 2 - nose
+    radius = 1.4 * (np.linalg.norm(outer_right - outer_left) + np.linalg.norm(to_bridge)) / 2
+    return nose + 0.3 * to_bridge, float(radius)
+
+
+def in_sphere(points: np.ndarray, centre: np.ndarray, radius: float) -> np.ndarray:
+    """Tell which points (N, 3) lie in a sphere."""
+    away = points - centre
+    return np.einsum("ni,ni->n", away, away) <= radius**2
 
 
 class Targets:
@@ -158,7 +179,10 @@ def _read_annotated(path: Path) -> Target:
         raise DataError(f"{path}: expected 106 keypoints of the scan, found none; leave the sample out")
     landmarks = np.delete(np.asarray(truth.scan_landmarks_106, np.float64), DROPPED_FROM_106, 0)
     vertices = np.asarray(truth.scan_vertices, np.float64)
-    return Target(vertices, landmarks[list(ALIGNMENT_IN_101)], landmarks, truth.scan_triangles)
+    registered = None
+    if truth.registration_vertices is not None and truth.registration_triangles is not None:
+        registered = Mesh(truth.registration_vertices, truth.registration_triangles)
+    return Target(vertices, landmarks[list(ALIGNMENT_IN_101)], landmarks, truth.scan_triangles, registered)
 
 
 def check_target(target: Target, where: str) -> None:

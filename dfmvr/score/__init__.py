@@ -1,9 +1,4 @@
-"""Measure the distance between scans and registered predictions (Sec. IV-A).
-
-Each point of the cropped scan is measured against the prediction's surface, twice: `rmse_mm` is the root mean square
-of its distance along the normal (interpolated from the vertices, so that it is unique on edges too) at the closest
-point of the surface; `mean_mm` is the mean of its unsigned distance from that point. Points whose closest point lies
-on an open edge of the prediction are beside it and do not count; `coverage` is the share of the others.
+"""Measure the distance between scans and registered predictions; see `dfmvr.score.distances`.
 
 needs   meshes and their registrations, or two meshes with their landmarks
 gives   <output>.parquet, one row a sample, protocol and region; or <output>.json for two meshes
@@ -14,18 +9,17 @@ from __future__ import annotations
 import argparse
 import logging
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from dfmvr.config import ProtocolSection, RegisterSection
-from dfmvr.conventions import REGIONS
+from dfmvr.config import RegisterSection
 from dfmvr.datasets.manifest import samples_to_test
 from dfmvr.errors import ConfigError, DataError, DfmvrError, UnavailableError
 from dfmvr.files import read_npz, write_json, writing
-from dfmvr.geometry.meshes import MM_PER_UNIT, read_landmarks, read_mesh
+from dfmvr.geometry.meshes import MM_PER_UNIT
 from dfmvr.geometry.surface import Surface
 from dfmvr.register import (
     DEFAULT_PROTOCOL,
@@ -37,68 +31,44 @@ from dfmvr.register import (
     Target,
     Targets,
     add_scan_arguments,
-    check_landmarks,
     crop,
-    pair,
-    register,
 )
+from dfmvr.score.distances import (
+    ALL,
+    Errors,
+    Matches,
+    Score,
+    by_region,
+    correspondence_by_region,
+    match,
+    measure,
+    statistic,
+    summarise,
+)
+from dfmvr.score.two_meshes import score_two
+
+__all__ = [
+    "ALL",
+    "Errors",
+    "Matches",
+    "Score",
+    "add_arguments",
+    "by_region",
+    "correspondence_by_region",
+    "main",
+    "match",
+    "measure",
+    "score_all",
+    "score_sample",
+    "score_two",
+    "statistic",
+    "summarise",
+]
 
 log = logging.getLogger(__name__)
 
-ALL = "all"
-"""Region of a row about the whole crop."""
-
 _TWO_MESHES = ("prediction", "ground_truth", "prediction_landmarks", "ground_truth_landmarks")
 _STAGE = ("meshes", "manifest", "registration", "method", "dataset")
-
-
-class Errors(NamedTuple):
-    """Distances of the covered points of a scan from a registered prediction."""
-
-    plane_mm: np.ndarray  # (n,) along the normal, positive outside the prediction
-    surface_mm: np.ndarray  # (n,) unsigned, from the closest point
-    vertex: np.ndarray  # (n,) the prediction's vertex that weighs most in the closest point
-    coverage: float  # n over the number of points in the crop
-
-
-class Score(NamedTuple):
-    """Statistics of one region; NaN where it has no points."""
-
-    rmse_mm: float
-    mean_mm: float
-    points: int
-
-
-def measure(surface: Surface, scan: np.ndarray, registration: Registration) -> Errors:
-    """Measure the points (N, 3) of a scan, mm, against a prediction registered to it."""
-    pairs = pair(surface, scan, registration)
-    kept, closest = pairs.kept, pairs.closest
-    heaviest = closest.barycentric.argmax(1)
-    vertex = surface.triangles[closest.triangles, heaviest]
-    distance = np.linalg.norm(scan - pairs.points, axis=1)
-    return Errors(pairs.residual[kept], distance[kept], vertex[kept], float(kept.mean()))
-
-
-def summarise(errors: Errors, chosen: np.ndarray | slice = slice(None)) -> Score:
-    """Reduce the errors of the `chosen` points to numbers."""
-    plane, surface = errors.plane_mm[chosen], errors.surface_mm[chosen]
-    if len(plane) == 0:
-        return Score(np.nan, np.nan, 0)
-    return Score(float(np.sqrt((plane**2).mean())), float(surface.mean()), len(plane))
-
-
-def by_region(errors: Errors, regions: np.ndarray | None) -> dict[str, Score]:
-    """Score the whole and, given the region (V,) of each vertex of the prediction, each region of the face."""
-    result = {ALL: summarise(errors)}
-    if regions is not None:
-        of_point = regions[errors.vertex]
-        result |= {name: summarise(errors, of_point == i) for i, name in enumerate(REGIONS)}
-    return result
-
-
-def statistic(score: Score, protocol: ProtocolSection) -> float:
-    """What the protocol calls its error, mm."""
-    return score.rmse_mm if protocol.statistic == "rms_point_to_plane" else score.mean_mm
 
 
 def score_sample(
@@ -120,14 +90,17 @@ def score_sample(
         except DataError as error:
             rows.append(_set_aside(name, str(error)))
             continue
+        corresponding = correspondence_by_region(match(surface, target, found, protocol), regions)
         for region, score in by_region(errors, regions).items():
             row = {"protocol": name, "region": region, **score._asdict(), "error_mm": statistic(score, protocol)}
-            rows.append({**row, "coverage": errors.coverage, "status": OK, "reason": ""})
+            row |= {"correspondence_mm": corresponding[region], "coverage": errors.coverage}
+            rows.append({**row, "status": OK, "reason": ""})
     return rows
 
 
 def _set_aside(protocol: str, reason: str) -> dict[str, Any]:
-    nothing = {"rmse_mm": np.nan, "mean_mm": np.nan, "points": 0, "error_mm": np.nan, "coverage": np.nan}
+    nothing = {"rmse_mm": np.nan, "mean_mm": np.nan, "points": 0, "error_mm": np.nan}
+    nothing |= {"correspondence_mm": np.nan, "coverage": np.nan}
     return {"protocol": protocol, "region": ALL, **nothing, "status": SET_ASIDE, "reason": reason}
 
 
@@ -170,58 +143,6 @@ def _check_regions(surface: Surface, regions: np.ndarray | None, sample: str) ->
             f"{sample}: expected the {len(regions)} vertices of the face model, found {len(surface.vertices)}; "
             "leave --face-model out for meshes of another topology"
         )
-
-
-def score_two(
-    prediction: Path, truth: Path, landmarks: tuple[Path, Path], units: tuple[str, str], settings: RegisterSection
-) -> dict[str, Any]:
-    """Register one mesh to another and score it, under all protocols.
-
-    Args:
-        prediction, truth: mesh files.
-        landmarks: csv files of the prediction's and the truth's seven alignment points.
-        units: unit of the prediction's and the truth's files, landmarks included: mm, cm, dm or m.
-        settings: the protocols.
-    Returns:
-        What the JSON file holds; a protocol that cannot be computed has a status and a reason.
-    Raises:
-        DataError: a file is broken, a unit is wrong, the prediction is mirrored, or no protocol can be computed.
-    """
-    mesh, scan = read_mesh(prediction, units[0]), read_mesh(truth, units[1])
-    points = read_landmarks(landmarks[0], units[0])
-    target = Target(scan.vertices, read_landmarks(landmarks[1], units[1]))
-    check_landmarks(points, target.landmarks)
-    surface = Surface(mesh.vertices, mesh.triangles)
-    protocols: dict[str, dict[str, Any]] = {}
-    for name, protocol in settings.protocols.items():
-        try:
-            found = register(surface, points, target, protocol, settings.iterations)
-            protocols[name] = {"status": OK, **_two_row(surface, target, found, protocol)}
-        except DataError as error:
-            protocols[name] = {"status": SET_ASIDE, "reason": str(error)}
-    if all(row["status"] == SET_ASIDE for row in protocols.values()):
-        raise DataError(f"{prediction}: {protocols[DEFAULT_PROTOCOL]['reason']}")
-    return {
-        "prediction": str(prediction),
-        "ground_truth": str(truth),
-        "protocols": protocols,
-    }
-
-
-def _two_row(surface: Surface, target: Target, found: Registration, protocol: ProtocolSection) -> dict[str, Any]:
-    errors = measure(surface, crop(target, protocol), found)
-    score = summarise(errors)
-    return {
-        "error_mm": statistic(score, protocol),
-        **score._asdict(),
-        "coverage": errors.coverage,
-        "scale": found.scale,
-        "rotation": found.rotation.tolist(),
-        "translation": found.translation.tolist(),
-        "converged": found.converged,
-        "rmse_history_mm": found.rmse_mm.tolist(),
-        **protocol.model_dump(),
-    }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

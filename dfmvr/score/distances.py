@@ -1,0 +1,111 @@
+"""Distances of scans from registered predictions, and the numbers made of them (Sec. IV-A).
+
+Each point of the cropped scan is measured against the prediction's surface, twice: `rmse_mm` is the root mean square
+of its distance along the normal (interpolated from the vertices, so that it is unique on edges too) at the closest
+point of the surface; `mean_mm` is the mean of its unsigned distance from that point. Points whose closest point lies
+on an open edge of the prediction are beside it and do not count; `coverage` is the share of the others.
+
+The closest point flatters: a cheek that has slid along itself costs nothing. Where the true surface is known in the
+topology of the prediction, `correspondence_mm` is the root mean square distance of its vertices in the crop from the
+same vertices of the prediction, under the same registration. Paper: not among its numbers.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from dfmvr.config import ProtocolSection
+from dfmvr.conventions import REGIONS
+from dfmvr.geometry.surface import Surface
+from dfmvr.register import Registration, Target, pair
+from dfmvr.register.target import crop_sphere, in_sphere
+
+ALL = "all"
+"""Region of a row about the whole crop."""
+
+
+class Errors(NamedTuple):
+    """Distances of the covered points of a scan from a registered prediction."""
+
+    plane_mm: np.ndarray  # (n,) along the normal, positive outside the prediction
+    surface_mm: np.ndarray  # (n,) unsigned, from the closest point
+    vertex: np.ndarray  # (n,) the prediction's vertex that weighs most in the closest point
+    coverage: float  # n over the number of points in the crop
+
+
+class Matches(NamedTuple):
+    """Distances of vertices of a registered prediction from where they should be."""
+
+    distance_mm: np.ndarray  # (n,)
+    vertex: np.ndarray  # (n,)
+
+
+class Score(NamedTuple):
+    """Statistics of one region; NaN where it has no points."""
+
+    rmse_mm: float
+    mean_mm: float
+    points: int
+
+
+def measure(surface: Surface, scan: np.ndarray, registration: Registration) -> Errors:
+    """Measure the points (N, 3) of a scan, mm, against a prediction registered to it."""
+    pairs = pair(surface, scan, registration)
+    kept, closest = pairs.kept, pairs.closest
+    heaviest = closest.barycentric.argmax(1)
+    vertex = surface.triangles[closest.triangles, heaviest]
+    apart = scan - pairs.points
+    distance = np.sqrt(np.einsum("ni,ni->n", apart, apart))
+    return Errors(pairs.residual[kept], distance[kept], vertex[kept], float(kept.mean()))
+
+
+def match(surface: Surface, target: Target, registration: Registration, protocol: ProtocolSection) -> Matches:
+    """Measure the vertices of a registered prediction whose true places lie in the crop.
+
+    There are none where the truth is not known in the topology of the prediction.
+    """
+    truth = target.registered
+    if truth is None or not np.array_equal(truth.triangles, surface.triangles):
+        return Matches(np.zeros(0), np.zeros(0, np.int64))
+    centre, radius = crop_sphere(target, protocol)
+    inside = np.flatnonzero(in_sphere(truth.vertices, centre, radius))
+    apart = registration.apply(surface.vertices[inside]) - truth.vertices[inside]
+    return Matches(np.sqrt(np.einsum("ni,ni->n", apart, apart)), inside)
+
+
+def summarise(errors: Errors, chosen: np.ndarray | slice = slice(None)) -> Score:
+    """Reduce the errors of the `chosen` points to numbers."""
+    plane, surface = errors.plane_mm[chosen], errors.surface_mm[chosen]
+    if len(plane) == 0:
+        return Score(np.nan, np.nan, 0)
+    return Score(_rms(plane), float(surface.mean()), len(plane))
+
+
+def _rms(values: np.ndarray) -> float:
+    """Root mean square; NaN of nothing."""
+    return float(np.sqrt((values**2).mean())) if len(values) else float("nan")
+
+
+def by_region(errors: Errors, regions: np.ndarray | None) -> dict[str, Score]:
+    """Score the whole and, given the region (V,) of each vertex of the prediction, each region of the face."""
+    result = {ALL: summarise(errors)}
+    if regions is not None:
+        of_point = regions[errors.vertex]
+        result |= {name: summarise(errors, of_point == i) for i, name in enumerate(REGIONS)}
+    return result
+
+
+def correspondence_by_region(matches: Matches, regions: np.ndarray | None) -> dict[str, float]:
+    """RMS distance, mm, of the whole and of each region, as `by_region`; NaN where nothing corresponds."""
+    result = {ALL: _rms(matches.distance_mm)}
+    if regions is not None:
+        of_vertex = regions[matches.vertex]
+        result |= {name: _rms(matches.distance_mm[of_vertex == i]) for i, name in enumerate(REGIONS)}
+    return result
+
+
+def statistic(score: Score, protocol: ProtocolSection) -> float:
+    """What the protocol calls its error, mm."""
+    return score.rmse_mm if protocol.statistic == "rms_point_to_plane" else score.mean_mm
