@@ -414,6 +414,20 @@ def test_data_with_other_yaws_have_a_table_5_of_their_own(tmp_path):
     check_tables(tmp_path / "tables", tmp_path)
 
 
+def test_errors_of_corresponding_points_stand_where_they_are_known(tmp_path):
+    write_study(tmp_path, subjects=4)
+    assert _make(tmp_path) == 0
+    table = _table(tmp_path, "correspondence").set_index("method")
+    assert set(table["dataset"]) == {"pixel_face"}
+    scores = pd.concat(pd.read_parquet(p) for p in (tmp_path / "score").glob("*/pixel_face.parquet"))
+    scores = scores[(scores["protocol"] == "paper") & (scores["region"] == "all")]
+    wide = scores.pivot(index="sample", columns="method", values="correspondence_mm").dropna()
+    assert table.loc["dfmvr", "correspondence_mm"] == pytest.approx(wide["dfmvr"].mean())
+    ratio = wide["dfmvr"].mean() / wide["mean_face"].mean()
+    assert table.loc["dfmvr", "ratio_to_mean_face"] == pytest.approx(ratio)
+    check_tables(tmp_path / "tables", tmp_path)
+
+
 # --- the check
 
 

@@ -79,6 +79,7 @@ def main(args: argparse.Namespace, settings: ReportSection) -> None:
             *sections.comparison_sections(report, tables),
             sections.distribution_section(report, tables),
             sections.region_section(report, tables),
+            sections.correspondence_section(report),
             sections.protocol_section(report),
             real_scan.real_scan_section(report),
             *figure_sections.figure_sections(report, shown),

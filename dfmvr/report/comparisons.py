@@ -26,6 +26,9 @@ from dfmvr.report.statistics import Resampled, resample_means
 BESIDE = ("ratio_to_mean_face", "difference_to_dfmvr_mm", "gap_closed")
 """How a method stands to others; each has an interval."""
 
+CORRESPONDENCE = "correspondence_mm"
+"""Column of the scores: distance of corresponding points."""
+
 UNCOUNTED = (MEAN_FACE, FLOOR)
 """Rows that every table has, whatever its methods."""
 
@@ -226,4 +229,29 @@ def by_group(scores: pd.DataFrame, bootstrap: Bootstrap, key: str, within: dict[
                     row |= _named(statistic, found[statistic].interval(lambda m, i=i: m[..., i]))
                     row[f"{statistic}_std"] = errors.table[method].std(ddof=1)
                 rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def by_correspondence(scores: pd.DataFrame, bootstrap: Bootstrap, protocol: str) -> pd.DataFrame:
+    """Mean errors of corresponding points of every method, where the true surface has the predictions' topology.
+
+    Returns:
+        dataset, method, samples, subjects, correspondence_mm and its ratio to the mean face's, with their intervals;
+        empty where nothing corresponds.
+    """
+    rows = []
+    for dataset in dict.fromkeys(scores["dataset"]) if CORRESPONDENCE in scores else []:
+        known = scores[scores[CORRESPONDENCE].notna()]
+        errors = errors_of(known, dataset, protocol, statistic=CORRESPONDENCE)
+        if errors.table.empty:
+            continue
+        found = resample(errors, bootstrap, dataset)
+        place = {method: i for i, method in enumerate(errors.table.columns)}
+        for method, i in place.items():
+            row = {"dataset": dataset, "method": method, "samples": len(errors.table), "subjects": found.subjects}
+            row |= _named(CORRESPONDENCE, found.interval(lambda m, i=i: m[..., i]))
+            ratio = (np.nan, np.nan, np.nan)
+            if MEAN_FACE in place and method != MEAN_FACE:
+                ratio = found.interval(lambda m, i=i, k=place[MEAN_FACE]: m[..., i] / m[..., k])
+            rows.append(row | _named("ratio_to_mean_face", ratio))
     return pd.DataFrame(rows)

@@ -262,6 +262,20 @@ def protocol_table(frame: pd.DataFrame, names: dict[str, str]) -> Table:
     )
 
 
+def correspondence_table(frame: pd.DataFrame, names: dict[str, str], protocol: str) -> Table:
+    """Errors of corresponding points; `frame` is what `comparisons.by_correspondence` gives."""
+    frame = frame.copy()
+    frame.insert(0, "data", [names.get(d, d) for d in frame["dataset"]])
+    columns = (
+        Column("method", lambda row: method_name(row["method"]), left=True),
+        Column("samples", whole_cell("samples")),
+        _interval_column("same point (mm)", "correspondence_mm", ""),
+        _interval_column("ratio to the mean face", "ratio_to_mean_face", ""),
+    )
+    text = caption("correspondence_table", protocol=protocol)
+    return Table("correspondence", "Errors of corresponding points", text, frame, columns, "data", _ours)
+
+
 def real_scan_table(frame: pd.DataFrame) -> Table:
     """Errors on the scan of one person: one row a protocol and method."""
     columns = (

@@ -38,7 +38,7 @@ class Scores:
         self.names: set[str] = set()
         self.subject: dict[tuple[str, str], str] = {}
         self.yaw: dict[tuple[str, str], float] = {}
-        self._errors: dict[tuple[str, str, str], dict[str, dict[str, tuple[float, float]]]] = {}
+        self._errors: dict[tuple[str, str, str], dict[str, dict[str, tuple[float, ...]]]] = {}
         for path in files:
             self._read(path)
         for dataset in self.datasets:
@@ -56,7 +56,11 @@ class Scores:
             if row.status == "ok":
                 self.subject[row.dataset, row.sample] = row.subject
                 place = self._errors.setdefault((row.dataset, row.protocol, row.region), {})
-                place.setdefault(row.sample, {})[row.method] = (row.rmse_mm, row.mean_mm)
+                place.setdefault(row.sample, {})[row.method] = (
+                    row.rmse_mm,
+                    row.mean_mm,
+                    getattr(row, "correspondence_mm", math.nan),
+                )
 
     def paired(
         self,

@@ -23,6 +23,7 @@ KEYS = {
     "protocols": ("dataset", "protocol", "method"),
     "rankings": ("dataset", "protocol", "method"),
     "sensitivity": ("loss", "method"),
+    "correspondence": ("dataset", "method"),
 }
 """Columns that tell the rows of each table apart."""
 
@@ -45,6 +46,7 @@ class Recomputed:
         self._protocols()
         self._rankings()
         self._sensitivity(tested)
+        self._correspondence()
         self.rows = {name: rows for name, rows in self.rows.items() if rows}
         claims = self.rows.get("claims", {})
         for table in {key[0] for key in claims}:
@@ -161,6 +163,19 @@ class Recomputed:
             for protocol in self.scores.protocols:
                 for method, row in self._by_group(dataset, protocol, "all").items():
                     self.rows.setdefault("protocols", {})[dataset, protocol, method] = row
+
+    def _correspondence(self) -> None:
+        for dataset in self.scores.datasets:
+            paired = self.scores.paired((dataset, "paper", "all"), 2)
+            if not paired.samples:
+                continue
+            paired.resample(self.resamples, self.seed)
+            for method in paired.errors:
+                row = {"samples": len(paired.samples), "subjects": len(set(paired.subjects))}
+                row |= paired.three("correspondence_mm", lambda m: m, method)
+                if "mean_face" in paired.errors and method != "mean_face":
+                    row |= paired.three("ratio_to_mean_face", lambda m, top: m / top, method, "mean_face")
+                self.rows.setdefault("correspondence", {})[dataset, method] = row
 
     def _rankings(self) -> None:
         every = self.rows.get("protocols", {})

@@ -150,6 +150,16 @@ def region_section(report: Report, tables: list[Compared]) -> Section:
     return section
 
 
+def correspondence_section(report: Report) -> Section:
+    """Errors of corresponding points, where they are known."""
+    section = Section("Errors of corresponding points", "correspondence")
+    frame = comparisons.by_correspondence(report.study.scores, report.bootstrap, PROTOCOL)
+    if not frame.empty:
+        section.paragraphs.append(caption("correspondence"))
+        report.table(section, printed.correspondence_table(frame, report.names, PROTOCOL))
+    return section
+
+
 def protocol_section(report: Report) -> Section:
     """Errors under every protocol, and how the order of the methods changes with it."""
     section = Section("Other protocols", "protocols")
