@@ -4,4 +4,23 @@ The package never imports snakemake. `dfmvr.networks`, `dfmvr.rendering`, `dfmvr
 torch, numpy and the standard library only, so that they run on a GPU machine with little else installed.
 """
 
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from dfmvr.reconstruct.reconstruction import Reconstruction
+    from dfmvr.reconstruct.reconstructor import Reconstructor
+
+__all__ = ["Reconstruction", "Reconstructor", "__version__"]
+
+_FROM = {"Reconstruction": "dfmvr.reconstruct.reconstruction", "Reconstructor": "dfmvr.reconstruct.reconstructor"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what users of the package want when they ask for it, so that the rest needs torch and NumPy alone."""
+    if name not in _FROM:
+        raise AttributeError(f"module 'dfmvr' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_FROM[name]), name)

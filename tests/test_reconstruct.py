@@ -1,38 +1,16 @@
 """Reconstruction: what is written is what the coefficients say, and wrong use is one line."""
 
 import numpy as np
-import pytest
 import torch
 from toy_model import SIZES, toy_coefficients, toy_model, toy_samples
+from toy_network import SIZE, SMALL
 
 from dfmvr import cli
-from dfmvr.align import five_points, read_standard_points
-from dfmvr.datasets.images import write_image
-from dfmvr.datasets.landmark_files import write_landmark_file
 from dfmvr.files import read_npz
-from dfmvr.geometry.camera import pose, project
 from dfmvr.geometry.meshes import read_landmarks, read_mesh
 from dfmvr.networks import DFMVR, NetworkSettings
-from dfmvr.networks.checkpoint import read_network, write_network
-from dfmvr.parse.parser import FaceParser, ParserSpec, save_parser
+from dfmvr.networks.checkpoint import read_network
 from dfmvr.reconstruct.results import mesh_of, write_faces
-
-SMALL = {"width": 4, "backbone_width": 16, "depth": 14}
-SIZE = 48
-
-
-@pytest.fixture
-def trained(tmp_path):
-    """A network that answers something, its parser and its face model, as training leaves them."""
-    torch.manual_seed(0)
-    network = DFMVR(NetworkSettings(**SMALL), SIZE, **SIZES).eval()
-    for head in network.heads.values():
-        torch.nn.init.normal_(head.weight, std=0.1)
-    about = {"network": SMALL, "image_size": SIZE, **SIZES, "face_model": "model.npz", "parser": "parser.safetensors"}
-    write_network(tmp_path / "network.safetensors", network, about)
-    save_parser(tmp_path / "parser.safetensors", FaceParser(ParserSpec(SIZE, width=8)))
-    toy_model().save(tmp_path / "model.npz")
-    return tmp_path
 
 
 def test_a_network_survives_its_file(trained):
@@ -83,65 +61,6 @@ def test_a_data_set_is_reconstructed_as_the_network_says(trained):
         expected = read_network(trained / "network.safetensors").network(images, masks)
     assert np.allclose(found["identity"], expected.identity, atol=1e-5)
     assert found["sample"].tolist() == ["s0", "s1", "s2"]
-
-
-def photographs(folder):
-    """Three photographs of noise with landmark files of 5 or 68 points that a face could have."""
-    model = toy_model()
-    mean = model.mean[model.landmarks_68][None]
-    arguments = []
-    for view, yaw in {"left": -0.5, "front": 0.0, "right": 0.5}.items():
-        points = project(pose(mean, torch.tensor([[0.0, yaw, 0.0]]), torch.zeros(1, 3)), 240)[0, :, :2].numpy()
-        write_landmark_file(folder / f"{view}.txt", five_points(points) if view == "front" else points)
-        image = np.random.default_rng(0).integers(0, 255, (240, 240, 3), dtype=np.uint8)
-        write_image(folder / f"{view}.png", image)
-        arguments += [f"--{view}", str(folder / f"{view}.png")]
-    return [*arguments, "--landmarks", *(str(folder / f"{view}.txt") for view in ("left", "front", "right"))]
-
-
-@pytest.mark.parametrize("suffix", ["ply", "obj", "glb"])
-def test_three_photographs_give_a_mesh(trained, suffix):
-    output = trained / "face"
-    more = ["--checkpoint", str(trained / "network.safetensors"), "--output", str(output), "--format", suffix]
-    assert cli.main(["reconstruct", *photographs(trained), *more]) == 0
-    names = sorted(p.relative_to(output).as_posix() for p in output.rglob("*") if p.is_file())
-    assert set(names) == {"coefficients.npz", f"meshes/face.{suffix}", "meshes/face.landmarks.csv", "overlay.png"}
-    assert len(read_mesh(output / "meshes" / f"face.{suffix}").vertices) == len(toy_model().mean)
-    assert read_standard_points(trained / "model.npz").shape == (68, 3)
-
-
-BROKEN = {
-    "photo": (lambda f: (f / "front.png").write_bytes(b"no image"), "front.png"),
-    "missing photo": (lambda f: (f / "left.png").unlink(), "left.png"),
-    "few points": (lambda f: (f / "right.txt").write_text("1 2\n3 4\n"), "right.txt"),
-    "points outside": (
-        lambda f: write_landmark_file(f / "left.txt", np.full((68, 2), 999.0)),
-        "outside the photograph",
-    ),
-    "network": (lambda f: (f / "network.safetensors").write_bytes(b"\0" * 99), "not a network written by"),
-    "parser": (lambda f: (f / "parser.safetensors").unlink(), "parser.safetensors"),
-    "face model": (lambda f: (f / "model.npz").write_bytes(b"PK"), "model.npz"),
-}
-
-
-@pytest.mark.parametrize("what", BROKEN)
-def test_broken_input_is_one_line_and_leaves_nothing(trained, capsys, what):
-    arguments = photographs(trained)
-    breaking, named = BROKEN[what]
-    breaking(trained)
-    output = trained / "face"
-    more = ["--checkpoint", str(trained / "network.safetensors"), "--output", str(output)]
-    assert cli.main(["reconstruct", *arguments, *more]) == 2
-    error = capsys.readouterr().err.splitlines()
-    assert named in error[-1]
-    assert not output.exists()
-    assert not [p for p in trained.iterdir() if p.name.startswith(".")]
-
-
-def test_a_missing_view_is_one_line(trained, capsys):
-    more = ["--checkpoint", str(trained / "network.safetensors"), "--output", str(trained / "face")]
-    assert cli.main(["reconstruct", *photographs(trained)[2:], *more]) == 2
-    assert "--left: missing" in capsys.readouterr().err
 
 
 def test_another_face_model_is_refused(trained, capsys):

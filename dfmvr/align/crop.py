@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -16,6 +16,9 @@ from PIL import Image
 from dfmvr.conventions import REFERENCE_SIZE_PX
 from dfmvr.errors import DataError
 from dfmvr.files import read_npz
+
+if TYPE_CHECKING:
+    from dfmvr.face_model.model import MorphableModel
 
 PX_PER_MM_AT_REFERENCE = 1.02
 """Scale of an aligned face in a crop 224 px wide (Deep3DFace's 102 px a decimetre); the camera's own is 1.015."""
@@ -97,6 +100,12 @@ def read_standard_points(face_model: Path | str) -> np.ndarray:
     if mean.ndim != 2 or mean.shape[1] != 3 or ids.shape != (68,) or ids.min() < 0 or ids.max() >= len(mean):
         raise DataError(f"{face_model}: expected mean (V, 3) and landmarks_68 (68,) within it; build the model again")
     return (mean - mean.mean(0))[ids]
+
+
+def standard_points(model: MorphableModel) -> np.ndarray:
+    """The same of a face model in memory."""
+    mean = model.mean.double().numpy()
+    return (mean - mean.mean(0))[model.landmarks_68.numpy()]
 
 
 def matching_points(landmarks: np.ndarray, standard: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

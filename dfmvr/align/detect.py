@@ -46,8 +46,8 @@ def _detector(device: str) -> Any:
         ) from error
 
 
-def detect_landmarks(photo: np.ndarray, device: str = "cpu") -> np.ndarray:
-    """Find the 68 landmarks of the largest face.
+def detect_faces(photo: np.ndarray, device: str = "cpu") -> list[tuple[np.ndarray, float]]:
+    """Find the 68 landmarks of all faces.
 
     Paper: the 3D method, whose jaw line follows the turned face and not its outline in the image.
 
@@ -55,15 +55,28 @@ def detect_landmarks(photo: np.ndarray, device: str = "cpu") -> np.ndarray:
         photo: uint8 RGB (H, W, 3), upright.
         device: 'cpu', 'cuda' or 'mps'.
     Returns:
-        (68, 2) px, first pixel's centre at 0.5.
+        For each face its landmarks (68, 2) px, first pixel's centre at 0.5, and the score of its box, 0 to 1.
+    Raises:
+        UnavailableError: the package or its weights are not to be had here.
+    """
+    with _lock:  # one network serves all threads
+        found = _detector(device).get_landmarks_from_image(photo, return_bboxes=True)
+    faces, _, boxes = found or (None, None, None)
+    if not faces:
+        return []
+    # The library cuts its continuous coordinates down to whole numbers, by half a pixel on average.
+    points = [face[:, :2].astype(np.float64) + 0.5 for face in faces]
+    return [(face, float(box[4])) for face, box in zip(points, boxes, strict=True)]
+
+
+def detect_landmarks(photo: np.ndarray, device: str = "cpu") -> np.ndarray:
+    """Find the 68 landmarks of the largest face, by `detect_faces`.
+
     Raises:
         UnavailableError: the package or its weights are not to be had here.
         DataError: no face found.
     """
-    with _lock:  # one network serves all threads
-        faces = _detector(device).get_landmarks_from_image(photo)
+    faces = [points for points, _ in detect_faces(photo, device)]
     if not faces:
         raise DataError("no face found; use a clearer photograph or give a landmark file")
-    largest = max(faces, key=lambda points: float(np.prod(np.ptp(points[:, :2], axis=0))))
-    # The library cuts its continuous coordinates down to whole numbers, by half a pixel on average.
-    return largest[:, :2].astype(np.float64) + 0.5
+    return max(faces, key=lambda points: float(np.prod(np.ptp(points, axis=0))))

@@ -65,6 +65,28 @@ def build_network(about: dict[str, Any], tensors: dict[str, torch.Tensor]) -> nn
     return network.to(memory_format=torch.channels_last).eval()
 
 
+def read_about(path: Path | str) -> dict[str, Any]:
+    """Read the header of a network's file alone.
+
+    Raises:
+        DataError: as `read_network`.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return json.loads((file.metadata() or {})["dfmvr"])
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; train a network or name another checkpoint") from None
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path | str, error: Exception) -> DataError:
+    """What to say of a file that is no network's."""
+    return DataError(f"{path}: not a network written by `dfmvr train` ({' '.join(str(error).split())[:200]})")
+
+
 def read_network(path: Path | str, device: torch.device | str = "cpu") -> Trained:
     """Build a network from its file.
 
@@ -81,6 +103,5 @@ def read_network(path: Path | str, device: torch.device | str = "cpu") -> Traine
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; train a network or name another checkpoint") from None
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{path}: not a network written by `dfmvr train` ({reason})") from None
+        raise _unreadable(path, error) from None
     return Trained(network.to(device), about)

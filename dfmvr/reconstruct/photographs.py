@@ -1,87 +1,159 @@
-"""Reconstruction from three photographs with landmark files."""
+"""Photographs of one face: read, its landmarks found, cut out, and each put in its place among the views."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-import torch
 
-from dfmvr.align import align_photo, read_landmark_file, read_standard_points
-from dfmvr.datasets.images import read_image, write_image
-from dfmvr.errors import DataError
-from dfmvr.face_model.model import MorphableModel
-from dfmvr.networks.df_mvr import Coefficients
-from dfmvr.parse.masks import predict
-from dfmvr.parse.parser import load_parser
-from dfmvr.reconstruct.network import load_for_model
-from dfmvr.reconstruct.results import write_faces
-from dfmvr.rendering.views import render_views
+from dfmvr.align.crop import align_photo
+from dfmvr.align.find import find_faces
+from dfmvr.conventions import VIEWS
+from dfmvr.datasets.images import read_image
+from dfmvr.datasets.landmark_files import read_landmark_file
+from dfmvr.errors import ConfigError, DataError
+from dfmvr.reconstruct.reconstruction import SeenView
+
+Photo = Path | str | np.ndarray
+"""A photograph: its file, or the pixels, uint8 (H, W, 3) RGB or (H, W) grey, upright."""
+
+Landmarks = Path | str | np.ndarray
+"""Landmarks of a photograph: a file, or (68, 2) or (5, 2) px."""
+
+TURNED_DEG = 12.0
+"""ASSUME: a face turned by less than this may be meant as the frontal view, and tells nothing about the sides."""
+
+FINDERS = ("own", "face_alignment")
 
 
-def align_views(
-    photos: Sequence[Path], landmarks: Sequence[Path], standard: np.ndarray, size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Read and align three photographs.
+class Aligned(NamedTuple):
+    """A photograph whose face has been cut out."""
 
-    Args:
-        photos: upright photographs, left, front, right.
-        landmarks: a file of 5 or 68 points of each.
-        standard: (68, 3) mm, the mean face's landmarks.
-        size: width and height of the crops in pixels.
-    Returns:
-        Crops (3, size, size, 3) uint8 and the affine maps (3, 2, 3) from photo to crop pixels.
-    Raises:
-        DataError: a file is unreadable or its landmarks cannot be those of a face.
-    """
-    aligned = []
-    for photo, points in zip(photos, landmarks, strict=True):
+    label: str  # what messages call it
+    photo: np.ndarray  # (H, W, 3) uint8
+    landmarks: np.ndarray  # (68, 2) or (5, 2) px
+    affine: np.ndarray  # (2, 3), photograph -> crop
+    crop: np.ndarray  # (S, S, 3) uint8
+    yaw_deg: float  # negative where the nose points to the image's left
+
+    def as_view(self, view: str) -> SeenView:
+        """The photograph in its place."""
+        return SeenView(view, self.photo, self.landmarks, self.affine, self.crop)
+
+
+class Eye(NamedTuple):
+    """How photographs are looked at."""
+
+    standard: np.ndarray  # (68, 3) mm, the mean face's landmarks
+    size: int  # width and height of the crops, px
+    finder: str = "own"  # of FINDERS
+    face: int = 1  # which face of a photograph with several: 1 is the largest
+    device: str = "cpu"
+
+    def look(self, photo: Photo, landmarks: Landmarks | None = None, label: str = "photograph") -> Aligned:
+        """Read a photograph and cut out its face.
+
+        Args:
+            photo: the photograph.
+            landmarks: of the face; None: they are found.
+            label: what messages call a photograph that is no file.
+        Raises:
+            DataError: unreadable, no face (or not as many as asked for), or landmarks that no face can have.
+            UnavailableError: the finder's weights cannot be had.
+        """
+        label = str(photo) if isinstance(photo, Path | str) else label
+        pixels = read_image(photo) if isinstance(photo, Path | str) else _checked_pixels(photo, label)
+        points = self._landmarks(pixels, landmarks, label)
+        given = isinstance(landmarks, Path | str)
         try:
-            aligned.append(align_photo(read_image(photo), read_landmark_file(points), standard, size))
+            crop, found = align_photo(pixels, points, self.standard, self.size)
         except DataError as error:
-            where = "" if str(error).startswith((str(photo), str(points))) else f"{photo}, {points}: "
-            raise DataError(f"{where}{error}") from None
-    crops, found = zip(*aligned, strict=True)
-    return np.stack(crops), np.stack([alignment.affine for alignment in found])
+            raise DataError(f"{label}{f', {landmarks}' if given else ''}: {error}") from None
+        return Aligned(label, pixels, np.asarray(points, np.float64), found.affine, crop, found.yaw_deg)
+
+    def _landmarks(self, pixels: np.ndarray, landmarks: Landmarks | None, label: str) -> np.ndarray:
+        """Landmarks given or found."""
+        if isinstance(landmarks, Path | str):
+            return read_landmark_file(landmarks)
+        if landmarks is not None:
+            return np.asarray(landmarks, np.float64)
+        faces = find_faces(pixels, self.finder, self.standard, self.device)
+        if not faces:
+            raise DataError(
+                f"{label}: no face found; use a photograph in which the face is larger, sharper and upright, or give a "
+                "file of its landmarks"
+            )
+        if self.face > len(faces):
+            raise DataError(
+                f"{label}: expected {self.face} faces or more, found {len(faces)}; choose another with --face"
+            )
+        return faces[self.face - 1].landmarks
 
 
-@torch.inference_mode()
-def reconstruct_crops(network: torch.nn.Module, parser: torch.nn.Module, crops: np.ndarray) -> Coefficients:
-    """Coefficients of one face from its aligned crops (3, S, S, 3) uint8."""
-    masks = torch.from_numpy(predict(parser, crops)).long()[None]
-    images = torch.from_numpy(crops).permute(0, 3, 1, 2).float()[None] / 255
-    return network(images, masks)
+def _checked_pixels(photo: np.ndarray, label: str) -> np.ndarray:
+    """Check an array that is said to be a photograph."""
+    pixels = np.asarray(photo)
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[..., None], 3, -1)
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[-1] != 3 or not pixels.size:
+        raise DataError(f"{label}: expected uint8 pixels (H, W, 3), found {pixels.dtype} {pixels.shape}; convert it")
+    return pixels
 
 
-def reconstruct_photographs(
-    folder: Path,
-    photos: Sequence[Path],
-    landmarks: Sequence[Path],
-    checkpoint: Path,
-    parser: Path,
-    face_model: Path,
-    suffix: str = "ply",
-) -> None:
-    """Reconstruct one face and write it into `folder`.
+def put_in_place(given: Mapping[str, Aligned]) -> tuple[dict[str, SeenView], list[str]]:
+    """Put photographs that bear the name of a view in their places; left and right the wrong way round are exchanged.
 
     Args:
-        folder: gets coefficients.npz, meshes/face.{suffix}, meshes/face.landmarks.csv and overlay.png, the rendering
-            over each aligned photograph.
-        photos, landmarks: left, front, right.
-        checkpoint, parser, face_model: files.
-        suffix: format of the mesh.
+        given: name of a view (conventions.VIEWS) to its photograph.
+    Returns:
+        The views in the order of VIEWS, and what there is to say about them.
+    """
+    yaws = {name: one.yaw_deg for name, one in given.items()}
+    wrong = [
+        (name, yaw)
+        for name, yaw in yaws.items()
+        if (name == "left" and yaw > TURNED_DEG) or (name == "right" and yaw < -TURNED_DEG)
+    ]
+    places = {name: name for name in given}
+    notes = []
+    if wrong and all(name == "front" or (name, yaw) in wrong for name, yaw in yaws.items()):
+        places |= {"left": "right", "right": "left"}
+        turned = " and ".join(f"{given[name].label} by {yaw:+.0f} degrees" for name, yaw in wrong)
+        notes.append(f"left and right were the wrong way round and are exchanged ({turned}; left is below 0)")
+    elif wrong:
+        name, yaw = wrong[0]
+        notes.append(
+            f"{given[name].label}: given as the {name} view, but turned by {yaw:+.0f} degrees (left is below 0)"
+        )
+    if "front" in yaws and len(yaws) > 1 and abs(yaws["front"]) > max(abs(y) for n, y in yaws.items() if n != "front"):
+        notes.append(
+            f"{given['front'].label}: given as the front view, but turned the farthest, {yaws['front']:+.0f} degrees"
+        )
+    views = {places[name]: one.as_view(places[name]) for name, one in given.items()}
+    return {name: views[name] for name in VIEWS if name in views}, notes
+
+
+def put_by_pose(given: Sequence[Aligned]) -> tuple[dict[str, SeenView], list[str]]:
+    """Give photographs their places by the pose of the face: of three, by order; fewer, by how far they are turned.
 
     Raises:
-        DataError: an input is unreadable or unfit.
+        ConfigError: none, or more than three.
+        DataError: two that would have the same place.
     """
-    model = MorphableModel.load(face_model)
-    trained = load_for_model(checkpoint, model)
-    size = trained.about["image_size"]
-    crops, _ = align_views(photos, landmarks, read_standard_points(face_model), size)
-    coefficients = reconstruct_crops(trained.network, load_parser(parser), crops)
-    write_faces(folder, model, np.array(["face"]), coefficients, suffix)
-    views = render_views(model, coefficients, size)
-    rendered = (views.image[0].clamp(0, 1) * 255).byte().permute(0, 2, 3, 1).numpy()
-    overlay = np.where(views.alpha[0].bool().numpy()[..., None], rendered, crops)
-    write_image(folder / "overlay.png", np.vstack([np.hstack(crops), np.hstack(overlay)]))
+    if not 1 <= len(given) <= len(VIEWS):
+        raise ConfigError(f"photographs: expected one to three, found {len(given)}")
+    if len(given) == len(VIEWS):
+        order = sorted(given, key=lambda one: one.yaw_deg)
+        return {name: one.as_view(name) for name, one in zip(VIEWS, order, strict=True)}, []
+    views: dict[str, SeenView] = {}
+    for one in given:
+        name = "front" if abs(one.yaw_deg) <= TURNED_DEG else "left" if one.yaw_deg < 0 else "right"
+        if name in views:
+            raise DataError(
+                f"{one.label}: a second {name} view ({one.yaw_deg:+.0f} degrees); give one photograph of each side, or "
+                "say which is which with --left, --front and --right"
+            )
+        views[name] = one.as_view(name)
+    return {name: views[name] for name in VIEWS if name in views}, []

@@ -32,17 +32,23 @@ def mesh_of(model: MorphableModel, coefficients: Coefficients, index: int = 0) -
 
 
 def write_faces(
-    folder: Path, model: MorphableModel, names: np.ndarray, coefficients: Coefficients, suffix: str = "ply"
+    folder: Path,
+    model: MorphableModel,
+    names: np.ndarray,
+    coefficients: Coefficients,
+    suffix: str = "ply",
+    meshes: str = "meshes",
 ) -> None:
     """Write the coefficients of all faces and the mesh and seven alignment points of each.
 
     Args:
-        folder: gets coefficients.npz, meshes/{name}.{suffix} and meshes/{name}.landmarks.csv.
+        folder: gets coefficients.npz and, in its folder `meshes`, {name}.{suffix} and {name}.landmarks.csv.
         names: (N,) names of the faces.
         coefficients: of N faces.
         suffix: one of `FORMATS`.
+        meshes: name of the meshes' folder; empty: none of their own.
     """
-    (folder / "meshes").mkdir(parents=True, exist_ok=True)
+    (folder / meshes).mkdir(parents=True, exist_ok=True)
     write_npz(
         folder / "coefficients.npz",
         sample=names,
@@ -50,5 +56,5 @@ def write_faces(
     )
     for index, name in enumerate(names):
         mesh = mesh_of(model, coefficients, index)
-        write_mesh(folder / "meshes" / f"{name}.{suffix}", mesh)
-        write_landmarks(folder / "meshes" / f"{name}.landmarks.csv", mesh.vertices[model.alignment.numpy()])
+        write_mesh(folder / meshes / f"{name}.{suffix}", mesh)
+        write_landmarks(folder / meshes / f"{name}.landmarks.csv", mesh.vertices[model.alignment.numpy()])

@@ -91,7 +91,7 @@ rule reconstruct_real_scan:
         "dfmvr reconstruct --left {input.photographs:q}/left.jpg --front {input.photographs:q}/front.jpg"
         " --right {input.photographs:q}/right.jpg --landmarks {input.photographs:q}/left.txt"
         " {input.photographs:q}/front.txt {input.photographs:q}/right.txt --face-model {input.model:q}"
-        " --parser {input.parser:q} --checkpoint {input.weights:q} --output {output:q} &> {log:q}"
+        " --parser {input.parser:q} --checkpoint {input.weights:q} --format ply --output {output:q} &> {log:q}"
 
 
 rule predict_mean_face_of_scan:

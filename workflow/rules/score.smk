@@ -49,7 +49,7 @@ rule score_real_scan:
     message:
         "Score {wildcards.method} on the head scan"
     shell:
-        "dfmvr score --settings {params.settings:q} --prediction {input.face:q}/meshes/face.ply"
-        " --prediction-landmarks {input.face:q}/meshes/face.landmarks.csv"
+        "dfmvr score --settings {params.settings:q} --prediction {input.face:q}/face.ply"
+        " --prediction-landmarks {input.face:q}/face.landmarks.csv"
         " --ground-truth {input.photographs:q}/scan.ply"
         " --ground-truth-landmarks {input.photographs:q}/scan.landmarks.csv --output {output:q} &> {log:q}"

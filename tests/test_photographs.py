@@ -1,0 +1,327 @@
+"""From photographs to faces: what the network is shown, left and right, batches, refinement, and wrong use."""
+
+import csv
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from toy_model import toy_coefficients, toy_model
+from toy_network import SIZE
+
+from dfmvr import cli
+from dfmvr.align import five_points
+from dfmvr.conventions import VIEWS
+from dfmvr.datasets.images import read_image, write_image
+from dfmvr.datasets.landmark_files import read_landmark_file, write_landmark_file
+from dfmvr.errors import ConfigError, DataError
+from dfmvr.geometry.camera import pose, project
+from dfmvr.geometry.meshes import read_mesh
+from dfmvr.networks.checkpoint import read_network
+from dfmvr.parse.masks import predict
+from dfmvr.parse.parser import load_parser
+from dfmvr.reconstruct import batch
+from dfmvr.reconstruct.reconstruction import Reconstruction, SeenView
+from dfmvr.reconstruct.reconstructor import Reconstructor
+from dfmvr.reconstruct.refine import refine
+from dfmvr.rendering.views import render_views
+
+PX = 240
+YAWS = {"left": -0.5, "front": 0.0, "right": 0.5}
+
+
+def write_photographs(folder, suffix=".png"):
+    """Three photographs of noise with landmark files of 5 or 68 points that a face could have."""
+    folder.mkdir(exist_ok=True)
+    model = toy_model()
+    mean = model.mean[model.landmarks_68][None]
+    for number, (view, yaw) in enumerate(YAWS.items()):
+        points = project(pose(mean, torch.tensor([[0.0, yaw, 0.0]]), torch.zeros(1, 3)), PX)[0, :, :2].numpy()
+        write_landmark_file(folder / f"{view}.txt", five_points(points) if view == "front" else points)
+        image = np.random.default_rng(number).integers(0, 255, (PX, PX, 3), dtype=np.uint8)
+        write_image(folder / f"{view}{suffix}", image)
+    return folder
+
+
+def options(folder, *views):
+    """Command line options of photographs and their landmark files."""
+    photos = [word for view in views for word in (f"--{view}", str(folder / f"{view}.png"))]
+    return [*photos, "--landmarks", *(str(folder / f"{view}.txt") for view in views)]
+
+
+def use(trained):
+    """The options that name the network."""
+    return ["--checkpoint", str(trained / "network.safetensors")]
+
+
+@pytest.fixture
+def reconstructor(trained):
+    return Reconstructor.load(trained / "network.safetensors")
+
+
+@pytest.fixture
+def shown(trained, tmp_path):
+    """Photographs by view, and their landmarks."""
+    folder = write_photographs(tmp_path / "photos")
+    photos = {view: folder / f"{view}.png" for view in VIEWS}
+    return photos, {view: folder / f"{view}.txt" for view in VIEWS}
+
+
+def asked(trained, crops):
+    """What the network answers, asked as in training: views that are not seen are black and have no mask."""
+    images = np.zeros((1, 3, SIZE, SIZE, 3), np.uint8)
+    masks = np.zeros((1, 3, SIZE, SIZE), np.uint8)
+    parser = load_parser(trained / "parser.safetensors")
+    for view, crop in crops.items():
+        images[0, VIEWS.index(view)] = crop
+        masks[0, VIEWS.index(view)] = predict(parser, crop[None])[0]
+    network = read_network(trained / "network.safetensors").network
+    with torch.inference_mode():
+        return network(torch.from_numpy(images).permute(0, 1, 4, 2, 3).float() / 255, torch.from_numpy(masks).long())
+
+
+@pytest.mark.parametrize("views", [VIEWS, ("front",), ("right",)])
+def test_the_answer_is_the_networks(trained, reconstructor, shown, views):
+    photos, marks = shown
+    face = reconstructor(**{v: photos[v] for v in views}, landmarks=marks)
+    expected = asked(trained, {view.name: view.crop for view in face.views})
+    assert [view.name for view in face.views] == list(views)
+    for found, right in zip(face.coefficients, expected, strict=True):
+        assert torch.allclose(found, right, atol=1e-5)
+
+
+def test_of_two_views_the_third_is_the_mirror_image(trained, reconstructor, shown):
+    photos, marks = shown
+    face = reconstructor(photos["left"], photos["front"], landmarks=marks)
+    crops = {view.name: view.crop for view in face.views}
+    assert set(crops) == {"left", "front"}
+    expected = asked(trained, crops | {"right": crops["left"][:, ::-1]})
+    assert torch.allclose(face.coefficients.identity, expected.identity, atol=1e-5)
+
+
+def test_exchanged_sides_are_noticed_said_and_mended(reconstructor, shown):
+    photos, marks = shown
+    right = reconstructor(**photos, landmarks=marks)
+    swapped = {"left": "right", "front": "front", "right": "left"}
+    wrong = reconstructor(**{v: photos[swapped[v]] for v in VIEWS}, landmarks={v: marks[swapped[v]] for v in VIEWS})
+    assert right.notes == ()
+    assert "wrong way round" in wrong.notes[0]
+    assert torch.equal(wrong.coefficients.identity, right.coefficients.identity)
+
+
+def test_photographs_in_any_order_are_told_apart(reconstructor, shown):
+    photos, marks = shown
+    right = reconstructor(**photos, landmarks=marks)
+    for order in (("front", "right", "left"), ("right", "left", "front")):
+        face = reconstructor.from_any([photos[v] for v in order], [marks[v] for v in order])
+        assert torch.equal(face.coefficients.identity, right.coefficients.identity)
+    one = reconstructor.from_any([photos["right"]], [marks["right"]])
+    assert [view.name for view in one.views] == ["right"]
+    with pytest.raises(DataError, match="a second left view"):
+        reconstructor.from_any([photos["left"]] * 2, [marks["left"]] * 2)
+    with pytest.raises(ConfigError, match="one to three, found 4"):
+        reconstructor.from_any([photos["left"]] * 4, [marks["left"]] * 4)
+
+
+def test_several_faces_at_once_are_the_same_faces(reconstructor, shown):
+    photos, marks = shown
+    apart = [reconstructor(**photos, landmarks=marks), reconstructor(front=photos["front"], landmarks=marks)]
+    together = reconstructor.from_views([{view.name: view for view in face.views} for face in apart])
+    for one, other in zip(apart, together, strict=True):
+        assert torch.allclose(one.coefficients.identity, other.coefficients.identity, atol=1e-5)
+
+
+def rotated(path):
+    """A photograph that lies on its side and says so."""
+    upright = Image.open(path)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise
+    upright.transpose(Image.Transpose.ROTATE_90).save(path, exif=exif)
+
+
+STORED = {
+    "rotated": rotated,
+    "with alpha": lambda path: Image.open(path).convert("RGBA").save(path),
+    "palette": lambda path: Image.open(path).convert("L").convert("P").save(path),
+    "grey": lambda path: Image.open(path).convert("L").save(path),
+}
+
+
+@pytest.mark.parametrize("how", STORED)
+def test_photographs_may_be_stored_in_many_ways(reconstructor, shown, how):
+    photos, marks = shown
+    pixels = read_image(photos["front"])
+    if how in ("grey", "palette"):
+        pixels = np.array(Image.fromarray(pixels).convert("L"))
+    expected = reconstructor(front=pixels, landmarks={"front": read_landmark_file(marks["front"])})
+    STORED[how](photos["front"])
+    face = reconstructor(front=photos["front"], landmarks=marks)
+    assert np.array_equal(face.views[0].crop, expected.views[0].crop)
+
+
+def test_an_array_that_is_no_photograph_is_refused(reconstructor):
+    with pytest.raises(DataError, match=r"front photograph: expected uint8 pixels .* found float64 \(9, 9, 3\)"):
+        reconstructor(front=np.zeros((9, 9, 3)))
+    with pytest.raises(ConfigError, match="one to three, found none"):
+        reconstructor()
+
+
+@pytest.mark.parametrize("suffix", ["ply", "obj", "glb"])
+def test_three_photographs_give_a_mesh(trained, tmp_path, suffix):
+    folder, output = write_photographs(tmp_path / "photos"), tmp_path / "face"
+    more = [*use(trained), "--output", str(output), "--format", suffix]
+    assert cli.main(["reconstruct", *options(folder, *VIEWS), *more]) == 0
+    assert {f"face.{suffix}", "face.json", "face.npz", "face.landmarks.csv"} <= {p.name for p in output.iterdir()}
+    face = Reconstructor.load(trained / "network.safetensors")(
+        **{v: folder / f"{v}.png" for v in VIEWS}, landmarks={v: folder / f"{v}.txt" for v in VIEWS}
+    )
+    found = read_mesh(output / f"face.{suffix}").vertices
+    low, high = face.vertices.min(0), face.vertices.max(0)
+    assert np.allclose(found.min(0), low, atol=1e-2)
+    assert np.allclose(found.max(0), high, atol=1e-2)
+
+
+BROKEN = {
+    "photo": (lambda f: (f / "photos" / "front.png").write_bytes(b"no image"), "front.png"),
+    "missing photo": (lambda f: (f / "photos" / "left.png").unlink(), "left.png"),
+    "few points": (lambda f: (f / "photos" / "right.txt").write_text("1 2\n3 4\n"), "right.txt"),
+    "points outside": (
+        lambda f: write_landmark_file(f / "photos" / "left.txt", np.full((68, 2), 999.0)),
+        "outside the photograph",
+    ),
+    "network": (lambda f: (f / "network.safetensors").write_bytes(b"\0" * 99), "not a network written by"),
+    "parser": (lambda f: (f / "parser.safetensors").unlink(), "parser.safetensors"),
+    "face model": (lambda f: (f / "model.npz").write_bytes(b"PK"), "model.npz"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_broken_input_is_one_line_and_leaves_nothing(trained, tmp_path, capsys, what):
+    folder = write_photographs(tmp_path / "photos")
+    breaking, named = BROKEN[what]
+    breaking(tmp_path)
+    output = tmp_path / "face"
+    assert cli.main(["reconstruct", *options(folder, *VIEWS), *use(trained), "-o", str(output)]) == 2
+    assert named in capsys.readouterr().err.splitlines()[-1]
+    assert not output.exists()
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+
+
+WRONG = {
+    "nothing": ([], "no photograph: name one to three"),
+    "both ways": (["a.jpg", "--left", "b.jpg"], "PHOTO and --left, ...: give one of them"),
+    "landmarks": (["--left", "a.jpg", "--landmarks", "x", "y"], "expected a file for each of 1 photographs, found 2"),
+    "face": (["--face", "0", "a.jpg"], "--face 0: expected 1"),
+    "mean face": (["--mean-face", "a.jpg"], "not together with --mean-face"),
+    "batch": (["--batch", "nowhere"], "nowhere: not readable as a folder or CSV file"),
+}
+
+
+@pytest.mark.parametrize("how", WRONG)
+def test_wrong_use_is_one_line(trained, tmp_path, capsys, how):
+    arguments, said = WRONG[how]
+    method = [] if "--mean-face" in arguments else use(trained)
+    assert cli.main(["reconstruct", *arguments, *method, "-o", str(tmp_path / "o")]) == 2
+    error = capsys.readouterr().err.splitlines()
+    assert said in error[-1]
+
+
+def test_a_folder_with_other_files_is_not_overwritten(trained, tmp_path, capsys):
+    folder = write_photographs(tmp_path / "photos")
+    arguments = [*options(folder, "front"), *use(trained), "-o", str(folder)]
+    assert cli.main(["reconstruct", *arguments]) == 2
+    assert "with files that are no face's" in capsys.readouterr().err
+    assert (folder / "front.png").exists()
+
+
+def broken_batch(folder):
+    """Two good faces, and four that cannot be read, each otherwise."""
+    for name in ("a good one", "good too", "no image", "cut short", "no photograph", "points outside"):
+        write_photographs(folder / name)
+    (folder / "good too" / "left.png").unlink()
+    (folder / "no image" / "front.png").write_text("not an image")
+    whole = (folder / "cut short" / "right.png").read_bytes()
+    (folder / "cut short" / "right.png").write_bytes(whole[: len(whole) // 2])
+    for view in VIEWS:
+        (folder / "no photograph" / f"{view}.png").unlink()
+    write_landmark_file(folder / "points outside" / "left.txt", np.full((68, 2), 999.0))
+
+
+def test_a_batch_sets_broken_faces_aside_and_goes_on_where_it_was(trained, tmp_path, caplog):
+    folder, output = tmp_path / "people", tmp_path / "faces"
+    folder.mkdir()
+    broken_batch(folder)
+    caplog.set_level("INFO")
+    arguments = ["reconstruct", "--batch", str(folder), *use(trained), "-o", str(output), "--format", "ply"]
+    assert cli.main(arguments) == 0
+    with (output / "summary.csv").open() as stream:
+        rows = {row["name"]: row for row in csv.DictReader(stream)}
+    status = {name: row["status"] for name, row in rows.items()}
+    assert status == dict.fromkeys(("a good one", "good too"), "done") | dict.fromkeys(
+        ("no image", "cut short", "no photograph", "points outside"), "set aside"
+    )
+    assert rows["good too"]["views"] == "front right"
+    assert all(rows[name]["notes"] for name in status if status[name] == "set aside")
+    assert sorted(p.name for p in output.iterdir()) == ["a good one", "good too", "summary.csv"]
+    before = (output / "good too" / "face.ply").stat().st_mtime_ns
+    shutil.copytree(folder / "a good one", folder / "no image", dirs_exist_ok=True)
+    assert cli.main(arguments) == 0
+    assert (output / "good too" / "face.ply").stat().st_mtime_ns == before
+    assert (output / "no image" / "face.ply").exists()
+    assert "1 done, 2 was there, 3 set aside" in caplog.text
+
+
+def test_a_table_names_photographs(tmp_path):
+    table = tmp_path / "people.csv"
+    table.write_text("name,left,front,right,front_landmarks\nann,,a.jpg,,a.txt\n,b/l.jpg,b/f.jpg,b/r.jpg,\n")
+    first, second = batch.list_jobs(table)
+    assert first == batch.Job("ann", {"front": tmp_path / "a.jpg"}, {"front": tmp_path / "a.txt"})
+    assert second.name == "00002"
+    assert list(second.photos) == list(VIEWS)
+    for bad, said in {
+        "name,left\n../x,a.jpg\n": "a name of its own",
+        "name,left\na,a.jpg\na,b.jpg\n": "a name of its own",
+        "photo\nx.jpg\n": "expected the columns left, front, right",
+        "left\n": "found no face",
+    }.items():
+        table.write_text(bad)
+        with pytest.raises(DataError, match=said):
+            batch.list_jobs(table)
+
+
+def photographed(model, truth, size=128):
+    """A reconstruction whose photographs are renderings of known coefficients."""
+    views = render_views(model, truth, size)
+    images = (views.image[0].clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    alpha = views.alpha[0].byte().numpy()
+    same = np.eye(2, 3)
+    seen = [
+        SeenView(name, images[k], views.landmarks[0, k].double().numpy(), same, images[k], alpha[k])
+        for k, name in enumerate(VIEWS)
+    ]
+    return Reconstruction(model, truth, tuple(seen))
+
+
+def test_refining_finds_back_to_the_face_of_the_photographs():
+    model, truth = toy_model(), toy_coefficients(1)
+    face = photographed(model, truth)
+    generator = torch.Generator().manual_seed(0)
+    started = truth._replace(
+        identity=truth.identity + 0.5 * torch.randn(truth.identity.shape, generator=generator),
+        angles=truth.angles + 0.02,
+    )
+    off = Reconstruction(model, started, face.views)
+    better = refine(off, seconds=60, steps=60)
+    before, after = (np.abs(one.vertices - face.vertices).mean() for one in (off, better))
+    assert after < 0.5 * before
+    assert torch.equal(off.coefficients.identity, started.identity)
+
+
+def test_refining_keeps_to_its_time_and_to_the_views_given():
+    model, truth = toy_model(), toy_coefficients(1)
+    face = photographed(model, truth)
+    one = Reconstruction(model, truth, face.views[1:2])
+    found = refine(one, seconds=0.0)
+    assert torch.equal(found.coefficients.angles[:, [0, 2]], truth.angles[:, [0, 2]])
+    assert not torch.equal(found.coefficients.angles[:, 1], truth.angles[:, 1])  # a single step was made
