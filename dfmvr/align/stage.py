@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from dfmvr.align.crop import align_photo, map_points, read_standard_points
 from dfmvr.align.detect import detect_landmarks
+from dfmvr.align.find import find_faces
 from dfmvr.config import AlignSection
 from dfmvr.conventions import DROPPED_FROM_106, VIEWS
 from dfmvr.datasets import SCANNED, open_dataset, reading_options
@@ -93,6 +94,11 @@ def _align_view(
         if annotation is None:
             raise DataError("no annotated landmarks; supply them or set align.landmarks: face_alignment")
         landmarks = data.read_annotation(annotation)
+    elif settings.landmarks == "own":
+        faces = find_faces(photo, "own", standard)
+        if not faces:
+            raise DataError("no face found; use a clearer photograph or another source of landmarks")
+        landmarks = faces[0].landmarks
     else:
         landmarks = detect_landmarks(photo)
     image, found = align_photo(photo, landmarks, standard, settings.image_size)
