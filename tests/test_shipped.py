@@ -1,0 +1,96 @@
+"""What ships, tried as a user would: on photographs alone, without a network."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image
+
+from dfmvr import Reconstructor
+from dfmvr.align.crop import standard_points
+from dfmvr.align.stage import align_sample
+from dfmvr.assets import FOLDER, SUMS, read_sums
+from dfmvr.config import PROTOCOLS, AlignSection
+from dfmvr.conventions import VIEWS
+from dfmvr.datasets.images import read_image
+from dfmvr.datasets.sample import Sample
+from dfmvr.geometry.surface import Surface
+from dfmvr.register import Target, crop, register
+from dfmvr.score.distances import measure, summarise
+
+ROOT = Path(__file__).parents[1]
+SCAN = ROOT.parent / "shared" / "scans" / "lee_perry_smith"
+
+
+@pytest.fixture(scope="module")
+def reconstructor():
+    return Reconstructor.load()
+
+
+@pytest.fixture
+def hopper(tmp_path):
+    """A photograph of a real person, which matplotlib brings along."""
+    path = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+    if not path.exists():
+        pytest.skip("matplotlib is installed without its sample photograph")
+    Image.open(path).convert("RGB").save(tmp_path / "hopper.jpg", quality=95)
+    return tmp_path / "hopper.jpg"
+
+
+def test_what_ships_is_small_and_named():
+    files = {path.name for path in FOLDER.iterdir() if path.suffix in (".safetensors", ".npz")}
+    card = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert files == set(read_sums(FOLDER / SUMS))
+    assert all(f"`{name}`" in card for name in files)
+    assert sum((FOLDER / name).stat().st_size for name in files) < 30e6
+
+
+def test_one_photograph_of_a_real_person_gives_a_face_that_lies_over_it(reconstructor, hopper):
+    face = reconstructor.from_any([hopper])
+    (view,) = face.views
+    assert view.name == "front"
+    seen = face.project(view, face.vertices[face.model.landmarks_68.numpy()])[:, :2]
+    eyes = np.linalg.norm(view.landmarks[36] - view.landmarks[45])
+    assert np.linalg.norm(seen - view.landmarks, axis=1).mean() < 0.1 * eyes
+    size = np.ptp(face.vertices, axis=0)
+    assert np.all((size > (110, 140, 80)) & (size < (190, 260, 190)))  # mm: a person's face
+
+
+def test_the_script_of_the_documentation_runs(hopper, tmp_path):
+    command = [sys.executable, str(ROOT / "docs" / "reconstruct_photographs.py"), str(tmp_path / "face"), str(hopper)]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "40199 vertices" in out
+    assert {"face.glb", "viewer.html"} <= {path.name for path in (tmp_path / "face").iterdir()}
+
+
+class Photographs:
+    """A data set of photographs without annotation."""
+
+    read_photo = staticmethod(read_image)
+
+
+def test_found_landmarks_align_photographs_that_have_none(reconstructor, hopper):
+    sample = Sample("a", "p", "test", (hopper,) * 3)
+    found = align_sample(Photographs(), sample, standard_points(reconstructor.model), AlignSection(landmarks="own"))
+    assert not isinstance(found, str), found
+    assert np.array_equal(found.images[0], reconstructor.from_any([hopper]).views[0].crop)
+
+
+def test_a_head_scan_is_met_better_than_by_the_mean_face(reconstructor):
+    if not SCAN.is_dir():
+        pytest.skip("no head scan: ../shared/scans/lee_perry_smith is not there")
+    from dfmvr.simulate import head_scan
+
+    scan = head_scan.read_head_scan(SCAN, 50.0)
+    face = reconstructor(**{view: head_scan.photograph_scan(scan, view) for view in VIEWS})
+    target = Target(head_scan.visible_surface(scan).vertices, scan.landmarks)
+    seven = face.model.alignment.numpy()
+    errors = []
+    for vertices in (face.vertices, face.model.mean.double().numpy()):
+        surface = Surface(vertices, face.triangles)
+        found = register(surface, vertices[seven], target, PROTOCOLS["paper"])
+        errors.append(summarise(measure(surface, crop(target, PROTOCOLS["paper"]), found)).rmse_mm)
+    assert errors[0] < 0.9 * errors[1]
