@@ -8,56 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple, Self
-
-import pandas as pd
-import pandera.pandas as pa
-import pyarrow
-import pyarrow.parquet
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from dfmvr.conventions import VIEWS
 from dfmvr.datasets.sample import Sample
 from dfmvr.errors import DataError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 KEPT, SET_ASIDE = "ok", "set aside"
-SPLITS = ("train", "val", "test")
 ROWS_AT_ONCE = 3000
-
-SCHEMA = pa.DataFrameSchema(
-    {
-        "sample": pa.Column(str, pa.Check.str_matches(r"^[^/\\]+$")),
-        "subject": pa.Column(str),
-        "split": pa.Column(str, pa.Check.isin(SPLITS)),
-        "expression": pa.Column(str),
-        "illumination": pa.Column(str),
-        "view": pa.Column(str, pa.Check.isin(VIEWS)),
-        "yaw": pa.Column(float, pa.Check.in_range(-180, 180), nullable=True),
-        "measured_yaw": pa.Column(float, pa.Check.in_range(-180, 180), nullable=True),
-        "index": pa.Column("int64", pa.Check.ge(-1)),
-        "image": pa.Column(str),
-        "landmarks": pa.Column(str),
-        "scan": pa.Column(str),
-        "status": pa.Column(str, pa.Check.isin((KEPT, SET_ASIDE))),
-        "reason": pa.Column(str),
-    },
-    checks=[
-        pa.Check(
-            lambda t: (t["status"] == KEPT) == (t["index"] >= 0), error="a kept sample, and no other, has an index"
-        ),
-        pa.Check(lambda t: (t["status"] == KEPT) == (t["reason"] == ""), error="a reason goes with a set aside sample"),
-    ],
-    unique=["sample", "view"],
-    strict=True,
-    ordered=True,
-)
-"""Columns, types and rules of a manifest."""
-
-_ARROW = pyarrow.schema(
-    [
-        (name, {"float64": pyarrow.float64(), "int64": pyarrow.int64()}.get(str(column.dtype), pyarrow.string()))
-        for name, column in SCHEMA.columns.items()
-    ]
-)
 
 
 class TestSample(NamedTuple):
@@ -99,27 +60,16 @@ def rows_of(sample: Sample, index: int, reason: str = "", measured_yaws: Iterabl
     ]
 
 
-def check_manifest(table: pd.DataFrame, source: Path | str) -> pd.DataFrame:
-    """Check a manifest against `SCHEMA`.
-
-    Raises:
-        DataError: a column is missing or of the wrong type, or a row breaks a rule (the first is told).
-    """
-    try:
-        return SCHEMA.validate(table)
-    except (pa.errors.SchemaError, pa.errors.SchemaErrors) as error:
-        problem = " ".join(str(error).split())[:300]
-        raise DataError(
-            f"{source}: not a manifest as `dfmvr align` writes it: {problem}; align the data set again"
-        ) from None
-
-
 class ManifestWriter:
     """Writes a manifest as it grows, checked piece by piece: no more than a few thousand rows are held."""
 
     def __init__(self, path: Path) -> None:
+        from pyarrow.parquet import ParquetWriter
+
+        from dfmvr.datasets.manifest_schema import ARROW
+
         self.path, self._rows = path, []
-        self._file = pyarrow.parquet.ParquetWriter(path, _ARROW)
+        self._file = ParquetWriter(path, ARROW)
 
     def add(self, rows: Iterable[dict]) -> None:
         """Add the rows of one sample.
@@ -133,8 +83,9 @@ class ManifestWriter:
 
     def _flush(self) -> None:
         if self._rows:
-            table = check_manifest(pd.DataFrame(self._rows, columns=list(SCHEMA.columns)), self.path)
-            self._file.write_table(pyarrow.Table.from_pandas(table, _ARROW, preserve_index=False))
+            from dfmvr.datasets.manifest_schema import as_arrow
+
+            self._file.write_table(as_arrow(self._rows, self.path))
         self._rows = []
 
     def __enter__(self) -> Self:
@@ -152,6 +103,10 @@ def read_manifest(path: Path | str) -> pd.DataFrame:
     Raises:
         DataError: the file is missing, unreadable or breaks the schema.
     """
+    import pandas as pd
+
+    from dfmvr.datasets.manifest_schema import check_manifest
+
     try:
         table = pd.read_parquet(path)
     except FileNotFoundError:
