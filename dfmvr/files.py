@@ -7,6 +7,7 @@ old file, the new one, or none.
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -44,6 +45,16 @@ def output_error(path: Path | str, error: OSError) -> OutputError:
     """Turn an operating system error on writing `path` into one that says what to do."""
     reason = _NO_PLACE.get(error.errno or 0, f"{error.strerror or error}; check the path")
     return OutputError(f"{path}: cannot be written: {reason}")
+
+
+def sha256_of(path: Path | str) -> str:
+    """SHA-256 of a file's contents, 64 hexadecimal digits.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextmanager

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 from pathlib import Path
 
 from dfmvr.errors import DataError, UnavailableError
+from dfmvr.files import sha256_of
 
 FOLDER = Path(__file__).parent
 SUMS = "SHA256SUMS"
@@ -43,8 +43,7 @@ def checked(path: Path) -> Path:
     if listed is None:
         raise UnavailableError(f"{path}: no shipped file of that name is listed in {SUMS}; install dfmvr again")
     try:
-        with path.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        found = sha256_of(path)
     except OSError as error:
         raise UnavailableError(f"{path}: cannot be read ({error.strerror}); install dfmvr again") from None
     if found != listed:

@@ -9,7 +9,6 @@ Source: RFC 9110, HTTP Semantics, sections 13 (conditional requests) and 14 (ran
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -24,7 +23,7 @@ from urllib.request import url2pathname
 from tqdm import tqdm
 
 from dfmvr.errors import ConfigError, DataError, OutputError, UnavailableError
-from dfmvr.files import output_error, write_json
+from dfmvr.files import output_error, sha256_of, write_json
 
 if TYPE_CHECKING:
     from requests import Response
@@ -215,10 +214,7 @@ def _copy(url: str, part: _Part, key: str, path: Path) -> None:
 
 def _matches(path: Path, sha256: str | None) -> bool:
     """Whether a file has this checksum, or its beginning; any file has an unknown one."""
-    if sha256 is None:
-        return True
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest().startswith(sha256)
+    return sha256 is None or sha256_of(path).startswith(sha256)
 
 
 def download(

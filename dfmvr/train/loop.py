@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from dfmvr.errors import DataError
-from dfmvr.files import writing
+from dfmvr.files import sha256_of, writing
 from dfmvr.train.data import cosine_rate
 from dfmvr.train.parallel import Team, accumulating
 
@@ -92,8 +92,7 @@ def fingerprint(settings: dict[str, Any], *files: Path | str) -> str:
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for file in files:
         try:
-            with Path(file).open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
+            digest.update(bytes.fromhex(sha256_of(file)))
         except OSError as error:
             raise DataError(f"{file}: cannot be read ({error.strerror}); run the stage that makes it") from None
     return digest.hexdigest()

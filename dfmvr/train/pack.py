@@ -8,7 +8,6 @@ Gives  network.safetensors, parser.safetensors and face_model.npz (see `dfmvr.fa
 from __future__ import annotations
 
 import argparse
-import hashlib
 import logging
 from pathlib import Path
 
@@ -52,12 +51,11 @@ def main(args: argparse.Namespace, settings: None) -> None:
 def list_sums(folder: Path, names: list[str]) -> None:
     """Write the SHA-256 of files into the folder's SHA256SUMS; lines of other files stay."""
     from dfmvr.assets import SUMS, read_sums
-    from dfmvr.files import writing
+    from dfmvr.files import sha256_of, writing
 
     path = folder / SUMS
     sums = read_sums(path) if path.exists() else {}
     for name in names:
-        with (folder / name).open("rb") as stream:
-            sums[name] = hashlib.file_digest(stream, "sha256").hexdigest()
+        sums[name] = sha256_of(folder / name)
     with writing(path) as partial:
         partial.write_text("".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())), encoding="utf-8")
