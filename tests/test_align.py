@@ -11,6 +11,7 @@ from PIL import Image
 
 from dfmvr import align, cli
 from dfmvr.align.crop import find_alignment, fit_pos
+from dfmvr.align.detect import detect_faces
 from dfmvr.align.stage import align_dataset, batched, check_sides
 from dfmvr.config import AlignSection, PixelFaceData
 from dfmvr.conventions import ALIGNMENT_IN_68, CAMERA_DISTANCE_MM, DROPPED_FROM_106, FOCAL_PX_AT_224
@@ -194,7 +195,7 @@ def test_standard_points_are_about_the_centroid(tmp_path):
 def test_detector_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "face_alignment", None)
     with pytest.raises(UnavailableError, match=r"pip install face-alignment.*align\.landmarks: annotated"):
-        align.detect_landmarks(np.zeros((8, 8, 3), np.uint8))
+        detect_faces(np.zeros((8, 8, 3), np.uint8))
 
 
 def known_68(seed=0):

@@ -7,7 +7,6 @@ gives   images.npy, samples.npz and manifest.parquet
 """
 
 from dfmvr.align.crop import align_photo, crop_photo, five_points, map_points, read_standard_points
-from dfmvr.align.detect import detect_landmarks
 from dfmvr.align.stage import add_arguments, main
 from dfmvr.datasets.landmark_files import read_landmark_file
 
@@ -15,7 +14,6 @@ __all__ = [
     "add_arguments",
     "align_photo",
     "crop_photo",
-    "detect_landmarks",
     "five_points",
     "main",
     "map_points",

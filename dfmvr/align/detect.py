@@ -11,7 +11,7 @@ from urllib.parse import urlparse
 
 import numpy as np
 
-from dfmvr.errors import DataError, UnavailableError
+from dfmvr.errors import UnavailableError
 
 ALTERNATIVE = "or give landmark files (align.landmarks: annotated)"
 
@@ -67,16 +67,3 @@ def detect_faces(photo: np.ndarray, device: str = "cpu") -> list[tuple[np.ndarra
     # The library cuts its continuous coordinates down to whole numbers, by half a pixel on average.
     points = [face[:, :2].astype(np.float64) + 0.5 for face in faces]
     return [(face, float(box[4])) for face, box in zip(points, boxes, strict=True)]
-
-
-def detect_landmarks(photo: np.ndarray, device: str = "cpu") -> np.ndarray:
-    """Find the 68 landmarks of the largest face, by `detect_faces`.
-
-    Raises:
-        UnavailableError: the package or its weights are not to be had here.
-        DataError: no face found.
-    """
-    faces = [points for points, _ in detect_faces(photo, device)]
-    if not faces:
-        raise DataError("no face found; use a clearer photograph or give a landmark file")
-    return max(faces, key=lambda points: float(np.prod(np.ptp(points, axis=0))))

@@ -16,7 +16,6 @@ import numpy as np
 from tqdm import tqdm
 
 from dfmvr.align.crop import align_photo, map_points, read_standard_points
-from dfmvr.align.detect import detect_landmarks
 from dfmvr.align.find import find_faces
 from dfmvr.config import AlignSection
 from dfmvr.conventions import DROPPED_FROM_106, VIEWS
@@ -94,13 +93,11 @@ def _align_view(
         if annotation is None:
             raise DataError("no annotated landmarks; supply them or set align.landmarks: face_alignment")
         landmarks = data.read_annotation(annotation)
-    elif settings.landmarks == "own":
-        faces = find_faces(photo, "own", standard)
+    else:
+        faces = find_faces(photo, settings.landmarks, standard)
         if not faces:
             raise DataError("no face found; use a clearer photograph or another source of landmarks")
         landmarks = faces[0].landmarks
-    else:
-        landmarks = detect_landmarks(photo)
     image, found = align_photo(photo, landmarks, standard, settings.image_size)
     points = map_points(found.affine, landmarks)
     if settings.truncate_landmarks:

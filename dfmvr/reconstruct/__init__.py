@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dfmvr.align.find import SOURCES
 from dfmvr.conventions import VIEWS
 from dfmvr.errors import ConfigError, UnavailableError
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.files import writing_folder
+from dfmvr.reconstruct.results import FORMATS
 from dfmvr.register import add_scan_arguments
 
 if TYPE_CHECKING:
@@ -34,7 +36,6 @@ EXAMPLES = """examples:
   dfmvr reconstruct --batch people/ -o faces/                             people/<name>/{left,front,right}.jpg
 The nose points to the image's left in the left view. Without --checkpoint the networks that ship with dfmvr are used.
 """
-FORMATS = ("glb", "obj", "ply")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     photos.add_argument(
         "--finder",
-        choices=("own", "face_alignment"),
+        choices=SOURCES,
         default="own",
         help="what finds landmarks (default: own, offline)",
     )

@@ -25,11 +25,10 @@ from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
 from dfmvr.reconstruct.cameras import arrays, document
 from dfmvr.reconstruct.pictures import overlay, turntable
 from dfmvr.reconstruct.reconstruction import Reconstruction
-from dfmvr.reconstruct.results import mesh_of
+from dfmvr.reconstruct.results import FORMATS, mesh_of
 from dfmvr.reconstruct.texture import bake
 from dfmvr.reconstruct.viewer import write_viewer
 
-FORMATS = ("glb", "obj", "ply")
 TEXTURES = ("photos", "albedo")
 _JPEG_QUALITY = 90
 

@@ -25,8 +25,6 @@ Landmarks = Path | str | np.ndarray
 TURNED_DEG = 12.0
 """ASSUME: a face turned by less than this may be meant as the frontal view, and tells nothing about the sides."""
 
-FINDERS = ("own", "face_alignment")
-
 
 class Aligned(NamedTuple):
     """A photograph whose face has been cut out."""
@@ -48,7 +46,7 @@ class Eye(NamedTuple):
 
     standard: np.ndarray  # (68, 3) mm, the mean face's landmarks
     size: int  # width and height of the crops, px
-    finder: str = "own"  # of FINDERS
+    finder: str = "own"  # of dfmvr.align.find.SOURCES
     face: int = 1  # which face of a photograph with several: 1 is the largest
     device: str = "cpu"
 

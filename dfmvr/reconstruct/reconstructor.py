@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from dfmvr.align.crop import standard_points
+from dfmvr.align.find import SOURCES
 from dfmvr.assets import asset
 from dfmvr.conventions import VIEWS
 from dfmvr.errors import ConfigError, DataError
@@ -20,7 +21,7 @@ from dfmvr.networks.df_mvr import Coefficients
 from dfmvr.parse.masks import predict
 from dfmvr.parse.parser import FaceParser, load_parser
 from dfmvr.reconstruct.network import load_for_model
-from dfmvr.reconstruct.photographs import FINDERS, Eye, Landmarks, Photo, put_by_pose, put_in_place
+from dfmvr.reconstruct.photographs import Eye, Landmarks, Photo, put_by_pose, put_in_place
 from dfmvr.reconstruct.reconstruction import Reconstruction, SeenView
 
 SHIPPED = {"checkpoint": "network.safetensors", "parser": "parser.safetensors", "face_model": "face_model.npz"}
@@ -54,8 +55,8 @@ class Reconstructor:
         Raises:
             ConfigError: an unknown finder, or a network that is not DF-MVR's.
         """
-        if finder not in FINDERS:
-            raise ConfigError(f"finder: expected {' or '.join(FINDERS)}, found {finder!r}")
+        if finder not in SOURCES:
+            raise ConfigError(f"finder: expected {' or '.join(SOURCES)}, found {finder!r}")
         if not isinstance(trained.network, DFMVR):
             raise ConfigError(f"checkpoint: expected a network of DF-MVR, found one of {trained.about.get('method')}")
         self.device = torch.device(device)

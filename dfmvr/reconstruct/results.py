@@ -13,7 +13,8 @@ from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
 from dfmvr.networks.df_mvr import Coefficients
 from dfmvr.rendering.shading import AMBIENT, sh_basis
 
-FORMATS = ("ply", "obj", "glb")
+FORMATS = ("glb", "obj", "ply")
+"""Of the meshes."""
 
 
 def mesh_of(model: MorphableModel, coefficients: Coefficients, index: int = 0) -> Mesh:
