@@ -1,6 +1,5 @@
 import argparse
 import base64
-import html.parser
 import io
 import json
 import re
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from page_reader import Reader
 from PIL import Image
 from scipy.stats import t
 from toy_manifest import scanned, write_manifest
@@ -312,28 +312,6 @@ def test_latex_tables_compile(page, tmp_path):
 
 
 # --- the whole page
-
-
-class Reader(html.parser.HTMLParser):
-    """Collects what a browser would load, and checks that elements are closed in order."""
-
-    VOID = frozenset(("meta", "link", "img", "br", "hr", "input"))
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.links, self.ids = [], [], []
-        self.feed(text)
-        assert not self.open
-
-    def handle_starttag(self, tag, attrs):
-        attrs = dict(attrs)
-        self.links += [attrs[key] for key in ("src", "href", "srcset", "data") if key in attrs]
-        self.ids += [attrs["id"]] if "id" in attrs else []
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
 
 
 def test_the_page_loads_nothing_from_elsewhere(page):
