@@ -9,8 +9,8 @@ from pydantic import BaseModel
 
 from dfmvr import config
 from dfmvr.config import docs
+from dfmvr.config.names import split_seed
 from dfmvr.errors import ConfigError
-from dfmvr.report.names import split_seed
 
 ROOT = Path(__file__).parents[1]
 

@@ -11,13 +11,14 @@ from scipy.stats import kendalltau
 from toy_study import MEANS, write_study
 
 from dfmvr import cli, config
+from dfmvr.config.names import split_seed, trained_as
 from dfmvr.errors import DataError
 from dfmvr.files import read_json, write_json
 from dfmvr.report.check import check_tables
 from dfmvr.report.comparisons import Bootstrap, compare, resample, samples_by_yaw
 from dfmvr.report.errors import errors_by_method, errors_of, one_training_each
 from dfmvr.report.inputs import SCORE_COLUMNS
-from dfmvr.report.names import DERIVED, method_name, ordered, split_seed, trained_as
+from dfmvr.report.names import DERIVED, method_name, ordered
 from dfmvr.report.orders import paper_difference, ranking_frame, verdict
 from dfmvr.report.paper_comparisons import COMPARISONS, paper_numbers
 from dfmvr.report.recompute import method_and_seed

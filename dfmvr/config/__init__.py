@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -39,6 +38,7 @@ from dfmvr.config.evaluation import (
     ReportSection,
     StudySection,
 )
+from dfmvr.config.names import split_seed
 from dfmvr.config.section import Section
 from dfmvr.config.training import (
     VARIANTS,
@@ -96,8 +96,6 @@ __all__ = [
     "validate",
 ]
 
-_SEED = re.compile(r"(.+)_seed(\d+)")
-
 
 class Config(Section):
     """Everything that can be set."""
@@ -134,12 +132,11 @@ class Config(Section):
         Raises:
             ConfigError: there is no such variant, or it has an unknown key or a wrong value.
         """
-        found = _SEED.fullmatch(name)
-        base, seed = (found[1], int(found[2])) if found and name not in self.variants else (name, 0)
+        base, seed = (name, 0) if name in self.variants else split_seed(name)
         if base not in self.variants:
             raise ConfigError(f"variants: no variant '{base}'; there are {', '.join(self.variants)}")
         merged = _merge(self.train.model_dump(mode="json"), self.variants[base])
-        merged["seed"] += seed
+        merged["seed"] += max(seed, 0)
         return validate({"train": merged}, f"variants.{name}").train
 
 

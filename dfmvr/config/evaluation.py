@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from dfmvr.config.names import with_seed
 from dfmvr.config.section import Section
 
 
@@ -119,11 +120,7 @@ class StudySection(Section):
     )
 
     def repeated(self, method: str) -> list[str]:
-        """The tested methods that stand for `method` with all its seeds: itself, `<variant>_seed1` and so on.
-
-        The seed stands before the view: `v_seed1_from_front` is what `v_seed1` makes of the front view.
-        """
+        """The tested methods that stand for `method` with all its seeds: itself, `<variant>_seed1` and so on."""
         if method in UNTRAINED:
             return [method]
-        variant, mark, view = method.partition("_from_")
-        return [method, *(f"{variant}_seed{seed}{mark}{view}" for seed in range(1, self.seeds))]
+        return [method, *(with_seed(method, seed) for seed in range(1, self.seeds))]

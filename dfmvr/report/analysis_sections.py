@@ -8,12 +8,13 @@ from collections.abc import Sequence
 import pandas as pd
 
 from dfmvr.config import LossSection
+from dfmvr.config.names import split_seed
 from dfmvr.report import comparisons, figures, gallery, panels, style, worst
 from dfmvr.report.captions import caption
 from dfmvr.report.errors import Errors, errors_of
 from dfmvr.report.exhibits import Exhibit
 from dfmvr.report.figure_sections import MOST_ROWS, add_picture, angle, left_yaws
-from dfmvr.report.names import OURS, method_name, split_seed
+from dfmvr.report.names import OURS, method_name
 from dfmvr.report.page import Section
 from dfmvr.report.sections import PROTOCOL, Report
 from dfmvr.report.statistics import Resampled

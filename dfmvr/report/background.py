@@ -7,10 +7,11 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from dfmvr.config.names import split_seed
 from dfmvr.report import account, figures, printed_run, style
 from dfmvr.report.captions import caption
 from dfmvr.report.inputs import Run
-from dfmvr.report.names import FAMILIES, METHODS, method_name, split_seed
+from dfmvr.report.names import FAMILIES, METHODS, method_name
 from dfmvr.report.page import Section
 from dfmvr.report.sections import PROTOCOL, Report, protocol_settings
 from dfmvr.report.tables import number, write_table

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from dfmvr.config.names import split_seed
 from dfmvr.report.errors import Errors, errors_of
-from dfmvr.report.names import FLOOR, MEAN_FACE, split_seed
+from dfmvr.report.names import FLOOR, MEAN_FACE
 from dfmvr.report.paper_comparisons import (
     COMPARISONS,
     DESIGN,

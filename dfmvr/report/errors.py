@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from dfmvr.report.names import DERIVED, WHOLE, ordered, split_seed
+from dfmvr.config.names import split_seed
+from dfmvr.report.names import DERIVED, WHOLE, ordered
 
 
 class Errors(NamedTuple):

@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from dfmvr.config import VARIANTS
+from dfmvr.config.names import split_seed, trained_as
 from dfmvr.datasets.manifest import read_manifest
 from dfmvr.errors import DataError
 from dfmvr.files import read_json, read_npz
-from dfmvr.report.names import ordered, split_seed, trained_as
+from dfmvr.report.names import ordered
 
 SCORES = "score"
 SCORE_COLUMNS = ["sample", "subject", "method", "dataset", "protocol", "region"]

@@ -1,7 +1,7 @@
-"""What methods are called in print, and how a training's seed and a single view stand in their names.
+"""What methods are called in print.
 
-Names may hold a subscript in the form `L_{l3d}`. A tested method is `mean_face`, `floor`, a variant, or a variant that
-sees one view alone, `<variant>_from_<view>`; another training of a variant bears its seed, `<variant>_seed1`.
+Names may hold a subscript in the form `L_{l3d}`. A tested method is `mean_face`, `floor`, or a variant with what
+`dfmvr.config.names` tells.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from dfmvr.config.names import split_seed
 from dfmvr.conventions import VIEWS
 
 MEAN_FACE, FLOOR, OURS, OURS_ACROSS = "mean_face", "floor", "dfmvr", "dfmvr_multi_pie"
@@ -23,9 +24,7 @@ FAMILIES = {"df_mvr": "DF-MVR", "deng": "Deng et al.", "shang": "Shang et al."}
 """Printed names of what `train.method` may be."""
 
 _ACROSS = ", cross-data"
-_SEED = re.compile(r"(.+?)_seed(\d+)((?:_from_(?:" + "|".join(VIEWS) + "))?)")
 _WEIGHED = re.compile(OURS + r"_(photo|mask)_(\d+(?:[._]\d+)?)")
-_ONE_VIEW = re.compile(r"(.+)_from_(?:" + "|".join(VIEWS) + ")")
 
 
 class Derived(NamedTuple):
@@ -81,19 +80,6 @@ PROTOCOLS = {
     "released_code": "sphere of the authors' released code, size free",
 }
 """What sets each built-in protocol apart."""
-
-
-def split_seed(method: str) -> tuple[str, int]:
-    """A method's name without its seed, and the seed; -1 where the name has none."""
-    found = _SEED.fullmatch(method)
-    return (found[1] + found[3], int(found[2])) if found else (method, -1)
-
-
-def trained_as(method: str) -> str:
-    """The training that a tested method comes from: `v_seed1_from_front` is a test of `v_seed1`."""
-    base, seed = split_seed(method)
-    found = _ONE_VIEW.fullmatch(base)
-    return (found[1] if found else base) + (f"_seed{seed}" if seed >= 0 else "")
 
 
 def method_name(method: str) -> str:

@@ -1,12 +1,12 @@
 """What several rules need: the checked configuration, the code a stage runs, the data sets and methods of the study."""
 
-import re
 import shlex
 import sys
 from pathlib import Path
 
 from dfmvr import config as settings_of_dfmvr
 from dfmvr import datasets
+from dfmvr.config.names import split_view, trained_as
 from dfmvr.errors import ConfigError
 
 
@@ -30,21 +30,6 @@ def with_seeds(methods):
 TESTS = {dataset: with_seeds(methods) for dataset, methods in study.study.tests.items()}
 if study.simulate.ict_facekit and "pixel_face" in TESTS:
     TESTS["pixel_face_ict"] = TESTS["pixel_face"]
-ONE_VIEW = re.compile("(.*)_from_(left|front|right)")
-
-
-def trained_as(method):
-    """The variant that a tested method is: `v_from_front` is v with the front view alone."""
-    found = ONE_VIEW.fullmatch(method)
-    return found[1] if found else method
-
-
-def view_of(method):
-    """The option that shows a network one view alone."""
-    found = ONE_VIEW.fullmatch(method)
-    return f"--view {found[2]}" if found else ""
-
-
 METHODS = list(
     dict.fromkeys(method for methods in TESTS.values() for method in methods)
 )
@@ -57,7 +42,7 @@ except ConfigError as error:
     sys.exit(f"error: study.tests: {error}")
 SCANNED = []
 if study.simulate.real_scan:
-    SCANNED = [m for m in METHODS if m != "floor" and not ONE_VIEW.fullmatch(m)]
+    SCANNED = [m for m in METHODS if m != "floor" and not split_view(m)[1]]
 ONE_TRAINED = "|".join(TRAINED) or "none"
 ONE_TESTED = "|".join(TESTED) or "none"
 DATASETS = list(dict.fromkeys([*TESTS, *TRAINING_DATA.values()]))
@@ -183,6 +168,12 @@ def scans_of(wildcards):
 def variant(wildcards):
     """The section `train` with the overrides of one variant, as one line of JSON."""
     return settings_of_dfmvr.as_json(study.variant(wildcards.method))
+
+
+def view_of(method):
+    """The option that shows a network one view alone."""
+    _, view = split_view(method)
+    return f"--view {view}" if view else ""
 
 
 def processes(gpus):
