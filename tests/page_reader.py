@@ -1,6 +1,16 @@
-"""Reads a page as a browser would, for tests."""
+"""Reads a page as a browser would, or in one, for tests."""
 
+import html
 import html.parser
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+WEBGL = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+"""Flags by which the browser draws without a graphics card."""
 
 
 class Reader(html.parser.HTMLParser):
@@ -25,3 +35,20 @@ class Reader(html.parser.HTMLParser):
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
+
+
+def found_in_browser(path, script, *flags, size="900,900"):
+    """Open a copy of a page with a script in a browser; gives what the script leaves in the body's `data-found`."""
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        pytest.skip("no Chromium is installed")
+    at_once = "window.requestAnimationFrame = (draw) => setTimeout(draw, 0);"  # no frames come in virtual time
+    text = path.read_text(encoding="utf-8").replace("</head>", f"<script>{at_once}</script></head>")
+    watched = path.with_name(f"watched_{path.name}")
+    watched.write_text(text.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8")
+    command = [browser, "--headless=new", "--no-sandbox", f"--user-data-dir={path.parent / 'profile'}"]
+    command += [f"--window-size={size}", *flags, "--virtual-time-budget=8000", "--dump-dom", watched.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    found = re.search(r'data-found="([^"]*)"', done.stdout)
+    assert found, done.stderr[-2000:]
+    return json.loads(html.unescape(found[1]))

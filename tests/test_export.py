@@ -1,7 +1,6 @@
 """All files of a face: meshes, numbers, pictures and the page, each read back by another program where there is one."""
 
 import dataclasses
-import html
 import json
 import os
 import re
@@ -16,7 +15,7 @@ import pytest
 import torch
 import trimesh
 from numpy.testing import assert_allclose, assert_array_equal
-from page_reader import Reader
+from page_reader import WEBGL, Reader, found_in_browser
 from PIL import Image
 from toy_reconstruction import cover, toy_reconstruction
 
@@ -326,27 +325,9 @@ steps.forEach((step, i) => setTimeout(step, 600 + 400 * i));
 """Presses the page's buttons and keys, and looks at what is drawn after each."""
 
 
-def _browse(path, *flags):
-    """Run the page's scripts in a browser; gives the page as it is then."""
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if browser is None:
-        pytest.skip("no Chromium is installed")
-    command = [browser, "--headless=new", "--no-sandbox", f"--user-data-dir={path.parent / 'profile'}"]
-    command += ["--window-size=500,500", *flags, "--virtual-time-budget=8000", "--dump-dom", path.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
-    assert "<html" in done.stdout, done.stderr[-2000:]
-    return done.stdout
-
-
 def test_the_page_draws_and_turns_the_face_in_a_browser(folder, tmp_path):
-    text = (folder / "viewer.html").read_text(encoding="utf-8")
-    at_once = "window.requestAnimationFrame = (draw) => setTimeout(draw, 0);"  # no frames come in virtual time
-    text = text.replace("</head>", f"<script>{at_once}</script></head>").replace(
-        "</body>", f"<script>{WATCH}</script></body>"
-    )
-    (tmp_path / "viewer.html").write_text(text, encoding="utf-8")
-    page = _browse(tmp_path / "viewer.html", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
-    found = json.loads(html.unescape(re.search(r'data-found="([^"]*)"', page)[1]))
+    shutil.copy(folder / "viewer.html", tmp_path)
+    found = found_in_browser(tmp_path / "viewer.html", WATCH, *WEBGL, size="500,500")
     assert [found[name]["ready"] for name in ("texture", "shape", "wire")] == ["texture", "shape", "wire"]
     assert all(0.1 < found[name]["share"] < 0.9 for name in found)
     assert found["texture"]["spread"] > 30  # colours
@@ -359,6 +340,10 @@ def test_the_page_draws_and_turns_the_face_in_a_browser(folder, tmp_path):
 
 def test_without_webgl_the_page_says_so(folder, tmp_path):
     shutil.copy(folder / "viewer.html", tmp_path / "viewer.html")
-    page = _browse(tmp_path / "viewer.html", "--disable-3d-apis")
-    assert 'data-ready="without"' in page
-    assert re.search(r'<p class="without">This browser has no WebGL', page)
+    message = "const shown = document.querySelector('.without');"
+    told = (
+        "document.body.dataset.found = JSON.stringify([document.body.dataset.ready, shown.hidden, shown.textContent]);"
+    )
+    ready, hidden, text = found_in_browser(tmp_path / "viewer.html", message + told, "--disable-3d-apis")
+    assert (ready, hidden) == ("without", False)
+    assert text.startswith("This browser has no WebGL")

@@ -3,13 +3,11 @@
 import base64
 import json
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pandas as pd
 import pytest
-from page_reader import Reader
+from page_reader import WEBGL, Reader, found_in_browser
 from PIL import Image
 
 from dfmvr import config
@@ -62,7 +60,7 @@ def _picture(tmp_path):
     return (tmp_path / "p.png").read_bytes()
 
 
-def _square_page(tmp_path, script=""):
+def _square_page(tmp_path):
     """A page with a square, its left half without error and its right half with the largest, and a table."""
     x, y = np.meshgrid(np.linspace(-50, 50, 11), np.linspace(-50, 50, 11))
     vertices = np.stack([x, y, 0 * x], -1).reshape(-1, 3)
@@ -79,15 +77,11 @@ def _square_page(tmp_path, script=""):
     section.table(Table("t", "T", "C", frame, (Column("name", lambda row: row["name"], left=True), small)))
     path = tmp_path / "square.html"
     write_page(path, "T", "L", [], [section])
-    text = path.read_text(encoding="utf-8")
-    at_once = "window.requestAnimationFrame = (draw) => setTimeout(draw, 0);"  # no frames come in virtual time
-    watched = text.replace("</head>", f"<script>{at_once}</script></head>")
-    path.write_text(watched.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8")
-    return path, text
+    return path
 
 
 def test_a_page_with_a_scene_is_sound_and_asks_for_nothing(tmp_path):
-    _, text = _square_page(tmp_path)
+    text = _square_page(tmp_path).read_text(encoding="utf-8")
     reader = Reader(text)
     assert all(link.startswith(("data:", "#")) for link in reader.links)
     assert not re.search(r"url\(|@import|https?://", text)
@@ -144,28 +138,8 @@ steps.forEach((step, i) => setTimeout(step, 400 + 300 * i));
 """Turns the square by a drag, looks at its middle row of pixels, and sorts the table."""
 
 
-def _browse(path, *flags):
-    """Run the page's scripts in a browser and give what `WATCH` found."""
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if browser is None:
-        pytest.skip("no Chromium is installed")
-    command = [
-        browser,
-        "--headless=new",
-        "--no-sandbox",
-        f"--user-data-dir={path.parent / 'profile'}",
-        "--window-size=900,900",
-    ]
-    command += [*flags, "--virtual-time-budget=6000", "--dump-dom", path.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    found = re.search(r'data-found="([^"]*)"', done.stdout)
-    assert found, done.stderr[-2000:]
-    return json.loads(found[1].replace("&quot;", '"'))
-
-
 def test_meshes_are_drawn_turned_and_coloured_in_a_browser(tmp_path):
-    path, _ = _square_page(tmp_path, WATCH)
-    found = _browse(path, "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+    found = found_in_browser(_square_page(tmp_path), WATCH, *WEBGL)
     assert found["live"]
     assert not found["message"]
     assert np.argmax(found["start"]["first"]) == 2
@@ -178,8 +152,7 @@ def test_meshes_are_drawn_turned_and_coloured_in_a_browser(tmp_path):
 
 
 def test_without_webgl_the_picture_stays_and_a_message_tells(tmp_path):
-    path, _ = _square_page(tmp_path, WATCH)
-    found = _browse(path, "--disable-3d-apis")
+    found = found_in_browser(_square_page(tmp_path), WATCH, "--disable-3d-apis")
     assert not found["live"]
     assert found["message"]
     assert found["up"] == "bac"

@@ -13,17 +13,13 @@ Gives  the page. Its JSON holds the face; arrays are base64 of little-endian num
 
 from __future__ import annotations
 
-import base64
-import json
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
-from dfmvr.files import writing
 from dfmvr.geometry.meshes import Mesh
+from dfmvr.webpage import Templates, data_uri, held_json, held_numbers, scene_script
 
 _SAME_MM = 0.05
 """Vertices that an expression moves by less than this look the same."""
@@ -40,29 +36,17 @@ def write_viewer(path: Path, mesh: Mesh, still: np.ndarray, title: str) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    templates = resources.files(__package__).joinpath("templates")
-
-    def read(name: str) -> str:
-        return templates.joinpath(name).read_text(encoding="utf-8")
-
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(read),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    held = scene(mesh, still)
-    page = environment.get_template("viewer.html").render(
+    templates, held = Templates(__package__), scene(mesh, still)
+    templates.write(
+        path,
+        "viewer.html",
         title=title,
         textured=held["image"] is not None,
         expression=held["neutral"] is not None,
-        css=_safe(read("viewer.css")),
-        script=_safe(read("viewer.js")),
-        scene=_safe(json.dumps(held, separators=(",", ":")).replace("<", "\\u003c")),
+        css=templates.part("viewer.css"),
+        scripts=[scene_script(), templates.part("viewer.js")],
+        scene=held_json(held),
     )
-    with writing(path) as partial:
-        partial.write_text(page, encoding="utf-8")
 
 
 def scene(mesh: Mesh, still: np.ndarray) -> dict[str, Any]:
@@ -76,26 +60,16 @@ def scene(mesh: Mesh, still: np.ndarray) -> dict[str, Any]:
         unwrapping = mesh.texture.unwrapping
         vertex, triangles = unwrapping.vertex, unwrapping.triangles
         paint = np.column_stack([unwrapping.uv * (1, -1) + (0, 1), np.zeros(len(vertex))])
-        image = "data:image/jpeg;base64," + base64.b64encode(mesh.texture.jpeg).decode("ascii")
+        image = data_uri(mesh.texture.jpeg)
     elif paint is None:
         paint = np.full((len(vertex), 3), 0.7)
     return {
         "low": low.tolist(),
         "step": step,
-        "positions": _encode((mesh.vertices - low) / step, np.uint16),
-        "neutral": _encode((still - low) / step, np.uint16) if moves else None,
-        "vertex": _encode(vertex, np.uint32),
-        "triangles": _encode(triangles, np.uint32),
-        "paint": _encode(np.clip(paint, 0, 1) * 65535, np.uint16),
+        "positions": held_numbers((mesh.vertices - low) / step, np.uint16),
+        "neutral": held_numbers((still - low) / step, np.uint16) if moves else None,
+        "vertex": held_numbers(vertex, np.uint32),
+        "triangles": held_numbers(triangles, np.uint32),
+        "paint": held_numbers(np.clip(paint, 0, 1) * 65535, np.uint16),
         "image": image,
     }
-
-
-def _encode(values: np.ndarray, kind: type[np.generic]) -> str:
-    """Numbers, rounded, as base64."""
-    numbers = np.rint(values).astype(np.dtype(kind).newbyteorder("<"))
-    return base64.b64encode(np.ascontiguousarray(numbers)).decode("ascii")
-
-
-def _safe(markup: str) -> jinja2.utils.markupsafe.Markup:
-    return jinja2.utils.markupsafe.Markup(markup)  # files of this package, and JSON without `<`

@@ -5,23 +5,17 @@ Everything the page needs is inside it: style, script and pictures. It asks for 
 
 from __future__ import annotations
 
-import base64
 import io
-import json
 import re
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
 from PIL import Image
 
-from dfmvr.files import writing
 from dfmvr.report.tables import Table, html_table, to_html
+from dfmvr.webpage import Markup, Templates, data_uri, held_json, scene_script
 
-_TYPES = {b"\x89PNG": "png", b"\xff\xd8\xff\xe0": "jpeg", b"\xff\xd8\xff\xe1": "jpeg", b"RIFF": "webp"}
-_TYPES |= {b"<?xm": "svg+xml", b"<svg": "svg+xml"}
 PX_PER_PT = 2.5
 """Pixels that a point of a vector picture counts as: those of the same figure as PNG (180 dpi)."""
 
@@ -50,7 +44,7 @@ class Section:
             {
                 "kind": "table",
                 "title": table.title,
-                "html": _safe(html_table(table)),
+                "html": Markup(html_table(table)),
                 "caption": _text(table.caption),
             }
         )
@@ -67,7 +61,7 @@ class Section:
         parts = {"kind": "scene", "title": title, "caption": _text(caption), **_picture(picture, alt, 1.0)}
         ramp = (f"rgb({' '.join(f'{100 * channel:.1f}%' for channel in stop)})" for stop in scene["stops"])
         parts |= {"scale": f"{scene['scale_mm']:g}", "ramp": ", ".join(ramp)}
-        self.parts.append({**parts, "scene": _safe(json.dumps(scene, separators=(",", ":")).replace("<", "\\u003c"))})
+        self.parts.append({**parts, "scene": held_json(scene)})
 
     def heading(self, text: str, anchor: str = "") -> None:
         """Add a heading within the section, with an anchor if links shall lead to it."""
@@ -101,42 +95,27 @@ def _picture(picture: bytes, alt: str, scale: float) -> dict[str, Any]:
     return {"uri": uri, "alt": alt, "width": round(scale * width), "height": round(scale * height)}
 
 
-def data_uri(picture: bytes) -> str:
-    """The bytes of a PNG, JPEG, WebP or SVG picture as a URI that holds them."""
-    kind = next((name for start, name in _TYPES.items() if picture.startswith(start)), None)
-    if kind is None:
-        raise ValueError(f"expected a PNG, JPEG, WebP or SVG picture, found bytes starting {picture[:4]!r}")
-    return f"data:image/{kind};base64,{base64.b64encode(picture).decode('ascii')}"
-
-
 def write_page(path: Path, title: str, lead: str, findings: list[str], sections: list[Section]) -> None:
     """Write the page.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    templates = resources.files(__package__).joinpath("templates")
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda name: templates.joinpath(name).read_text(encoding="utf-8")),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    templates = Templates(__package__)
     shown = [section for section in sections if section.parts or section.paragraphs]
-    scripts = ["page.js"]
+    scripts = [templates.part("page.js")]
     if any(part["kind"] == "scene" for section in shown for part in section.parts):
-        scripts.append("viewer.js")
-    page = environment.get_template("page.html").render(
+        scripts += [scene_script(), templates.part("viewer.js")]
+    templates.write(
+        path,
+        "page.html",
         title=title,
         lead=_text(lead),
         findings=[_text(sentence) for sentence in findings],
         sections=[_with_markup(section) for section in shown],
-        css=_safe(templates.joinpath("page.css").read_text(encoding="utf-8")),
-        scripts=[_safe(templates.joinpath(name).read_text(encoding="utf-8")) for name in scripts],
+        css=templates.part("page.css"),
+        scripts=scripts,
     )
-    with writing(path) as partial:
-        partial.write_text(page, encoding="utf-8")
 
 
 def _with_markup(section: Section) -> dict[str, Any]:
@@ -149,10 +128,6 @@ def _with_markup(section: Section) -> dict[str, Any]:
     }
 
 
-def _safe(markup: str) -> jinja2.utils.markupsafe.Markup:
-    return jinja2.utils.markupsafe.Markup(markup)  # made by this package from escaped text
-
-
-def _text(text: str) -> jinja2.utils.markupsafe.Markup:
+def _text(text: str) -> Markup:
     """Escaped text with its subscripts and its `code` set."""
-    return _safe(re.sub(r"`([^`]+)`", r"<code>\1</code>", to_html(text)))
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", to_html(text)))

@@ -10,7 +10,6 @@ In: `source.Shapes`. Out: a JSON object that holds everything; the arrays are ba
 
 from __future__ import annotations
 
-import base64
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +20,7 @@ from dfmvr.geometry.meshes import import_open3d
 from dfmvr.report.panels import short_name
 from dfmvr.report.source import Shapes
 from dfmvr.report.style import ERROR_STOPS
+from dfmvr.webpage import held_numbers
 
 TRIANGLES = 14000
 """Triangles of a layer, at the most: four layers then take some 800 kB of the page."""
@@ -107,9 +107,9 @@ def scene(layers: list[Layer], scale_mm: float) -> dict[str, Any]:
         "layers": [
             {
                 "name": layer.name,
-                "positions": _encode(np.round((layer.vertices - low) / step), np.uint16),
-                "triangles": _encode(layer.triangles, np.uint16),
-                "values": _encode(_values(layer, scale_mm), np.uint8),
+                "positions": held_numbers((layer.vertices - low) / step, np.uint16),
+                "triangles": held_numbers(layer.triangles, np.uint16),
+                "values": held_numbers(_values(layer, scale_mm), np.uint8),
             }
             for layer in layers
         ],
@@ -137,11 +137,3 @@ def _smooth(layer: Layer) -> np.ndarray:
         total, weight = near @ total, near @ weight
         total, weight = total / np.maximum(weight, 1e-12), (weight > 0).astype(float)
     return total
-
-
-def _encode(values: np.ndarray, kind: type[np.generic]) -> str:
-    """Whole numbers as base64."""
-    numbers = np.asarray(values)
-    if numbers.size and not (0 <= numbers.min() and numbers.max() <= np.iinfo(kind).max):
-        raise ValueError(f"expected numbers that fit {np.dtype(kind)}, found {numbers.min()} to {numbers.max()}")
-    return base64.b64encode(np.ascontiguousarray(numbers, np.dtype(kind).newbyteorder("<"))).decode("ascii")

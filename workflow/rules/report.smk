@@ -20,8 +20,18 @@ for _table in settings_of_dfmvr.TABLES:
 rule make_report:
     """Make the tables, the figures and the page."""
     input:
-        code=code("report", "align/crop", "register", "rendering", "parse", "geometry"),
-        texts=glob("dfmvr/report/*.yaml") + glob("dfmvr/report/templates/*"),
+        code=code(
+            "report",
+            "webpage",
+            "align/crop",
+            "register",
+            "rendering",
+            "parse",
+            "geometry",
+        ),
+        texts=glob("dfmvr/report/**/*.yaml", recursive=True)
+        + glob("dfmvr/report/templates/*")
+        + ["dfmvr/webpage/scene.js"],
         model="<results>/face_model/face_model.npz",
         summary="<results>/face_model/summary.json",
         preview="<results>/face_model/preview.png",

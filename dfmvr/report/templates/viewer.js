@@ -1,5 +1,7 @@
-// Meshes that can be turned: each `figure.scene` holds its data (see dfmvr/report/viewer.py), a picture and its controls.
+// Meshes that can be turned, after webpage/scene.js: each `figure.scene` holds its data (see dfmvr/report/viewer.py), a
+// picture and its controls.
 (() => {
+  const { aim, attribute, bounds, bytes, changing, compile, context, given, normalsOf, pointsOf, steer } = turnable;
   const VERTEX = `#version 300 es
     in vec3 position, normal, value;
     uniform mat3 turn;
@@ -37,116 +39,51 @@
       colour = vec4(base * light * (gl_FrontFacing ? 1.0 : 0.6) * mix(1.0, 0.3, line), 1.0);
     }`;
 
-  const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-
-  function normalsOf(points, triangles) {
-    const normals = new Float32Array(points.length);
-    for (let t = 0; t < triangles.length; t += 3) {
-      const [a, b, c] = [3 * triangles[t], 3 * triangles[t + 1], 3 * triangles[t + 2]];
-      const u = [0, 1, 2].map((i) => points[b + i] - points[a + i]);
-      const v = [0, 1, 2].map((i) => points[c + i] - points[a + i]);
-      const n = [u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]];
-      for (const corner of [a, b, c]) for (let i = 0; i < 3; i++) normals[corner + i] += n[i];
-    }
-    return normals;
-  }
-
   function read(layer, scene) {
-    const stored = new Uint16Array(bytes(layer.positions).buffer);
-    const points = Float32Array.from(stored, (value, i) => scene.low[i % 3] + scene.step * value);
+    const points = pointsOf(layer.positions, scene);
     const triangles = new Uint16Array(bytes(layer.triangles).buffer);
     return { name: layer.name, points, triangles, normals: normalsOf(points, triangles), values: bytes(layer.values) };
-  }
-
-  function compile(gl, stops) {
-    const program = gl.createProgram();
-    const sources = [[gl.VERTEX_SHADER, VERTEX], [gl.FRAGMENT_SHADER, FRAGMENT.replaceAll("STOPS", String(stops))]];
-    for (const [kind, source] of sources) {
-      const shader = gl.createShader(kind);
-      gl.shaderSource(shader, source);
-      gl.compileShader(shader);
-      gl.attachShader(program, shader);
-    }
-    ["position", "normal", "value"].forEach((name, i) => gl.bindAttribLocation(program, i, name));
-    gl.linkProgram(program);
-    if (!gl.getProgramParameter(program, gl.LINK_STATUS)) throw new Error(gl.getProgramInfoLog(program));
-    return program;
   }
 
   function upload(gl, mesh) {
     const vertexArray = gl.createVertexArray();
     gl.bindVertexArray(vertexArray);
     const columns = [[mesh.points, gl.FLOAT], [mesh.normals, gl.FLOAT], [mesh.values, gl.UNSIGNED_BYTE]];
-    columns.forEach(([data, kind], i) => {
-      gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
-      gl.bufferData(gl.ARRAY_BUFFER, data, gl.STATIC_DRAW);
-      gl.enableVertexAttribArray(i);
-      gl.vertexAttribPointer(i, 3, kind, kind === gl.UNSIGNED_BYTE, 0, 0);
-    });
+    columns.forEach(([data, kind], i) => attribute(gl, i, data, kind));
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer());
     gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, mesh.triangles, gl.STATIC_DRAW);
     return { vertexArray, count: mesh.triangles.length };
   }
 
-  function bounds(points) {
-    const low = [Infinity, Infinity, Infinity], high = [-Infinity, -Infinity, -Infinity];
-    points.forEach((value, i) => {
-      low[i % 3] = Math.min(low[i % 3], value);
-      high[i % 3] = Math.max(high[i % 3], value);
-    });
-    const centre = low.map((value, i) => (value + high[i]) / 2);
-    return { centre, radius: Math.max(...low.map((value, i) => (high[i] - value) / 2)) };
-  }
-
   function setUp(figure) {
     const scene = JSON.parse(figure.querySelector("script").textContent);
     const canvas = figure.querySelector("canvas");
-    // The drawing is kept, so that it can be saved as a picture.
-    const gl = canvas.getContext("webgl2", { antialias: true, preserveDrawingBuffer: true });
+    const gl = context(canvas);
     if (!gl) return false;
-    const program = compile(gl, scene.stops.length);
+    const program = compile(gl, VERTEX, FRAGMENT.replaceAll("STOPS", String(scene.stops.length)), ["position", "normal", "value"]);
     const place = (name) => gl.getUniformLocation(program, name);
     const meshes = scene.layers.map((layer) => read(layer, scene));
     const { centre, radius } = bounds(meshes[0].points);
     const drawn = meshes.map((mesh) => upload(gl, mesh));
-    const start = { yaw: 0, pitch: 0, zoom: 1, layer: 0, coloured: true };
-    const state = { ...start };
-    const given = new URLSearchParams(location.search);
-    for (const key of ["yaw", "pitch", "zoom", "layer"]) if (Number.isFinite(parseFloat(given.get(key)))) state[key] = parseFloat(given.get(key));
+    const state = { yaw: 0, pitch: 0, zoom: 1, layer: 0, coloured: true };
+    Object.assign(state, given(state));
+    state.coloured = Boolean(state.coloured);
     if (!(state.layer in meshes)) state.layer = 0;
-    gl.useProgram(program);
     gl.enable(gl.DEPTH_TEST);
     gl.clearColor(1, 1, 1, 1);
     gl.uniform3fv(place("stops"), scene.stops.flat());
     gl.uniform1f(place("scale"), scene.scale_mm);
     gl.uniform3fv(place("centre"), centre);
 
-    let waiting = false;
     function draw() {
-      waiting = false;
-      const width = Math.round(canvas.clientWidth * devicePixelRatio), height = Math.round(canvas.clientHeight * devicePixelRatio);
-      if (!width || !height) return;
-      if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-      gl.viewport(0, 0, width, height);
-      gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
-      const [y, x] = [state.yaw, state.pitch].map((angle) => (angle * Math.PI) / 180);
-      const [cy, sy, cx, sx] = [Math.cos(y), Math.sin(y), Math.cos(x), Math.sin(x)];
-      gl.uniformMatrix3fv(place("turn"), false, [cy, sx * sy, -cx * sy, 0, cx, sx, sy, -sx * cy, cx * cy]);
-      const distance = 6 * radius, reach = 3 * radius, focal = (5.6 * state.zoom * Math.min(width, height)) / height;
-      gl.uniform4f(place("lens"), (focal * height) / width, focal, distance, reach);
+      if (!aim(gl, place, state, { distance: 6 * radius, focal: 5.6, reach: 3 * radius })) return;
       gl.uniform1f(place("coloured"), state.coloured ? 1 : 0);
       gl.bindVertexArray(drawn[state.layer].vertexArray);
       gl.drawElements(gl.TRIANGLES, drawn[state.layer].count, gl.UNSIGNED_SHORT, 0);
       figure.querySelectorAll("[data-layer]").forEach((button) => button.setAttribute("aria-pressed", Number(button.dataset.layer) === state.layer));
       figure.querySelector("[data-colours]").setAttribute("aria-pressed", state.coloured);
     }
-    function change(values) {
-      Object.assign(state, values);
-      state.pitch = Math.max(-90, Math.min(90, state.pitch));
-      state.zoom = Math.max(0.5, Math.min(8, state.zoom));
-      if (!waiting) requestAnimationFrame(draw);
-      waiting = true;
-    }
+    const change = changing(state, [0.5, 8], draw);
 
     const button = (text, attribute, value, action) => {
       const made = document.createElement("button");
@@ -164,37 +101,8 @@
       button("side", "", "", () => change({ yaw: -60, pitch: 0 })),
     );
 
-    const fingers = new Map();
-    const spread = () => Math.hypot(...[0, 1].map((i) => [...fingers.values()].map((at) => at[i]).reduce((a, b) => a - b)));
-    canvas.addEventListener("pointerdown", (event) => {
-      fingers.set(event.pointerId, [event.clientX, event.clientY]);
-      canvas.focus({ preventScroll: true });
-      try { canvas.setPointerCapture(event.pointerId); } catch { /* a pointer that has gone */ }
-    });
-    canvas.addEventListener("pointermove", (event) => {
-      const before = fingers.get(event.pointerId);
-      if (!before) return;
-      const apart = fingers.size === 2 ? spread() : 0;
-      fingers.set(event.pointerId, [event.clientX, event.clientY]);
-      if (apart) change({ zoom: state.zoom * (spread() / apart) });
-      else if (fingers.size === 1) change({ yaw: state.yaw + 0.4 * (event.clientX - before[0]), pitch: state.pitch + 0.4 * (event.clientY - before[1]) });
-    });
-    for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, (event) => fingers.delete(event.pointerId));
-    canvas.addEventListener("wheel", (event) => {
-      if (document.activeElement !== canvas) return;  // the page scrolls until the meshes are chosen
-      event.preventDefault();
-      change({ zoom: state.zoom * Math.exp(-0.0015 * event.deltaY) });
-    }, { passive: false });
-    const keys = {
-      ArrowLeft: () => ({ yaw: state.yaw - 5 }), ArrowRight: () => ({ yaw: state.yaw + 5 }),
-      ArrowUp: () => ({ pitch: state.pitch - 5 }), ArrowDown: () => ({ pitch: state.pitch + 5 }),
-      "+": () => ({ zoom: state.zoom * 1.15 }), "-": () => ({ zoom: state.zoom / 1.15 }), Home: () => ({ yaw: 0, pitch: 0, zoom: 1 }),
-    };
-    canvas.addEventListener("keydown", (event) => {
-      if (!(event.key in keys) || event.ctrlKey || event.metaKey || event.altKey) return;
-      event.preventDefault();
-      change(keys[event.key]());
-    });
+    // The page scrolls until the meshes are chosen.
+    steer(canvas, state, change, () => document.activeElement === canvas);
     canvas.addEventListener("webglcontextlost", () => figure.classList.remove("live"));
     figure.classList.add("live");
     new ResizeObserver(() => change({})).observe(canvas);
