@@ -29,12 +29,12 @@ from dfmvr.register import register_all
 from dfmvr.rendering.views import render_views
 from dfmvr.report import main
 from dfmvr.report.check import check_tables
+from dfmvr.report.figures.panels import Source, choose_samples
+from dfmvr.report.figures.pictures import see_mesh, shade_seen, whole_millimetres
+from dfmvr.report.figures.style import error_colours
 from dfmvr.report.inputs import read_benchmarks, read_study
-from dfmvr.report.panels import Source, choose_samples
-from dfmvr.report.pictures import see_mesh, shade_seen, whole_millimetres
-from dfmvr.report.statistics import percentile_interval, resample_means
-from dfmvr.report.style import error_colours
-from dfmvr.report.tables import Column, Table, html_table, interval, latex_table, number, to_html, to_latex
+from dfmvr.report.tables.statistics import percentile_interval, resample_means
+from dfmvr.report.tables.table import Column, Table, html_table, interval, latex_table, number, to_html, to_latex
 from dfmvr.score import score_all, score_two
 
 METHODS = ("mean_face", "dfmvr_without_l3d", "dfmvr", "floor")

@@ -25,23 +25,14 @@ from dfmvr.geometry.surface import Surface
 from dfmvr.networks.df_mvr import Coefficients
 from dfmvr.register import Registrations, Target, register
 from dfmvr.rendering.views import render_views
-from dfmvr.report import (
-    analysis_sections,
-    exhibits,
-    figure_sections,
-    figures,
-    gallery,
-    provenance,
-    view_sections,
-    viewer,
-    worst,
-)
+from dfmvr.report.figures import exhibits, gallery, plots, scenes, worst
+from dfmvr.report.figures.panels import class_legend, shown_methods
+from dfmvr.report.figures.pictures import TILE_PX, Seen, close_up, see_mesh
+from dfmvr.report.figures.style import LOOKS, error_colours, look, save_figure, styled
 from dfmvr.report.inputs import read_study
 from dfmvr.report.page import Section, write_page
-from dfmvr.report.panels import class_legend, shown_methods
-from dfmvr.report.pictures import TILE_PX, Seen, close_up, see_mesh
-from dfmvr.report.sections import Report
-from dfmvr.report.style import LOOKS, error_colours, look, save_figure, styled
+from dfmvr.report.sections import analysis, figures, provenance, views
+from dfmvr.report.sections.results import Report
 from dfmvr.score import by_region, measure
 
 SHARES = {
@@ -207,12 +198,12 @@ def test_the_worst_samples_come_first(exhibit):
 def test_without_panels_there_are_no_exhibits(report, tmp_path):
     none = _report(report.study.root, tmp_path, panels=0)
     assert exhibits.gather(none) == []
-    sections = [*figure_sections.figure_sections(none, []), *view_sections.view_sections(none, [])]
+    sections = [*figures.figure_sections(none, []), *views.view_sections(none, [])]
     assert not any(section.parts for section in sections)
 
 
 def test_a_face_by_yaw_has_every_angle_of_one_person(report, exhibit):
-    found = figure_sections.one_face_by_yaw(report, exhibit)
+    found = figures.one_face_by_yaw(report, exhibit)
     assert list(found.values()) == list(YAWS)
     assert len({name[:2] for name in found}) == 1
 
@@ -230,7 +221,7 @@ def test_methods_can_be_told_apart_without_colour():
 
 
 def test_weights_of_losses_are_drawn_with_paired_differences(report):
-    section = analysis_sections.sensitivity_section(report)
+    section = analysis.sensitivity_section(report)
     table = pd.read_csv(report.folder / "sensitivity_pixel_face.csv").set_index("method")
     errors = report.study.scores.query("method == 'dfmvr' and region == 'all'")["rmse_mm"]
     for method, offset in OFFSETS.items():
@@ -245,14 +236,14 @@ def test_without_such_variants_there_is_no_sensitivity(results, tmp_path):
     copied = shutil.copytree(results, tmp_path / "results")
     for method in OFFSETS:
         shutil.rmtree(copied / "score" / method)
-    assert not analysis_sections.sensitivity_section(_report(copied, tmp_path)).parts
+    assert not analysis.sensitivity_section(_report(copied, tmp_path)).parts
 
 
 def test_points_stand_where_the_numbers_are():
     rows = [("photo", w, m, m - 0.1, m + 0.2, m - 1, m - 1.1, m - 0.8) for w, m in ((2.0, 1.2), (4.0, 1.0), (6.0, 1.1))]
     names = ["loss", "weight"] + [f"{k}{e}" for k in ("mean", "difference") for e in ("", "_low", "_high")]
     with styled():
-        drawn = figures.errors_by_weight(pd.DataFrame(rows, columns=names), {"photo": "w_{p}"}, {"photo": 4.0})
+        drawn = plots.errors_by_weight(pd.DataFrame(rows, columns=names), {"photo": "w_{p}"}, {"photo": 4.0})
     top, bottom = drawn.axes
     np.testing.assert_allclose(top.lines[0].get_xydata(), [(2, 1.2), (4, 1.0), (6, 1.1)])
     np.testing.assert_allclose(bottom.lines[0].get_xydata()[:, 1], [0.2, 0, 0.1], atol=1e-12)
@@ -262,7 +253,7 @@ def test_points_stand_where_the_numbers_are():
 
 
 def test_errors_by_yaw_are_means_over_the_samples_of_each_angle(report):
-    frame = analysis_sections.errors_by_yaw(report, "pixel_face").set_index(["method", "yaw"])
+    frame = analysis.errors_by_yaw(report, "pixel_face").set_index(["method", "yaw"])
     scores = report.study.scores.query("region == 'all'")
     for yaw in YAWS:
         expected = scores.query("method == 'dfmvr' and left_yaw == @yaw")["rmse_mm"].mean()
@@ -280,7 +271,7 @@ def test_a_legend_names_every_method_of_every_panel_once():
         "B": pd.DataFrame({"mean_face": [1.0, 2], "floor": [0.2, 0.3]}),
     }
     with styled():
-        drawn = figures.cumulative_errors(errors)
+        drawn = plots.cumulative_errors(errors)
     texts = [text.get_text() for text in drawn.legends[0].get_texts()]
     assert texts == ["Mean face", "DF-MVR", "Floor (model fitted to the scan)"]
 
@@ -299,13 +290,13 @@ def test_of_many_methods_only_those_of_the_papers_figures_are_drawn():
     ]
     table = pd.DataFrame({method: [1.0, 2] for method in methods})
     with styled():
-        drawn = figures.cumulative_errors({"A": table})
+        drawn = plots.cumulative_errors({"A": table})
     assert len(drawn.axes[0].lines) == 5
 
 
 def test_a_figure_for_the_page_is_a_vector_picture(tmp_path):
     with styled():
-        picture = save_figure(figures.cumulative_errors({"A": pd.DataFrame({"dfmvr": [1.0]})}), "name", tmp_path)
+        picture = save_figure(plots.cumulative_errors({"A": pd.DataFrame({"dfmvr": [1.0]})}), "name", tmp_path)
     section = Section("A", "a")
     section.figure(picture, "alt", "caption")
     with Image.open(tmp_path / "name.png") as image:
@@ -366,9 +357,9 @@ def test_the_classes_of_the_mask_are_shown_in_their_colours(exhibit):
 def test_all_sections_have_their_pictures(report, exhibit):
     report = report._replace(settings=report.settings.model_copy(update={"panels": 1}))
     sections = [
-        *figure_sections.figure_sections(report, [exhibit]),
-        *view_sections.view_sections(report, [exhibit]),
-        *analysis_sections.analysis_sections(report, [exhibit]),
+        *figures.figure_sections(report, [exhibit]),
+        *views.view_sections(report, [exhibit]),
+        *analysis.analysis_sections(report, [exhibit]),
     ]
     assert all(section.parts and section.paragraphs for section in sections)
     names = {path.stem for path in (report.folder / "figures").glob("*.jpg")}
@@ -491,14 +482,14 @@ def test_a_measure_that_rules_the_error_has_the_correlation_one(exhibit):
 def test_equal_answers_to_three_views_agree(report):
     tests = [f"dfmvr_mixed_from_{view}" for view in ("left", "front", "right")]
     source = exhibits.source_of(report, "pixel_face", tests)
-    assert view_sections.disagreement(source, tests, NAMES[0]) == pytest.approx(0, abs=1e-6)
+    assert views.disagreement(source, tests, NAMES[0]) == pytest.approx(0, abs=1e-6)
     others = ["mean_face", "floor"]
     meshes = []
     for method in others:
         surface = torch.as_tensor(toy_model().shape(*_towards(_truth(), SHARES[method])[:2])[0]).double().numpy()
         meshes.append(source.registered(method, NAMES[0]).apply(surface))
     slow = np.sqrt(np.mean([np.square(p - q).sum() for p, q in zip(*meshes, strict=True)]))
-    assert view_sections.disagreement(source, others, NAMES[0]) == pytest.approx(slow, rel=1e-6)
+    assert views.disagreement(source, others, NAMES[0]) == pytest.approx(slow, rel=1e-6)
 
 
 # --- meshes that can be turned
@@ -506,13 +497,13 @@ def test_equal_answers_to_three_views_agree(report):
 
 def test_a_prediction_bears_the_errors_of_the_scan_beside_it(exhibit):
     shapes = exhibit.source.shapes(NAMES[0])
-    scan, prediction = viewer.layers_of(shapes, "dfmvr", ["dfmvr"])
+    scan, prediction = scenes.layers_of(shapes, "dfmvr", ["dfmvr"])
     errors, points = shapes.errors_mm["dfmvr"], shapes.scan[0]
     known = np.isfinite(errors)
     for i in range(0, len(prediction.vertices), 97):
         distances = np.linalg.norm(points[known] - prediction.vertices[i], axis=1)
-        expected = errors[known][distances.argmin()] if distances.min() <= viewer.NEAR_MM else np.nan
+        expected = errors[known][distances.argmin()] if distances.min() <= scenes.NEAR_MM else np.nan
         np.testing.assert_equal(prediction.errors_mm[i], expected)
     assert np.isfinite(scan.errors_mm).sum() == known.sum()
-    size = len(json.dumps(viewer.scene([scan, prediction], 2.0)))
+    size = len(json.dumps(scenes.scene([scan, prediction], 2.0)))
     assert size < 1e6

@@ -11,9 +11,10 @@ from page_reader import WEBGL, Reader, found_in_browser
 from PIL import Image
 
 from dfmvr import config
-from dfmvr.report import provenance, viewer
+from dfmvr.report.figures import scenes
 from dfmvr.report.page import Maker, Section, write_page
-from dfmvr.report.tables import Column, Table, number
+from dfmvr.report.sections import provenance
+from dfmvr.report.tables.table import Column, Table, number
 
 # --- meshes that can be turned
 
@@ -28,7 +29,7 @@ def test_a_scene_holds_the_meshes_to_the_step_of_its_grid():
     vertices, triangles = rng.normal(scale=60, size=(50, 3)), np.arange(48).reshape(16, 3)
     errors = np.linspace(0, 6, 50)
     errors[7] = np.nan
-    scene = viewer.scene([viewer.Layer("a", vertices, triangles, errors)], 4.0)
+    scene = scenes.scene([scenes.Layer("a", vertices, triangles, errors)], 4.0)
     (layer,) = scene["layers"]
     assert np.abs(_decoded(layer, "positions", "<u2", scene) - vertices).max() < 0.51 * scene["step"] + 1e-4
     np.testing.assert_array_equal(_decoded(layer, "triangles", "<u2", scene), triangles)
@@ -45,8 +46,8 @@ def test_a_large_mesh_is_thinned_and_stays_in_place():
     triangles = np.concatenate(
         [np.stack([corner, corner + 1, corner + 160], -1), np.stack([corner + 1, corner + 161, corner + 160], -1)]
     )
-    layer = viewer.thinned(viewer.Layer("a", vertices, triangles, vertices[:, 0]))
-    assert viewer.TRIANGLES * 0.95 < len(layer.triangles) <= viewer.TRIANGLES
+    layer = scenes.thinned(scenes.Layer("a", vertices, triangles, vertices[:, 0]))
+    assert scenes.TRIANGLES * 0.95 < len(layer.triangles) <= scenes.TRIANGLES
     assert np.abs(np.linalg.norm(layer.vertices, axis=1) - 150).max() < 0.2
     assert np.abs(layer.errors_mm - layer.vertices[:, 0]).max() < 2  # a few edges of 1 mm
     assert len(np.unique(layer.triangles)) == len(layer.vertices)
@@ -70,8 +71,8 @@ def _square_page(tmp_path):
     )
     errors = np.where(vertices[:, 0] < 0, 0.0, 4.0)
     section = Section("Square", "square", ["`code`"], makers=[Maker("score", "square")])
-    layers = [viewer.Layer(f"</script>{i}", vertices, triangles, errors + 4 * i) for i in range(2)]
-    section.scene("Square", viewer.scene(layers, 4.0), _picture(tmp_path), "A square", "Caption")
+    layers = [scenes.Layer(f"</script>{i}", vertices, triangles, errors + 4 * i) for i in range(2)]
+    section.scene("Square", scenes.scene(layers, 4.0), _picture(tmp_path), "A square", "Caption")
     frame = pd.DataFrame({"name": ["b", "c", "a"], "value": [-1.5, np.nan, 0.25]})
     small = Column("value", lambda row: number(row["value"], 2, signed=True), ends=lambda row: "9.0 to 9.9")
     section.table(Table("t", "T", "C", frame, (Column("name", lambda row: row["name"], left=True), small)))

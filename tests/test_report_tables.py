@@ -15,13 +15,13 @@ from dfmvr.config.names import split_seed, trained_as
 from dfmvr.errors import DataError
 from dfmvr.files import read_json, write_json
 from dfmvr.report.check import check_tables
-from dfmvr.report.comparisons import Bootstrap, compare, resample, samples_by_yaw
-from dfmvr.report.errors import errors_by_method, errors_of, one_training_each
+from dfmvr.report.check.recompute import method_and_seed
 from dfmvr.report.inputs import SCORE_COLUMNS
 from dfmvr.report.names import DERIVED, method_name, ordered
-from dfmvr.report.orders import paper_difference, ranking_frame, verdict
-from dfmvr.report.paper_comparisons import COMPARISONS, paper_numbers
-from dfmvr.report.recompute import method_and_seed
+from dfmvr.report.tables.comparisons import Bootstrap, compare, resample, samples_by_yaw
+from dfmvr.report.tables.errors import errors_by_method, errors_of, one_training_each
+from dfmvr.report.tables.orders import paper_difference, ranking_frame, verdict
+from dfmvr.report.tables.paper import COMPARISONS, paper_numbers
 
 SUBJECTS = 12
 ASIDE = (("dfmvr", "0003_1"), ("deng_multi_pie", "bs002_R30"), ("dfmvr_cnn", "0004_2"))

@@ -1,6 +1,6 @@
 """Tables, figures and the page of the study.
 
-needs   the outputs of all stages under one folder (see `dfmvr.report.inputs` and `dfmvr.report.panels`)
+needs   the outputs of all stages under one folder (see `dfmvr.report.inputs` and `dfmvr.report.figures.panels`)
 gives   <output>             one HTML file that needs no network
         <tables>/*.csv       every table in full precision
         <tables>/*.tex       the same for LaTeX (booktabs), and *.html
@@ -20,21 +20,12 @@ from dfmvr import config
 from dfmvr.config import ReportSection
 from dfmvr.errors import ConfigError
 from dfmvr.files import write_json, writing_folder
-from dfmvr.report import (
-    analysis_sections,
-    background,
-    check,
-    exhibits,
-    figure_sections,
-    learnt,
-    provenance,
-    real_scan,
-    sections,
-    view_sections,
-)
+from dfmvr.report import check
 from dfmvr.report.captions import caption
+from dfmvr.report.figures import exhibits
 from dfmvr.report.inputs import read_study
 from dfmvr.report.page import write_page
+from dfmvr.report.sections import analysis, background, figures, learnt, provenance, real_scan, results, views
 
 log = logging.getLogger(__name__)
 
@@ -70,21 +61,21 @@ def main(args: argparse.Namespace, settings: ReportSection) -> None:
     configuration = _configuration(args, settings)
     study = read_study(args.results, args.scores, args.benchmarks, _trainings(configuration))
     with writing_folder(args.tables) as folder:
-        report = sections.Report(study, settings, configuration, folder)
-        samples = sections.panel_section(report)  # first, as it reads most files: what is missing is told at once
-        tables = sections.compared(report)
+        report = results.Report(study, settings, configuration, folder)
+        samples = results.panel_section(report)  # first, as it reads most files: what is missing is told at once
+        tables = results.compared(report)
         shown = exhibits.gather(report)
         parts = [
             learnt.learnt_section(report, tables),
-            *sections.comparison_sections(report, tables),
-            sections.distribution_section(report, tables),
-            sections.region_section(report, tables),
-            sections.correspondence_section(report),
-            sections.protocol_section(report),
+            *results.comparison_sections(report, tables),
+            results.distribution_section(report, tables),
+            results.region_section(report, tables),
+            results.correspondence_section(report),
+            results.protocol_section(report),
             real_scan.real_scan_section(report),
-            *figure_sections.figure_sections(report, shown),
-            *view_sections.view_sections(report, shown),
-            *analysis_sections.analysis_sections(report, shown),
+            *figures.figure_sections(report, shown),
+            *views.view_sections(report, shown),
+            *analysis.analysis_sections(report, shown),
             samples,
             background.training_section(report),
             background.parser_section(report),

@@ -3,7 +3,7 @@
 Read always                 score/<method>/<dataset>.parquet, align/<dataset>/manifest.parquet
 Read where the stage ran    train/<variant>/metrics.csv of the scored methods, the manifests of what they were trained
                             on, register/<method>/<dataset>.npz, parse/metrics.json, face_model/summary.json
-Read for the panels         see `dfmvr.report.panels`
+Read for the panels         see `dfmvr.report.figures.panels`
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from dfmvr.report.tables import Table, html_table, to_html
+from dfmvr.report.tables.table import Table, html_table, to_html
 from dfmvr.webpage import Markup, Templates, data_uri, held_json, scene_script
 
 PX_PER_PT = 2.5

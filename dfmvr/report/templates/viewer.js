@@ -1,5 +1,5 @@
-// Meshes that can be turned, after webpage/scene.js: each `figure.scene` holds its data (see dfmvr/report/viewer.py), a
-// picture and its controls.
+// Meshes that can be turned, after webpage/scene.js: each `figure.scene` holds its data (see
+// dfmvr/report/figures/scenes.py), a picture and its controls.
 (() => {
   const { aim, attribute, bounds, bytes, changing, compile, context, given, normalsOf, pointsOf, steer } = turnable;
   const VERTEX = `#version 300 es

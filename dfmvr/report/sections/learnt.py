@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 
-from dfmvr.report import orders, printed
 from dfmvr.report.captions import caption
 from dfmvr.report.names import FLOOR, MEAN_FACE
 from dfmvr.report.page import Section
-from dfmvr.report.paper_comparisons import RANDOM, Comparison
-from dfmvr.report.sections import Compared, Report
-from dfmvr.report.tables import interval, number, percent
+from dfmvr.report.sections.results import Compared, Report
+from dfmvr.report.tables import orders, printed
+from dfmvr.report.tables.paper import RANDOM, Comparison
+from dfmvr.report.tables.table import interval, number, percent
 
 
 def findings(report: Report, tables: list[Compared]) -> list[str]:

@@ -17,9 +17,9 @@ from scipy.sparse import coo_array, diags_array
 from scipy.spatial import KDTree
 
 from dfmvr.geometry.meshes import import_open3d
-from dfmvr.report.panels import short_name
-from dfmvr.report.source import Shapes
-from dfmvr.report.style import ERROR_STOPS
+from dfmvr.report.figures.panels import short_name
+from dfmvr.report.figures.source import Shapes
+from dfmvr.report.figures.style import ERROR_STOPS
 from dfmvr.webpage import held_numbers
 
 TRIANGLES = 14000

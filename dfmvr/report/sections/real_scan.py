@@ -14,10 +14,11 @@ import pandas as pd
 from dfmvr.conventions import VIEWS
 from dfmvr.errors import DataError
 from dfmvr.files import read_json
-from dfmvr.report import panels, pictures, printed, style
 from dfmvr.report.captions import caption
+from dfmvr.report.figures import panels, pictures, style
 from dfmvr.report.page import Section
-from dfmvr.report.sections import PROTOCOL, Report, protocol_settings
+from dfmvr.report.sections.results import PROTOCOL, Report, protocol_settings
+from dfmvr.report.tables import printed
 
 SCORE = "real_scan.json"
 

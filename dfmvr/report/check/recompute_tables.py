@@ -1,6 +1,6 @@
 """The tables of results once more, from the scores, for `dfmvr.report.check`.
 
-Which methods, data and pairs a table has is read from `dfmvr.report.paper_comparisons`; how a number is computed is
+Which methods, data and pairs a table has is read from `dfmvr.report.tables.paper`; how a number is computed is
 not.
 """
 
@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from dfmvr.report.paper_comparisons import COMPARISONS, DESIGN, Comparison, paper_numbers
-from dfmvr.report.recompute import Paired, Rows, Scores, method_and_seed
+from dfmvr.report.check.recompute import Paired, Rows, Scores, method_and_seed
+from dfmvr.report.tables.paper import COMPARISONS, DESIGN, Comparison, paper_numbers
 
 KEYS = {
     **{c.name: ("dataset", "left_yaw", "method") if c.by_yaw else ("dataset", "method") for c in COMPARISONS},

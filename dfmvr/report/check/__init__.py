@@ -23,11 +23,11 @@ from dfmvr.config import LossSection, ReportSection
 from dfmvr.datasets.manifest import read_manifest
 from dfmvr.errors import DataError
 from dfmvr.files import read_json, read_npz
+from dfmvr.report.check.recompute import Rows, Scores
+from dfmvr.report.check.recompute_tables import KEYS, Recomputed
 from dfmvr.report.inputs import SCORE_COLUMNS, Study, read_table
 from dfmvr.report.names import method_name, ordered
-from dfmvr.report.recompute import Rows, Scores
-from dfmvr.report.recompute_tables import KEYS, Recomputed
-from dfmvr.report.tables import plain
+from dfmvr.report.tables.table import plain
 
 log = logging.getLogger(__name__)
 

@@ -12,11 +12,11 @@ from PIL import Image, ImageDraw
 
 from dfmvr.conventions import CLASSES, VIEWS
 from dfmvr.parse.figures import PALETTE
+from dfmvr.report.figures.pictures import TILE_PX, Tile, colour_bar, error_picture, font, grid, see_mesh, shade_seen
+from dfmvr.report.figures.source import Shapes, Source, registered_shapes
+from dfmvr.report.figures.style import PREDICTION_COLOUR, TRUTH_COLOUR
 from dfmvr.report.names import FLOOR, MEAN_FACE, OURS, method_name, ours_among
-from dfmvr.report.pictures import TILE_PX, Tile, colour_bar, error_picture, font, grid, see_mesh, shade_seen
-from dfmvr.report.source import Shapes, Source, registered_shapes
-from dfmvr.report.style import PREDICTION_COLOUR, TRUTH_COLOUR
-from dfmvr.report.tables import number
+from dfmvr.report.tables.table import number
 
 __all__ = [
     "Chosen",

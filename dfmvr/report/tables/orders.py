@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau, rankdata
 
-from dfmvr.report.comparisons import Bootstrap, blocks_of, resample
 from dfmvr.report.names import FLOOR
-from dfmvr.report.paper_comparisons import Comparison, paper_mean
-from dfmvr.report.statistics import Interval
+from dfmvr.report.tables.comparisons import Bootstrap, blocks_of, resample
+from dfmvr.report.tables.paper import Comparison, paper_mean
+from dfmvr.report.tables.statistics import Interval
 
 FOUND, CONTRADICTED, UNDECIDED, NOT_RUN = "found", "contradicted", "undecided", "not run"
 

@@ -16,11 +16,11 @@ from scipy.stats import rankdata
 
 from dfmvr.conventions import CLASSES
 from dfmvr.report.captions import caption
-from dfmvr.report.exhibits import Exhibit
+from dfmvr.report.figures.exhibits import Exhibit
+from dfmvr.report.figures.pictures import TILE_PX
 from dfmvr.report.names import FLOOR, MEAN_FACE, WHOLE
-from dfmvr.report.pictures import TILE_PX
-from dfmvr.report.statistics import percentile_interval
-from dfmvr.report.tables import number, percent
+from dfmvr.report.tables.statistics import percentile_interval
+from dfmvr.report.tables.table import number, percent
 
 FAR_OFF = 2.0
 """A value stands out from here on: robust deviation, (value - median) / (1.4826 MAD)."""

@@ -8,13 +8,13 @@ import pandas as pd
 from PIL import Image
 
 from dfmvr.config import ParseSection
-from dfmvr.report import gallery, panels, pictures, style, viewer
 from dfmvr.report.captions import caption
-from dfmvr.report.exhibits import Exhibit
+from dfmvr.report.figures import gallery, panels, pictures, scenes, style
+from dfmvr.report.figures.exhibits import Exhibit
 from dfmvr.report.names import FLOOR, MEAN_FACE, OURS
 from dfmvr.report.page import Section
-from dfmvr.report.sections import PROTOCOL, Report, protocol_settings
-from dfmvr.report.tables import number
+from dfmvr.report.sections.results import PROTOCOL, Report, protocol_settings
+from dfmvr.report.tables.table import number
 
 MOST_ROWS = 3
 """Samples in a picture, at the most."""
@@ -97,7 +97,7 @@ def scene_section(report: Report, exhibits: Sequence[Exhibit]) -> Section:
         shapes = exhibit.source.shapes(one.sample)
         scale = panels.error_scale([shapes])
         methods = [m for m in (exhibit.ours, MEAN_FACE, FLOOR) if m in shapes.predictions]
-        layers = viewer.layers_of(shapes, exhibit.ours, methods)
+        layers = scenes.layers_of(shapes, exhibit.ours, methods)
         place = f"{exhibit.name}, sample {one.sample}"
         tiles = [
             gallery.mesh_tile(shapes.scan, yaw_deg=0.0),
@@ -109,9 +109,9 @@ def scene_section(report: Report, exhibits: Sequence[Exhibit]) -> Section:
         rank = f"rank {one.rank} of {one.of}, RMSE {number(one.error_mm, 2)} mm"
         text = caption("scene_figure", place=place, rank=rank, protocol=PROTOCOL)
         alt = f"Scan, mesh and error of DF-MVR, {place}"
-        section.scene(place, viewer.scene(layers, scale), still, alt, text)
+        section.scene(place, scenes.scene(layers, scale), still, alt, text)
     if section.parts:
-        section.paragraphs.append(caption("scene", triangles=f"{viewer.TRIANGLES:,}"))
+        section.paragraphs.append(caption("scene", triangles=f"{scenes.TRIANGLES:,}"))
     return section
 
 

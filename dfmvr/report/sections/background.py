@@ -8,13 +8,15 @@ import pandas as pd
 import yaml
 
 from dfmvr.config.names import split_seed
-from dfmvr.report import account, figures, printed_run, style
 from dfmvr.report.captions import caption
+from dfmvr.report.figures import plots, style
 from dfmvr.report.inputs import Run
 from dfmvr.report.names import FAMILIES, METHODS, method_name
 from dfmvr.report.page import Section
-from dfmvr.report.sections import PROTOCOL, Report, protocol_settings
-from dfmvr.report.tables import number, write_table
+from dfmvr.report.sections import account
+from dfmvr.report.sections.results import PROTOCOL, Report, protocol_settings
+from dfmvr.report.tables import run_tables
+from dfmvr.report.tables.table import number, write_table
 
 SHOWN_SET_ASIDE = 30
 
@@ -71,11 +73,11 @@ def _training(report: Report, section: Section, family: str, runs: dict[str, Run
     present = dict.fromkeys(c for run in runs.values() for c in run.metrics if run.metrics[c].notna().any())
     terms = [*(c for c in known if c in present), *(c for c in present if c not in (*known, *_NO_LOSS))]
     titles = {c: known.get(c, c.replace("_", " ")) for c in terms}
-    report.table(section, printed_run.loss_table(runs, titles, report.names, family))
+    report.table(section, run_tables.loss_table(runs, titles, report.names, family))
     for data in dict.fromkeys(run.data for run in runs.values()):
         own = {name: run.metrics for name, run in runs.items() if run.data == data}
         with style.styled():
-            drawn = figures.training_curves({v: _in_blocks(metrics, terms) for v, metrics in own.items()}, titles)
+            drawn = plots.training_curves({v: _in_blocks(metrics, terms) for v, metrics in own.items()}, titles)
             picture = style.save_figure(drawn, f"training_{family}_{data}", report.folder / "figures")
         text = caption("training", data=report.name(data), samples=_training_samples(report, data))
         section.figure(picture, f"Loss curves of every training of {title} on {report.name(data)}", text, 0.55)
@@ -111,7 +113,7 @@ def parser_section(report: Report) -> Section:
     kinds = {kind: values for kind, values in kinds.items() if values}
     scores = {kind: {c: _known(v) for c, v in values["iou"].items()} for kind, values in kinds.items()}
     with style.styled():
-        drawn = figures.class_scores(scores, _known(found["mean_iou"]))
+        drawn = plots.class_scores(scores, _known(found["mean_iou"]))
         picture = style.save_figure(drawn, "parser", report.folder / "figures")
     data = report.name("celebamask_hq")
     size = f", n = {found['images']} images" if "images" in found else ""
@@ -121,7 +123,7 @@ def parser_section(report: Report) -> Section:
         caption("parser", data=data, size=size),
         0.55,
     )
-    report.table(section, printed_run.parser_table(kinds, data))
+    report.table(section, run_tables.parser_table(kinds, data))
     path = report.study.root / "parse" / "examples.png"
     if path.exists():
         section.figure(path.read_bytes(), "Examples of the face parser", caption("parser_examples", data=data), 0.6)
@@ -141,10 +143,10 @@ def face_model_section(report: Report) -> Section:
         return section
     measures = found.pop("population_mm", None)
     if measures:
-        report.table(section, printed_run.measure_table(measures))
+        report.table(section, run_tables.measure_table(measures))
     held_out = found.pop("held_out_rms_mm", None)
     if held_out:
-        report.table(section, printed_run.held_out_table(held_out))
+        report.table(section, run_tables.held_out_table(held_out))
     section.pairs("Face model", _flat(found.pop("sizes", {})) + _flat(found))
     path = report.study.root / "face_model" / "preview.png"
     if path.exists():
@@ -171,13 +173,13 @@ def _flat(values: dict[str, Any], place: str = "") -> list[tuple[str, str]]:
 def account_section(report: Report) -> Section:
     """Samples set aside."""
     section = Section("Samples set aside", "set_aside")
-    report.table(section, printed_run.count_table(account.count_frame(report.study, PROTOCOL, report.names)))
+    report.table(section, run_tables.count_table(account.count_frame(report.study, PROTOCOL, report.names)))
     aside = account.set_aside_frame(report.study, PROTOCOL, report.names)
     if aside.empty:
         section.note(caption("set_aside_none"))
-        write_table(printed_run.set_aside_table(aside, SHOWN_SET_ASIDE), report.folder)
+        write_table(run_tables.set_aside_table(aside, SHOWN_SET_ASIDE), report.folder)
     else:
-        report.table(section, printed_run.set_aside_table(aside, SHOWN_SET_ASIDE), SHOWN_SET_ASIDE)
+        report.table(section, run_tables.set_aside_table(aside, SHOWN_SET_ASIDE), SHOWN_SET_ASIDE)
     return section
 
 
@@ -194,7 +196,7 @@ def method_section(report: Report) -> Section:
         caption("methods_commands"),
     ]
     if report.study.benchmarks is not None:
-        report.table(section, printed_run.runtime_table(account.runtime_frame(report.study.benchmarks)))
+        report.table(section, run_tables.runtime_table(account.runtime_frame(report.study.benchmarks)))
     section.heading("Versions and seeds")
     section.pairs("Versions and seeds", [*account.versions(), *account.seeds(report.configuration)])
     section.code(yaml.safe_dump(report.configuration, sort_keys=False, allow_unicode=True), "Settings")

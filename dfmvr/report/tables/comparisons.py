@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from dfmvr.config.names import split_seed
-from dfmvr.report.errors import Errors, errors_of
 from dfmvr.report.names import FLOOR, MEAN_FACE
-from dfmvr.report.paper_comparisons import (
+from dfmvr.report.tables.errors import Errors, errors_of
+from dfmvr.report.tables.paper import (
     COMPARISONS,
     DESIGN,
     RANDOM,
@@ -22,7 +22,7 @@ from dfmvr.report.paper_comparisons import (
     paper_numbers,
     paper_row,
 )
-from dfmvr.report.statistics import Resampled, resample_means
+from dfmvr.report.tables.statistics import Resampled, resample_means
 
 BESIDE = ("ratio_to_mean_face", "difference_to_dfmvr_mm", "gap_closed")
 """How a method stands to others; each has an interval."""

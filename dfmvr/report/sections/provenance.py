@@ -6,7 +6,7 @@ import yaml
 
 from dfmvr.report.captions import caption
 from dfmvr.report.page import Maker, Section
-from dfmvr.report.sections import Report
+from dfmvr.report.sections.results import Report
 
 FILES = {
     "simulate": ("simulate/*/",),

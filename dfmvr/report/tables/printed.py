@@ -9,8 +9,8 @@ import pandas as pd
 
 from dfmvr.report.captions import caption
 from dfmvr.report.names import DERIVED, HIGHLIGHTED, PROTOCOLS, WHOLE, method_name
-from dfmvr.report.paper_comparisons import DESIGN, RANDOM, Comparison
-from dfmvr.report.tables import Column, Table, interval, number, percent
+from dfmvr.report.tables.paper import DESIGN, RANDOM, Comparison
+from dfmvr.report.tables.table import Column, Table, interval, number, percent
 
 NOT_RUN = "not run"
 

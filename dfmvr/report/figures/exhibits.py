@@ -11,10 +11,10 @@ import pandas as pd
 
 from dfmvr.config import DatasetsSection
 from dfmvr.conventions import VIEWS
+from dfmvr.report.figures.panels import Chosen, choose_samples, shown_methods
+from dfmvr.report.figures.source import Source
 from dfmvr.report.names import WHOLE, ours_among
-from dfmvr.report.panels import Chosen, choose_samples, shown_methods
-from dfmvr.report.sections import PROTOCOL, Report, protocol_settings
-from dfmvr.report.source import Source
+from dfmvr.report.sections.results import PROTOCOL, Report, protocol_settings
 
 
 class Exhibit(NamedTuple):

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from dfmvr.files import writing
-from dfmvr.report.statistics import LEVEL, Interval
+from dfmvr.report.tables.statistics import LEVEL, Interval
 
 _SUBSCRIPT = re.compile(r"_\{([^{}]*)\}")
 _LATEX = {

@@ -10,14 +10,15 @@ import pandas as pd
 from dfmvr.config import PROTOCOLS as BUILT_IN
 from dfmvr.config import DatasetsSection, ProtocolSection, ReportSection
 from dfmvr.conventions import REGIONS
-from dfmvr.report import comparisons, figures, orders, panels, pictures, printed, style
 from dfmvr.report.captions import caption
-from dfmvr.report.errors import errors_by_method, errors_of, one_training_each
+from dfmvr.report.figures import panels, pictures, plots, style
 from dfmvr.report.inputs import Study
 from dfmvr.report.names import DERIVED, WHOLE, is_known, ours_among
 from dfmvr.report.page import Section
-from dfmvr.report.paper_comparisons import Comparison
-from dfmvr.report.tables import Table, number, write_table
+from dfmvr.report.tables import comparisons, orders, printed
+from dfmvr.report.tables.errors import errors_by_method, errors_of, one_training_each
+from dfmvr.report.tables.paper import Comparison
+from dfmvr.report.tables.table import Table, number, write_table
 
 PROTOCOL = "paper"
 
@@ -114,7 +115,7 @@ def distribution_section(report: Report, tables: list[Compared]) -> Section:
     if not errors:
         return section
     with style.styled():
-        picture = style.save_figure(figures.cumulative_errors(errors), "cumulative_errors", report.folder / "figures")
+        picture = style.save_figure(plots.cumulative_errors(errors), "cumulative_errors", report.folder / "figures")
     sizes = "; ".join(f"{name}: n = {len(table)}" for name, table in errors.items())
     section.figure(
         picture,
@@ -136,7 +137,7 @@ def region_section(report: Report, tables: list[Compared]) -> Section:
     shown = {d: _shown_in_figures(report, d, tables) for d in report.study.datasets}
     drawn = [shown[d] is None or m in shown[d] for d, m in zip(frame["dataset"], frame["method"], strict=True)]
     with style.styled():
-        figure = figures.region_errors(frame[drawn], order, report.names)
+        figure = plots.region_errors(frame[drawn], order, report.names)
         picture = style.save_figure(figure, "regions", report.folder / "figures")
     sizes = "; ".join(
         f"{report.name(d)}: n = {rows['samples'].max()}" for d, rows in frame.groupby("dataset", sort=False)

@@ -9,16 +9,17 @@ import pandas as pd
 
 from dfmvr.config import LossSection
 from dfmvr.config.names import split_seed
-from dfmvr.report import comparisons, figures, gallery, panels, style, worst
 from dfmvr.report.captions import caption
-from dfmvr.report.errors import Errors, errors_of
-from dfmvr.report.exhibits import Exhibit
-from dfmvr.report.figure_sections import MOST_ROWS, add_picture, angle, left_yaws
+from dfmvr.report.figures import gallery, panels, plots, style, worst
+from dfmvr.report.figures.exhibits import Exhibit
 from dfmvr.report.names import OURS, method_name
 from dfmvr.report.page import Section
-from dfmvr.report.sections import PROTOCOL, Report
-from dfmvr.report.statistics import Resampled
-from dfmvr.report.tables import Column, Table, interval, number
+from dfmvr.report.sections.figures import MOST_ROWS, add_picture, angle, left_yaws
+from dfmvr.report.sections.results import PROTOCOL, Report
+from dfmvr.report.tables import comparisons
+from dfmvr.report.tables.errors import Errors, errors_of
+from dfmvr.report.tables.statistics import Resampled
+from dfmvr.report.tables.table import Column, Table, interval, number
 
 WEIGHED = re.compile(OURS + r"_(photo|mask)_(\d+(?:[._]\d+)?)")
 """Variants of the sensitivity analysis: the loss and its weight."""
@@ -54,7 +55,7 @@ def sensitivity_section(report: Report) -> Section:
         most = max(errors.seeds.values())
         seeds = caption("one_training") if most == 1 else caption("trainings", count=most)
         with style.styled():
-            drawn = figures.errors_by_weight(frame, TITLES, usual)
+            drawn = plots.errors_by_weight(frame, TITLES, usual)
             picture = style.save_figure(drawn, f"sensitivity_{dataset}", report.folder / "figures")
         text = caption("sensitivity_figure", **facts, protocol=PROTOCOL, seeds=seeds)
         section.figure(picture, f"Error against the weights of the losses, {report.name(dataset)}", text, 0.55)
@@ -68,7 +69,7 @@ def sensitivity_section(report: Report) -> Section:
 def _by_weight(
     errors: Errors, found: Resampled, weights: dict[str, tuple[str, float]], usual: dict[str, float]
 ) -> pd.DataFrame:
-    """What `figures.errors_by_weight` draws; the study's own model has a row for each loss."""
+    """What `plots.errors_by_weight` draws; the study's own model has a row for each loss."""
     place = {method: i for i, method in enumerate(errors.table.columns)}
     entries = [(m, *weights[m]) for m in place if m != OURS]
     entries += [(OURS, loss, usual[loss]) for loss in dict.fromkeys(loss for _, loss, _ in entries)]
@@ -111,7 +112,7 @@ def robustness_section(report: Report, exhibits: Sequence[Exhibit]) -> Section:
             continue
         labels = {method: panels.short_name(method) for method in frame["method"]}
         with style.styled():
-            drawn = figures.errors_by_yaw(frame, labels)
+            drawn = plots.errors_by_yaw(frame, labels)
             picture = style.save_figure(drawn, f"robustness_{dataset}", report.folder / "figures")
         facts = {"data": report.name(dataset), "protocol": PROTOCOL}
         facts |= {key: _span(frame[key]) for key in ("samples", "subjects")}

@@ -22,8 +22,8 @@ from dfmvr.datasets import layout_of, open_dataset
 from dfmvr.datasets.manifest import read_manifest, samples_to_test
 from dfmvr.errors import DataError
 from dfmvr.files import open_npy, read_npz
+from dfmvr.report.figures.pictures import TILE_PX
 from dfmvr.report.names import FLOOR
-from dfmvr.report.pictures import TILE_PX
 
 if TYPE_CHECKING:
     from dfmvr.face_model.model import MorphableModel

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dfmvr.geometry.rotation import euler_to_rotmat
 from dfmvr.rendering import render, vertex_normals
-from dfmvr.report.style import error_colours
+from dfmvr.report.figures.style import error_colours
 
 TILE_PX = 240
 SMALLEST_LETTERS = 9

@@ -17,10 +17,10 @@ from dfmvr.conventions import ALIGNMENT_POINTS, VIEWS
 from dfmvr.geometry.camera import project
 from dfmvr.parse.figures import PALETTE
 from dfmvr.parse.weight_map import weight_map
-from dfmvr.report.panels import draw_landmarks, error_tile, short_name
-from dfmvr.report.pictures import TILE_PX, Tile, close_up, colour_bar, grid, see_mesh, shade_seen
-from dfmvr.report.source import Shapes, Source
-from dfmvr.report.tables import number
+from dfmvr.report.figures.panels import draw_landmarks, error_tile, short_name
+from dfmvr.report.figures.pictures import TILE_PX, Tile, close_up, colour_bar, grid, see_mesh, shade_seen
+from dfmvr.report.figures.source import Shapes, Source
+from dfmvr.report.tables.table import number
 
 if TYPE_CHECKING:
     from dfmvr.rendering.views import Views

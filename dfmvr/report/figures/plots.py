@@ -1,4 +1,4 @@
-"""The plots of the page. Each function draws one figure and leaves saving to `dfmvr.report.style`."""
+"""The plots of the page. Each function draws one figure and leaves saving to `dfmvr.report.figures.style`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from dfmvr.report.figures.panels import shown_methods
+from dfmvr.report.figures.style import look
 from dfmvr.report.names import METHODS, OURS, PROTOCOLS, WHOLE, method_name
-from dfmvr.report.panels import shown_methods
-from dfmvr.report.style import look
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

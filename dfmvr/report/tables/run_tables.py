@@ -11,8 +11,8 @@ import pandas as pd
 from dfmvr.report.captions import caption
 from dfmvr.report.inputs import Run
 from dfmvr.report.names import FAMILIES, method_name
-from dfmvr.report.printed import number_cell, whole_cell
-from dfmvr.report.tables import Column, Table, number, percent
+from dfmvr.report.tables.printed import number_cell, whole_cell
+from dfmvr.report.tables.table import Column, Table, number, percent
 
 
 def loss_table(runs: dict[str, Run], terms: dict[str, str], names: dict[str, str], family: str) -> Table:

@@ -10,15 +10,16 @@ import pandas as pd
 import torch
 
 from dfmvr.conventions import VIEWS
-from dfmvr.report import gallery, panels, statistics
 from dfmvr.report.captions import caption
-from dfmvr.report.exhibits import Exhibit, errors_of_tests, source_of
-from dfmvr.report.figure_sections import MOST_ROWS, add_picture, samples_of
+from dfmvr.report.figures import gallery, panels
+from dfmvr.report.figures.exhibits import Exhibit, errors_of_tests, source_of
+from dfmvr.report.figures.source import Source
 from dfmvr.report.names import FLOOR, OURS, method_name
 from dfmvr.report.page import Section
-from dfmvr.report.sections import PROTOCOL, Report
-from dfmvr.report.source import Source
-from dfmvr.report.tables import Column, Table, interval, number
+from dfmvr.report.sections.figures import MOST_ROWS, add_picture, samples_of
+from dfmvr.report.sections.results import PROTOCOL, Report
+from dfmvr.report.tables import statistics
+from dfmvr.report.tables.table import Column, Table, interval, number
 
 FAMILIES = ("shang", "deng", f"{OURS}_mixed", "shang_multi_pie", "deng_multi_pie", OURS, f"{OURS}_multi_pie")
 """Trainings that may have been tested on single views, in the order of rows."""
