@@ -27,6 +27,7 @@ from dfmvr.train.augment import move
 from dfmvr.train.batch import Batch
 from dfmvr.train.data import AlignedSamples, annealed_rate, steps_per_epoch, training_batch
 from dfmvr.train.loop import Checkpoints, Schedule, fingerprint, optimise
+from dfmvr.train.memory import keep_freed_memory
 from dfmvr.train.methods import METHODS, System
 from dfmvr.train.parallel import Team, join, local_rank
 from dfmvr.train.released_colours import vary_as_released
@@ -77,7 +78,10 @@ def main(args: argparse.Namespace, settings: TrainSection) -> None:
     if args.threads:
         torch.set_num_threads(args.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # else every new tensor is filled with NaN first
     device = pick_device(args.device)
+    if device.type == "cpu":
+        keep_freed_memory()
     with join(device) as team:
         about = train(args, settings, device, team)
         if team.leads:

@@ -189,7 +189,7 @@ def optimise(  # noqa: PLR0913, the parts of a run
     """
     from tqdm import tqdm
 
-    optimiser = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate)
+    optimiser = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate, fused=True)
     first = checkpoints.restore(network, optimiser)
     unfinished = Path(metrics_path).with_name("metrics.partial.csv")
     metrics = Metrics(unfinished, schedule.names, first)
