@@ -437,3 +437,25 @@ def test_ten_kills_at_random_moments_change_nothing(tmp_path):
     assert (whole / "metrics.csv").read_text() == (killed / "metrics.csv").read_text()
     states = [read_network(folder / "weights.safetensors").network.state_dict() for folder in (whole, killed)]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_freed_memory_is_taken_again_without_new_pages(kept):
+    script = f"""
+import resource, torch
+from dfmvr.train.memory import keep_freed_memory
+understood = keep_freed_memory() if {kept} else True
+faults = []
+for _ in range(6):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    blocks = [torch.ones(4_000_000) for _ in range(8)]
+    del blocks
+    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+print(int(understood), max(faults[2:]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    understood, faults = map(int, done.stdout.split())
+    if not understood:
+        pytest.skip("the C library is not glibc")
+    pages = 8 * 4 * 4_000_000 / 4096
+    assert faults < pages / 50 if kept else faults > pages / 2
