@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 
 from dfmvr.config import LossSection
 from dfmvr.config.names import split_seed
 from dfmvr.report.captions import caption
-from dfmvr.report.figures import gallery, panels, plots, style, worst
+from dfmvr.report.figures import gallery, panels, plots, worst
 from dfmvr.report.figures.exhibits import Exhibit
 from dfmvr.report.names import OURS, method_name
 from dfmvr.report.page import Section
@@ -54,11 +55,9 @@ def sensitivity_section(report: Report) -> Section:
         facts = {"data": report.name(dataset), "samples": len(errors.table), "subjects": found.subjects}
         most = max(errors.seeds.values())
         seeds = caption("one_training") if most == 1 else caption("trainings", count=most)
-        with style.styled():
-            drawn = plots.errors_by_weight(frame, TITLES, usual)
-            picture = style.save_figure(drawn, f"sensitivity_{dataset}", report.folder / "figures")
         text = caption("sensitivity_figure", **facts, protocol=PROTOCOL, seeds=seeds)
-        section.figure(picture, f"Error against the weights of the losses, {report.name(dataset)}", text, 0.55)
+        alt = f"Error against the weights of the losses, {report.name(dataset)}"
+        report.plot(section, f"sensitivity_{dataset}", partial(plots.errors_by_weight, frame, TITLES, usual), alt, text)
         text = caption("sensitivity_table", **facts, protocol=PROTOCOL)
         report.table(section, _weight_table(frame, f"sensitivity_{dataset}", text))
     if section.parts:
@@ -111,13 +110,11 @@ def robustness_section(report: Report, exhibits: Sequence[Exhibit]) -> Section:
         if frame.empty:
             continue
         labels = {method: panels.short_name(method) for method in frame["method"]}
-        with style.styled():
-            drawn = plots.errors_by_yaw(frame, labels)
-            picture = style.save_figure(drawn, f"robustness_{dataset}", report.folder / "figures")
         facts = {"data": report.name(dataset), "protocol": PROTOCOL}
         facts |= {key: _span(frame[key]) for key in ("samples", "subjects")}
         alt = f"Error against the yaw of the left view, {report.name(dataset)}"
-        section.figure(picture, alt, caption("robustness_figure", **facts), 0.55)
+        draw = partial(plots.errors_by_yaw, frame, labels)
+        report.plot(section, f"robustness_{dataset}", draw, alt, caption("robustness_figure", **facts))
     for exhibit in exhibits:
         shown = _one_of_each_kind(report, exhibit)
         if len(shown) > 1:

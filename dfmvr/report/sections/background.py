@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -9,7 +10,7 @@ import yaml
 
 from dfmvr.config.names import split_seed
 from dfmvr.report.captions import caption
-from dfmvr.report.figures import plots, style
+from dfmvr.report.figures import plots
 from dfmvr.report.inputs import Run
 from dfmvr.report.names import FAMILIES, METHODS, method_name
 from dfmvr.report.page import Section
@@ -76,11 +77,11 @@ def _training(report: Report, section: Section, family: str, runs: dict[str, Run
     report.table(section, run_tables.loss_table(runs, titles, report.names, family))
     for data in dict.fromkeys(run.data for run in runs.values()):
         own = {name: run.metrics for name, run in runs.items() if run.data == data}
-        with style.styled():
-            drawn = plots.training_curves({v: _in_blocks(metrics, terms) for v, metrics in own.items()}, titles)
-            picture = style.save_figure(drawn, f"training_{family}_{data}", report.folder / "figures")
+        curves = {v: _in_blocks(metrics, terms) for v, metrics in own.items()}
+        draw = partial(plots.training_curves, curves, titles)
+        alt = f"Loss curves of every training of {title} on {report.name(data)}"
         text = caption("training", data=report.name(data), samples=_training_samples(report, data))
-        section.figure(picture, f"Loss curves of every training of {title} on {report.name(data)}", text, 0.55)
+        report.plot(section, f"training_{family}_{data}", draw, alt, text)
 
 
 def _training_samples(report: Report, dataset: str) -> int | str:
@@ -112,17 +113,11 @@ def parser_section(report: Report) -> Section:
     kinds = {"photographs": found, "black background": found.get("black_background")}
     kinds = {kind: values for kind, values in kinds.items() if values}
     scores = {kind: {c: _known(v) for c, v in values["iou"].items()} for kind, values in kinds.items()}
-    with style.styled():
-        drawn = plots.class_scores(scores, _known(found["mean_iou"]))
-        picture = style.save_figure(drawn, "parser", report.folder / "figures")
     data = report.name("celebamask_hq")
     size = f", n = {found['images']} images" if "images" in found else ""
-    section.figure(
-        picture,
-        "Intersection over union of every class",
-        caption("parser", data=data, size=size),
-        0.55,
-    )
+    draw = partial(plots.class_scores, scores, _known(found["mean_iou"]))
+    text = caption("parser", data=data, size=size)
+    report.plot(section, "parser", draw, "Intersection over union of every class", text)
     report.table(section, run_tables.parser_table(kinds, data))
     path = report.study.root / "parse" / "examples.png"
     if path.exists():

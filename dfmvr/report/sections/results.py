@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
@@ -19,6 +21,9 @@ from dfmvr.report.tables import comparisons, orders, printed
 from dfmvr.report.tables.errors import errors_by_method, errors_of, one_training_each
 from dfmvr.report.tables.paper import Comparison
 from dfmvr.report.tables.table import Table, number, write_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PROTOCOL = "paper"
 
@@ -63,6 +68,12 @@ class Report(NamedTuple):
         """Write a table's files and show it, or its first rows only."""
         write_table(table, self.folder)
         section.table(table if shown is None else table._replace(frame=table.frame.head(shown)))
+
+    def plot(self, section: Section, name: str, draw: Callable[[], Figure], alt: str, text: str) -> None:
+        """Draw a plot in the style of the report, write its files and show it."""
+        with style.styled():
+            picture = style.save_figure(draw(), name, self.folder / "figures")
+        section.figure(picture, alt, text, 0.55)
 
 
 class Compared(NamedTuple):
@@ -114,15 +125,10 @@ def distribution_section(report: Report, tables: list[Compared]) -> Section:
     errors = {report.name(d): table for d, table in errors.items() if not table.empty}
     if not errors:
         return section
-    with style.styled():
-        picture = style.save_figure(plots.cumulative_errors(errors), "cumulative_errors", report.folder / "figures")
     sizes = "; ".join(f"{name}: n = {len(table)}" for name, table in errors.items())
-    section.figure(
-        picture,
-        "Cumulative error curves of all methods",
-        caption("cumulative", protocol=PROTOCOL, sizes=sizes),
-        0.55,
-    )
+    text = caption("cumulative", protocol=PROTOCOL, sizes=sizes)
+    draw = partial(plots.cumulative_errors, errors)
+    report.plot(section, "cumulative_errors", draw, "Cumulative error curves of all methods", text)
     return section
 
 
@@ -136,18 +142,12 @@ def region_section(report: Report, tables: list[Compared]) -> Section:
     report.table(section, printed.region_table(frame, order, report.names, PROTOCOL))
     shown = {d: _shown_in_figures(report, d, tables) for d in report.study.datasets}
     drawn = [shown[d] is None or m in shown[d] for d, m in zip(frame["dataset"], frame["method"], strict=True)]
-    with style.styled():
-        figure = plots.region_errors(frame[drawn], order, report.names)
-        picture = style.save_figure(figure, "regions", report.folder / "figures")
     sizes = "; ".join(
         f"{report.name(d)}: n = {rows['samples'].max()}" for d, rows in frame.groupby("dataset", sort=False)
     )
-    section.figure(
-        picture,
-        "Mean error of every method in every region",
-        caption("region_figure", protocol=PROTOCOL, sizes=sizes),
-        0.55,
-    )
+    text = caption("region_figure", protocol=PROTOCOL, sizes=sizes)
+    draw = partial(plots.region_errors, frame[drawn], order, report.names)
+    report.plot(section, "regions", draw, "Mean error of every method in every region", text)
     return section
 
 
