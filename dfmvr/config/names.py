@@ -19,8 +19,8 @@ def split_view(method: str) -> tuple[str, str]:
     return (found[1], found[2]) if found else (method, "")
 
 
-def _seen_from(method: str, view: str) -> str:
-    """The name that `split_view` splits."""
+def seen_from(method: str, view: str) -> str:
+    """The name that `split_view` splits: that of a method which sees one view, or all where `view` is empty."""
     return f"{method}_from_{view}" if view else method
 
 
@@ -33,10 +33,10 @@ def split_seed(method: str) -> tuple[str, int]:
     """A method's name without its seed, and the seed; -1 where the name has none."""
     training, view = split_view(method)
     found = _SEED.fullmatch(training)
-    return (_seen_from(found[1], view), int(found[2])) if found else (method, -1)
+    return (seen_from(found[1], view), int(found[2])) if found else (method, -1)
 
 
 def with_seed(method: str, seed: int) -> str:
     """The name that `split_seed` splits."""
     training, view = split_view(method)
-    return _seen_from(f"{training}_seed{seed}", view)
+    return seen_from(f"{training}_seed{seed}", view)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from dfmvr.config.names import split_seed
+from dfmvr.config.names import seen_from, split_seed
 from dfmvr.conventions import VIEWS
 
 MEAN_FACE, FLOOR, OURS, OURS_ACROSS = "mean_face", "floor", "dfmvr", "dfmvr_multi_pie"
@@ -36,7 +36,7 @@ class Derived(NamedTuple):
 
 def _of_three_views(variant: str) -> dict[str, Derived]:
     """The best and the mean of a variant's answers to the three views."""
-    parts = tuple(f"{variant}_from_{view}" for view in VIEWS)
+    parts = tuple(seen_from(variant, view) for view in VIEWS)
     return {f"{variant}_best": Derived(parts, True), f"{variant}_mean": Derived(parts, False)}
 
 
@@ -49,7 +49,7 @@ def _names_of_views(variant: str, end: str = "") -> dict[str, str]:
     return {
         f"{variant}_best": f"{name}, best of three views",
         f"{variant}_mean": f"{name}, mean of three views",
-        **{f"{variant}_from_{view}": f"{name}, {view} view" for view in VIEWS},
+        **{seen_from(variant, view): f"{name}, {view} view" for view in VIEWS},
         variant: name,
     }
 

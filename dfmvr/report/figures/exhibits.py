@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from dfmvr.config import DatasetsSection
+from dfmvr.config.names import seen_from
 from dfmvr.conventions import VIEWS
 from dfmvr.report.figures.panels import Chosen, choose_samples, shown_methods
 from dfmvr.report.figures.source import Source
@@ -62,7 +63,7 @@ def compared_methods(errors: pd.DataFrame) -> list[str]:
     shown = []
     for method in shown_methods(list(errors.columns)):
         base = method.removesuffix("_from_front")
-        views = [f"{base}_from_{view}" for view in VIEWS if f"{base}_from_{view}" in errors]
+        views = [test for view in VIEWS if (test := seen_from(base, view)) in errors]
         shown.append(errors[views].dropna().mean().idxmin() if base != method else method)
     return shown
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from dfmvr.config.names import seen_from
 from dfmvr.conventions import VIEWS
 from dfmvr.report.captions import caption
 from dfmvr.report.figures import gallery, panels
@@ -35,7 +36,7 @@ def single_view_section(report: Report, exhibits: Sequence[Exhibit]) -> Section:
     section = Section("From one view", "single_view")
     for exhibit in exhibits:
         tests = errors_of_tests(report.study.scores, exhibit.dataset)
-        families = {f: [f"{f}_from_{view}" for view in VIEWS] for f in FAMILIES}
+        families = {f: [seen_from(f, view) for view in VIEWS] for f in FAMILIES}
         families = {f: [t if t in tests else "" for t in names] for f, names in families.items()}
         families = {f: names for f, names in families.items() if any(names)}
         if not any(f.startswith(OURS) for f in families):
