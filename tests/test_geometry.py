@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 from dfmvr.geometry.camera import focal_px, pose, project
 from dfmvr.geometry.rotation import euler_to_rotmat, rotmat_to_euler
 from dfmvr.geometry.similarity import fit_similarity
+from dfmvr.geometry.vectors import dot, length, unit
 
 
 @pytest.fixture
@@ -129,3 +130,17 @@ def test_similarity_gradients_of_mirrored_points_equal_finite_differences(rng):
     source = (normal(rng, 6, 3) * torch.tensor([3, 2, 1])).requires_grad_()
     target = (source * torch.tensor([1, 1, -1]) + 0.1 * normal(rng, 6, 3)).detach().requires_grad_()
     assert torch.autograd.gradcheck(lambda a, b: tuple(fit_similarity(a, b)), (source, target))
+
+
+@pytest.mark.parametrize("shape", [(3,), (5, 3), (4, 5, 3)])
+def test_vectors_of_any_number(rng, shape):
+    a, b = rng.normal(size=shape), rng.normal(size=shape)
+    assert_allclose(dot(a, b), (a * b).sum(-1), rtol=1e-12, atol=1e-12)
+    assert_allclose(length(a), np.linalg.norm(a, axis=-1), rtol=1e-12)
+    assert_allclose(unit(a) * np.linalg.norm(a, axis=-1)[..., None], a, rtol=1e-12)
+
+
+def test_unit_of_zero_is_zero_and_keeps_the_precision():
+    found = unit(np.array([[0, 0, 0], [0, 3, -4]], np.float32))
+    assert found.dtype == np.float32
+    assert_allclose(found, [[0, 0, 0], [0, 0.6, -0.8]], rtol=1e-7)

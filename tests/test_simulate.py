@@ -240,6 +240,39 @@ def test_a_matt_surface_is_as_bright_as_the_cosine_law_says():
     assert_allclose(found, 0.5 * 0.8, rtol=1e-6)
 
 
+def _shade_naive(lamp, material, normal, to_camera, lit, openness):
+    """Light from one point, colour by colour."""
+    found = []
+    for c in range(3):
+        ambient = lamp.sky[0, c]
+        matt = max(ambient + normal @ lamp.sky[1:, c], 0.03 * ambient) * openness
+        mirror = 0.0
+        for number, (direction, colour) in enumerate(zip(lamp.directions, lamp.colours, strict=True)):
+            cosine, soft = normal @ direction, material.softness[c]
+            arrives = lit if number == 0 else openness**0.5
+            matt += max((cosine + soft) / (1 + soft) ** 2, 0) * arrives * colour[c]
+            half = (to_camera + direction) / np.linalg.norm(to_camera + direction)
+            peak = max(normal @ half, 0) ** material.sharpness * (material.sharpness + 8) / 25
+            fresnel = 0.04 + 0.96 * (1 - np.clip(to_camera @ half, 0, 1)) ** 5
+            mirror += material.gloss * peak * fresnel * max(cosine, 0) * arrives * colour[c]
+        found.append(material.albedo[c] * matt + mirror)
+    return found
+
+
+def test_shading_of_many_points_is_that_of_each():
+    rng = np.random.default_rng(2)
+    lamp = light.Light(*(a.astype(float) for a in light.draw_light(rng)))
+    while len(lamp.directions) < 2:
+        lamp = light.Light(*(a.astype(float) for a in light.draw_light(rng)))
+    gloss, sharpness, lit, openness = rng.uniform(0, [[1], [30], [1], [1]], (4, 40))
+    material = light.Material(rng.uniform(size=(40, 3)), gloss, sharpness, rng.uniform(0, 0.5, (40, 3)))
+    normals, rays = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in rng.normal(size=(2, 40, 3)))
+    found = light.shade(lamp, material, normals, rays, lit, openness)
+    for i in range(40):
+        one = light.Material(*(value[i] for value in material))
+        assert_allclose(found[i], _shade_naive(lamp, one, normals[i], rays[i], lit[i], openness[i]), rtol=1e-5)
+
+
 def test_srgb_curve_is_the_standards():
     assert_allclose(sensor.encode_srgb(np.array([0, 0.0031308, 0.214041, 1])), [0, 0.04045, 0.5, 1], atol=1e-4)
     values = np.linspace(0, 1, 50)

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from dfmvr.geometry.meshes import import_open3d
+from dfmvr.geometry.vectors import dot, unit
 
 
 class Closest(NamedTuple):
@@ -36,7 +37,7 @@ def barycentric_of_closest(points: np.ndarray, corners: np.ndarray) -> np.ndarra
     """
     a = corners[:, 0]
     ab, ac, ap = corners[:, 1] - a, corners[:, 2] - a, points - a
-    bb, cc, bc, bp, cp = _dot(ab, ab), _dot(ac, ac), _dot(ab, ac), _dot(ab, ap), _dot(ac, ap)
+    bb, cc, bc, bp, cp = dot(ab, ab), dot(ac, ac), dot(ab, ac), dot(ab, ap), dot(ac, ap)
     area = bb * cc - bc * bc
     v, w = _ratio(cc * bp - bc * cp, area), _ratio(bb * cp - bc * bp, area)
     weights = np.stack([1 - v - w, v, w], -1)
@@ -50,9 +51,9 @@ def _on_the_rim(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
     """As `barycentric_of_closest`, for points that may be beyond any edge or corner."""
     a, b, c = corners[:, 0], corners[:, 1], corners[:, 2]
     ab, ac = b - a, c - a
-    d1, d2 = _dot(ab, points - a), _dot(ac, points - a)
-    d3, d4 = _dot(ab, points - b), _dot(ac, points - b)
-    d5, d6 = _dot(ab, points - c), _dot(ac, points - c)
+    d1, d2 = dot(ab, points - a), dot(ac, points - a)
+    d3, d4 = dot(ab, points - b), dot(ac, points - b)
+    d5, d6 = dot(ab, points - c), dot(ac, points - c)
     va, vb, vc = d3 * d6 - d5 * d4, d5 * d2 - d1 * d6, d1 * d4 - d3 * d2
     on_ab, on_ac, on_bc = _ratio(d1, d1 - d3), _ratio(d2, d2 - d6), _ratio(d4 - d3, (d4 - d3) + (d5 - d6))
     zero, one = np.zeros_like(d1), np.ones_like(d1)
@@ -71,10 +72,6 @@ def _on_the_rim(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
     return np.stack(weights, -1)
 
 
-def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.einsum("ni,ni->n", a, b)
-
-
 def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Quotient a / b, and 0 where b is 0 (an edge without length)."""
     return np.divide(a, b, out=np.zeros_like(a), where=b != 0)
@@ -86,13 +83,7 @@ def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     faces = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     starts = np.arange(0, triangles.size + 1, 3)
     adjacent = csr_array((np.ones(triangles.size), triangles.ravel(), starts), (len(triangles), len(vertices)))
-    return _unit(adjacent.T @ faces)
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    """Divide vectors (N, 3) by their lengths; zero stays zero."""
-    length = np.sqrt(_dot(vectors, vectors))[:, None]
-    return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
+    return unit(adjacent.T @ faces)
 
 
 class Boundary(NamedTuple):
@@ -145,11 +136,11 @@ class Surface:
             empty = np.zeros((0, 3))
             return Closest(np.zeros(0, np.int64), empty, empty, empty, np.zeros(0, bool))
         query = np.ascontiguousarray(points - self._origin, np.float32)
-        chosen = self._scene.compute_closest_points(query)["primitive_ids"].numpy().astype(np.int64)
+        chosen = self._scene.compute_closest_points(query, nthreads=1)["primitive_ids"].numpy().astype(np.int64)
         corner_ids = self.triangles.take(chosen, 0)
         corners = self.vertices.take(corner_ids, 0)
         weights = barycentric_of_closest(np.asarray(points, np.float64), corners)
-        normals = _unit(np.einsum("nk,nki->ni", weights, self.normals.take(corner_ids, 0)))
+        normals = unit(np.einsum("nk,nki->ni", weights, self.normals.take(corner_ids, 0)))
         beside = np.zeros(len(points), bool)
         rim = np.flatnonzero((weights[:, 0] == 0) | (weights[:, 1] == 0) | (weights[:, 2] == 0))
         beside[rim] = ((weights[rim] == 0) & self.boundary.edges[chosen[rim]]).any(1)

@@ -13,6 +13,7 @@ import numpy as np
 
 from dfmvr.errors import DataError
 from dfmvr.geometry.surface import Closest, Surface
+from dfmvr.geometry.vectors import dot
 
 CONVERGED_MM = 3e-5
 """ICP has converged when the error is above its minimum by less than this. A surface that is x mm (root mean square)
@@ -66,7 +67,7 @@ def pair(surface: Surface, scan: np.ndarray, registration: Registration) -> Pair
     closest = surface.closest(registration.undo(scan))
     points = registration.apply(closest.points)
     normals = closest.normals @ registration.rotation.T
-    residual = np.einsum("ni,ni->n", normals, scan - points)
+    residual = dot(normals, scan - points)
     return Pairs(residual, points, normals, ~closest.on_boundary, closest)
 
 
@@ -162,7 +163,7 @@ class PoseFrame(NamedTuple):
     def jacobian(self, points: np.ndarray, normals: np.ndarray) -> np.ndarray:
         """Derivative (n, 7) of the movement of the points along the normals."""
         arms = (points - self.centre) / self.size
-        return np.column_stack([np.cross(arms, normals), normals, np.einsum("ni,ni->n", arms, normals)])
+        return np.column_stack([np.cross(arms, normals), normals, dot(arms, normals)])
 
     def motion(self, x: np.ndarray) -> Registration:
         """Make a similarity of the numbers (7,)."""

@@ -14,6 +14,7 @@ from dfmvr.conventions import ALIGNMENT_IN_101, ALIGNMENT_POINTS, DROPPED_FROM_1
 from dfmvr.datasets.manifest import TestSample
 from dfmvr.errors import DataError
 from dfmvr.geometry.meshes import Mesh, read_landmarks, read_mesh
+from dfmvr.geometry.vectors import dot
 from dfmvr.register.icp import Registration
 
 _OUTER_EYES_MM = 90.0  # ASSUME: distance of the outer eye corners of a person; only its power of ten is used.
@@ -131,7 +132,7 @@ def crop_sphere(target: Target, protocol: ProtocolSection) -> tuple[np.ndarray, 
 def in_sphere(points: np.ndarray, centre: np.ndarray, radius: float) -> np.ndarray:
     """Tell which points (N, 3) lie in a sphere."""
     away = points - centre
-    return np.einsum("ni,ni->n", away, away) <= radius**2
+    return dot(away, away) <= radius**2
 
 
 class Targets:

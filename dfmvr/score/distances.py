@@ -19,6 +19,7 @@ import numpy as np
 from dfmvr.config import ProtocolSection
 from dfmvr.conventions import REGIONS
 from dfmvr.geometry.surface import Surface
+from dfmvr.geometry.vectors import length
 from dfmvr.register import Registration, Target, pair
 from dfmvr.register.target import crop_sphere, in_sphere
 
@@ -57,8 +58,7 @@ def measure(surface: Surface, scan: np.ndarray, registration: Registration) -> E
     heaviest = closest.barycentric.argmax(1)
     vertex = surface.triangles[closest.triangles, heaviest]
     apart = scan - pairs.points
-    distance = np.sqrt(np.einsum("ni,ni->n", apart, apart))
-    return Errors(pairs.residual[kept], distance[kept], vertex[kept], float(kept.mean()))
+    return Errors(pairs.residual[kept], length(apart)[kept], vertex[kept], float(kept.mean()))
 
 
 def match(surface: Surface, target: Target, registration: Registration, protocol: ProtocolSection) -> Matches:
@@ -72,7 +72,7 @@ def match(surface: Surface, target: Target, registration: Registration, protocol
     centre, radius = crop_sphere(target, protocol)
     inside = np.flatnonzero(in_sphere(truth.vertices, centre, radius))
     apart = registration.apply(surface.vertices[inside]) - truth.vertices[inside]
-    return Matches(np.sqrt(np.einsum("ni,ni->n", apart, apart)), inside)
+    return Matches(length(apart), inside)
 
 
 def summarise(errors: Errors, chosen: np.ndarray | slice = slice(None)) -> Score:

@@ -24,6 +24,7 @@ from dfmvr.datasets.landmark_files import write_landmark_file
 from dfmvr.errors import DataError
 from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
 from dfmvr.geometry.rotation import euler_to_rotmat
+from dfmvr.geometry.vectors import unit
 from dfmvr.networks.df_mvr import MEAN_YAW_DEG
 from dfmvr.rendering import rasterize
 from dfmvr.simulate.light import Light, Material, shade
@@ -129,14 +130,12 @@ def photograph_scan(scan: HeadScan, view: str, light: Light = LIGHT) -> np.ndarr
     camera = camera_of(view)
     pixel, corners, bary, _ = fragments(camera.project(scan.vertices), scan.triangles, camera.shape)
     values = mix(np.concatenate((scan.vertices, scan.normals, scan.uv), 1, dtype=np.float32), corners, bary)
-    points, normals, uv = values[:, :3], values[:, 3:6], values[:, 6:8]
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-6
+    points, normals, uv = values[:, :3], unit(values[:, 3:6]), values[:, 6:8]
     height, width = scan.texture.shape[:2]
     column = np.clip(uv[:, 0] * width, 0, width - 1).astype(int)
     row = np.clip((1 - uv[:, 1]) * height, 0, height - 1).astype(int)
     albedo = decode_srgb(scan.texture[row, column] / np.float32(255))
-    to_camera = camera.position.astype(np.float32) - points
-    to_camera /= np.linalg.norm(to_camera, axis=1, keepdims=True)
+    to_camera = camera.directions_from(points)
     count = len(pixel)
     material = Material(albedo, np.full(count, 0.3), np.full(count, 20.0), np.full((count, 3), 0.1))
     direction = light.directions[0] / np.linalg.norm(light.directions[0])

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 import torch
 
-from dfmvr.rendering import rasterize
+from dfmvr.geometry.vectors import dot, unit
+from dfmvr.rendering.rasterizer import rasterize_hits
 from dfmvr.simulate.hair import BAND_MM, STRAND_MM, Strands
 from dfmvr.simulate.light import Light, Material, shade
 
@@ -43,6 +44,10 @@ class Camera(NamedTuple):
     def position(self) -> np.ndarray:
         """Where the camera stands in the person's frame (3,), mm."""
         return -self.rotation.T @ self.translation
+
+    def directions_from(self, points: np.ndarray) -> np.ndarray:
+        """Unit vectors (N, 3) from points (N, 3) of the person's frame toward the camera, in the points' precision."""
+        return unit(self.position.astype(points.dtype) - points)
 
 
 class Body(NamedTuple):
@@ -136,18 +141,15 @@ def fragments(
         flat pixel numbers (P,), corners (P, 3), barycentric coordinates (P, 3) and depth (P,).
     """
     points = torch.from_numpy(np.ascontiguousarray(projected, np.float32))[None]
-    found = rasterize(points, torch.from_numpy(triangles), shape, cull_backfaces=cull)
-    face = found.pix_to_face[0].reshape(-1).numpy()
-    pixel = np.flatnonzero(face >= 0)
-    bary = found.bary[0].reshape(-1, 3).numpy()[pixel]
-    return pixel, triangles[face[pixel]], bary, found.depth[0].reshape(-1).numpy()[pixel]
+    _, hits = rasterize_hits(points, torch.from_numpy(triangles), shape, cull_backfaces=cull)
+    return hits.pixel.numpy(), hits.corner.T.numpy(), hits.bary.T.numpy(), hits.depth.numpy()
 
 
 def mix(values: np.ndarray, corners: np.ndarray, bary: np.ndarray) -> np.ndarray:
     """Interpolate vertex values (N, C) at pixels: (P, C) float32."""
-    result = values[corners[:, 0]] * bary[:, :1]
-    result += values[corners[:, 1]] * bary[:, 1:2]
-    result += values[corners[:, 2]] * bary[:, 2:]
+    result = values.take(corners[:, 0], 0) * bary[:, :1]
+    result += values.take(corners[:, 1], 0) * bary[:, 1:2]
+    result += values.take(corners[:, 2], 0) * bary[:, 2:]
     return result
 
 
@@ -184,8 +186,7 @@ def _paint_eyes(paint: np.ndarray, points: np.ndarray, eye: np.ndarray, body: Bo
     chosen = np.flatnonzero(eye)
     if len(chosen) == 0:
         return
-    ray = points[chosen] - body.eyes[eye[chosen] - 1]
-    ray /= np.linalg.norm(ray, axis=1, keepdims=True) + 1e-6
+    ray = unit(points[chosen] - body.eyes[eye[chosen] - 1])
     angle = np.degrees(np.arccos(np.clip(ray @ body.gaze, -1, 1)))
     sclera = np.array([0.62, 0.56, 0.53], np.float32) * (
         1 - np.clip((angle - 30) / 60, 0, 0.5)[:, None] * [0.2, 0.5, 0.5]
@@ -221,7 +222,7 @@ def see(body: Body, hair: Hair | None, camera: Camera) -> View:
     _paint_eyes(paint, points, body.eye[winner], body)
     mask[pixel] = body.labels[winner]
     distance[pixel] = depth
-    layers = [Layer(pixel, points, _unit(values[:, 3:6]), paint, np.clip(values[:, 14], 0.02, 1), None)]
+    layers = [Layer(pixel, points, unit(values[:, 3:6]), paint, np.clip(values[:, 14], 0.02, 1), None)]
     if hair is not None:
         layers += _lay_hair(mask, distance, hair, camera)
     return View(camera, layers, mask.reshape(camera.shape), distance.reshape(camera.shape))
@@ -239,21 +240,15 @@ def expose(view: View, light: Light, shadow: Shadow, backdrop: np.ndarray) -> np
     """
     image = backdrop.reshape(-1, 3).copy()
     for layer in view.layers:
-        to_camera = view.camera.position.astype(np.float32) - layer.points
-        to_camera /= np.linalg.norm(to_camera, axis=1, keepdims=True)
-        paint = layer.paint
+        paint, to_camera = layer.paint, view.camera.directions_from(layer.points)
         material = Material(paint[:, :3], paint[:, 3], paint[:, 4], paint[:, 5:8])
         colour = shade(light, material, layer.normals, to_camera, shadow.lit(layer.points), layer.openness)
         if layer.alpha is None:
             image[layer.pixel] = colour
         else:
-            image[layer.pixel] += layer.alpha[:, None] * (colour - image[layer.pixel])
+            behind = image[layer.pixel]
+            image[layer.pixel] = behind + layer.alpha[:, None] * (colour - behind)
     return image.reshape(*view.camera.shape, 3)
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    """Vectors (N, 3) of length 1."""
-    return vectors / (np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-6)
 
 
 def _lay_hair(mask: np.ndarray, distance: np.ndarray, hair: Hair, camera: Camera) -> list[Layer]:
@@ -274,10 +269,10 @@ def _lay_hair(mask: np.ndarray, distance: np.ndarray, hair: Hair, camera: Camera
         values = mix(packed, corners, bary)
         colour, alpha = _hair_colour(hair, values)
         points, normals = values[:, :3], values[:, 3:6]
-        normals[((camera.position - points) * normals).sum(1) < 0] *= -1
+        normals[dot(camera.position - points, normals) < 0] *= -1
         paint = np.empty((len(pixel), 8), np.float32)
         paint[:, :3], paint[:, 3], paint[:, 4], paint[:, 5:8] = colour, hair.gloss, 14.0, 0.3
-        layers.append(Layer(pixel, points, _unit(normals), paint, np.full(len(pixel), 0.8, np.float32), alpha))
+        layers.append(Layer(pixel, points, unit(normals), paint, np.full(len(pixel), 0.8, np.float32), alpha))
         mask[pixel[alpha > 0.5]] = 0
         solid = alpha > 0.95
         distance[pixel[solid]] = depth[nearer][solid]

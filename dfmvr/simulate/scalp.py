@@ -6,6 +6,8 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.spatial import cKDTree
 
+from dfmvr.geometry.vectors import unit
+
 AZIMUTHS = 96
 CROWN_TILT = np.radians(15.0)
 
@@ -51,7 +53,7 @@ class Scalp:
         azimuth[0], azimuth[-1] = 0, np.pi
         order = np.argsort(azimuth)
         self.end = PchipInterpolator(azimuth[order], polar[order])
-        self._reference_points = cKDTree(self._unit(reference[self._skull] - self.centre))
+        self._reference_points = cKDTree(unit(reference[self._skull] - self.centre))
 
     def _surface(self, reference: np.ndarray, chosen: np.ndarray, y: float, front: bool) -> np.ndarray:
         """The vertex of the midline at height y, on the front or the back."""
@@ -59,15 +61,11 @@ class Scalp:
         half = points[(points[:, 2] > self.centre[2]) == front]
         return half[np.abs(half[:, 1] - y).argmin()]
 
-    @staticmethod
-    def _unit(vectors: np.ndarray) -> np.ndarray:
-        return vectors / (np.linalg.norm(vectors, axis=-1, keepdims=True) + 1e-9)
-
     def angles(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Azimuth from the front and polar angle from the crown of points (N, 3) of the mean head, radians."""
-        unit = self._unit(points - self.centre)
-        azimuth = np.arctan2(unit[:, 0], unit @ self._front)
-        return azimuth, np.arccos(np.clip(unit @ self._up, -1, 1))
+        rays = unit(points - self.centre)
+        azimuth = np.arctan2(rays[:, 0], rays @ self._front)
+        return azimuth, np.arccos(np.clip(rays @ self._up, -1, 1))
 
     def grid(self, end: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Unit vectors (rows, azimuths, 3) from the crown (row 0) to the polar angles `end` (azimuths,) (row 1)."""

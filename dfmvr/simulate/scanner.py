@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.spatial import cKDTree
 
+from dfmvr.geometry.vectors import dot, length, unit
 from dfmvr.rendering import vertex_normals
 from dfmvr.simulate.noise import fractal
 from dfmvr.simulate.photograph import fragments, mix
@@ -56,11 +58,11 @@ def scan(head: Head, spacing_mm: float, noise_mm: float, rng: np.random.Generato
     pixel, points, normals, hidden = _measure(head, high, spacing_mm, shape)
     ray = points - [0, 0, AXIS_Z_MM]
     ray[:, 1] = 0
-    ray /= np.linalg.norm(ray, axis=1, keepdims=True)
-    facing = (normals * ray).sum(1)
+    ray = unit(ray)
+    facing = dot(normals, ray)
     keep = (facing > GRAZING * np.exp(rng.normal(0, 0.2, size=len(facing)))) & (hidden < 0.5)
     failed = fractal(rng, shape, 1, 10, 0.7)[..., 0].reshape(-1)[pixel] > 2.6
-    near = np.min([((points - mark) ** 2).sum(1) for mark in head.landmarks], 0) < 8.0**2
+    near = np.isfinite(cKDTree(head.landmarks).query(points, distance_upper_bound=8.0)[0])
     keep &= near | ~(failed | (rng.uniform(size=len(pixel)) < 0.0005))
     slant = np.sqrt(np.maximum(facing, GRAZING))
     points = points + ray * (noise_mm * rng.normal(size=len(points)) / slant)[:, None]
@@ -81,8 +83,7 @@ def _measure(
     normals = vertex_normals(torch.from_numpy(head.vertices)[None], torch.from_numpy(head.triangles))[0].numpy()
     packed = np.concatenate((head.vertices, normals, head.hidden[:, None]), 1, dtype=np.float64)
     values = mix(packed, corners, bary.astype(np.float64))
-    normals = values[:, 3:6] / (np.linalg.norm(values[:, 3:6], axis=1, keepdims=True) + 1e-9)
-    return pixel, values[:, :3], normals, values[:, 6]
+    return pixel, values[:, :3], unit(values[:, 3:6]), values[:, 6]
 
 
 def _join(pixel: np.ndarray, points: np.ndarray, shape: tuple[int, int], longest: float) -> Scan:
@@ -94,7 +95,7 @@ def _join(pixel: np.ndarray, points: np.ndarray, shape: tuple[int, int], longest
     triangles = np.concatenate([np.stack(t, -1).reshape(-1, 3) for t in ((a, c, b), (b, c, d))])
     triangles = triangles[(triangles >= 0).all(1)]
     corners = points[triangles]
-    edges = np.linalg.norm(corners - np.roll(corners, 1, 1), axis=2)
+    edges = length(corners - np.roll(corners, 1, 1))
     triangles = triangles[(edges < longest).all(1)]
     used = np.unique(triangles)
     place = np.full(len(points), -1)

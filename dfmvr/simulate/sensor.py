@@ -62,7 +62,8 @@ def develop(light: np.ndarray, maker: CameraMaker, rng: np.random.Generator) -> 
     image = cv2.GaussianBlur(light * np.float32(maker.exposure), (0, 0), max(maker.blur_px, 0.05))
     if maker.motion_px > 1:
         image = cv2.filter2D(image, -1, _streak(maker.motion_px, maker.motion_angle))
-    image = np.maximum(image * maker.white_balance, 0)
+    image *= np.tile(maker.white_balance, image.shape[1]).reshape(image.shape[1:])
+    image = np.maximum(image, 0)
     deviation = np.sqrt(maker.shot_noise * image + maker.read_noise**2)
     image += deviation * rng.standard_normal(size=image.shape, dtype=np.float32)
     encoded = encode_srgb(np.clip(image, 0, 1))

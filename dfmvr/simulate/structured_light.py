@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from dfmvr.datasets.bosphorus.range_image import RangeImage
+from dfmvr.geometry.vectors import dot, unit
 from dfmvr.rendering import vertex_normals
 from dfmvr.simulate.light import Light, Material, shade
 from dfmvr.simulate.photograph import DENSE, Body, Camera, Hair, Layer, fragments, mix, see
@@ -104,8 +105,7 @@ def scan(scene: Scene, camera: Camera, photo: Camera, noise_mm: float, rng: np.r
     edge = _edges(depth.reshape(camera.shape), JUMP * WORKING_MM / camera.focal_px).ravel()[pixel]
     error = noise_mm * rng.normal(size=len(pixel)) / np.maximum(facing, GRAZING)
     error += edge * (rng.uniform(size=len(pixel)) < SPIKE_SHARE) * rng.normal(0, SPIKE_MM, size=len(pixel))
-    ray = points - camera.position
-    ray /= np.linalg.norm(ray, axis=1, keepdims=True)
+    ray = -camera.directions_from(points)
     result, texture = np.full((count, 3), np.nan), np.full((count, 2), np.nan)
     result[pixel] = to_sensor(camera, points + error[:, None] * ray)
     texture[pixel] = photo.project(points)[:, :2] / [photo.shape[1], photo.shape[0]]
@@ -119,9 +119,7 @@ def _look(scene: Scene, camera: Camera, rng: np.random.Generator) -> _Seen:
     packed = np.concatenate((scene.vertices, normals, scene.hidden[:, None]), 1, dtype=np.float64)
     values = mix(packed, corners, bary.astype(np.float64))
     points, normals = values[:, :3], values[:, 3:6]
-    to_camera = camera.position - points
-    facing = (normals * to_camera).sum(1)
-    facing /= np.linalg.norm(normals, axis=1) * np.linalg.norm(to_camera, axis=1) + 1e-9
+    facing = dot(unit(normals), camera.directions_from(points))
     view = see(scene.body, scene.hair, camera)
     projector = _projector(camera)
     usable = facing > GRAZING * np.exp(rng.normal(0, 0.15, size=len(pixel)))
@@ -172,8 +170,7 @@ def _answer(body: Layer, projector: Camera, mask: np.ndarray, camera: Camera, rn
     direction = projector.position - (camera.position + camera.rotation.T @ [0, 0, -WORKING_MM])
     direction = (direction / np.linalg.norm(direction)).astype(np.float32)[None]
     lamp = Light(direction, np.ones((1, 3), np.float32), np.zeros((4, 3), np.float32))
-    to_camera = camera.position.astype(np.float32) - body.points
-    to_camera /= np.linalg.norm(to_camera, axis=1, keepdims=True)
+    to_camera = camera.directions_from(body.points)
     full, sharp = np.ones(len(body.pixel), np.float32), body.paint[:, 4]
     light = [
         shade(lamp, Material(body.paint[:, :3], gloss, sharp, body.paint[:, 5:8]), body.normals, to_camera, full, full)

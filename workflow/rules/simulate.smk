@@ -12,6 +12,7 @@ rule simulate_dataset:
         code=lambda wildcards: code(
             "simulate",
             f"datasets/{layout_of(wildcards.dataset)}",
+            "geometry/vectors",
             "rendering",
             "face_model/heads",
             "face_model/ict_files",
