@@ -393,6 +393,15 @@ def test_rank_correlations_are_scipys():
     assert np.isnan(worst.spearman(np.ones(5), np.arange(5.0)))
 
 
+def test_rank_correlations_of_rows_are_those_of_each_row():
+    rng = np.random.default_rng(1)
+    a, b = rng.integers(0, 6, (4, 30)).astype(float), rng.normal(size=(4, 30))
+    a[2] = 7
+    expected = [worst.spearman(*pair) for pair in zip(a, b, strict=True)]
+    np.testing.assert_allclose(worst.spearman(a, b), expected)
+    assert np.isnan(expected[2])
+
+
 def test_deviations_are_robust_standard_deviations():
     values = pd.Series(scipy.stats.norm.ppf((np.arange(2001) + 0.5) / 2001) * 3 + 7)
     assert worst.deviations(pd.concat([values, pd.Series([10.0])])).iloc[-1] == pytest.approx(1, abs=0.01)

@@ -15,6 +15,7 @@ import torch
 from scipy.stats import rankdata
 
 from dfmvr.conventions import CLASSES
+from dfmvr.geometry.vectors import dot, length
 from dfmvr.report.captions import caption
 from dfmvr.report.figures.exhibits import Exhibit
 from dfmvr.report.figures.pictures import TILE_PX
@@ -207,20 +208,21 @@ def correlations(exhibit: Exhibit, table: pd.DataFrame, resamples: int, seed: in
     members = [np.flatnonzero(place == i) for i in range(len(names))]
     rng = np.random.default_rng(seed)
     draws = [np.concatenate([members[i] for i in rng.integers(len(names), size=len(names))]) for _ in range(resamples)]
+    # draws of one length at once: ranking row by row takes twenty times as long
+    draws = [np.stack([draw for draw in draws if len(draw) == size]) for size in sorted({len(draw) for draw in draws})]
     rows = []
     for name in table.columns:
         values = table[name].to_numpy()
-        drawn = np.array([spearman(values[draw], error[draw]) for draw in draws])
+        drawn = np.concatenate([spearman(values[some], error[some]) for some in draws])
         drawn = drawn[np.isfinite(drawn)]
         low, high = percentile_interval(drawn, len(names)) if len(drawn) else (np.nan, np.nan)
-        rows.append((name, spearman(values, error), low, high, len(error)))
+        rows.append((name, float(spearman(values, error)), low, high, len(error)))
     frame = pd.DataFrame(rows, columns=["measure", "correlation", "low", "high", "n"])
     return frame.sort_values("correlation", key=lambda c: -c.abs(), ignore_index=True)
 
 
-def spearman(a: np.ndarray, b: np.ndarray) -> float:
-    """Rank correlation, ties sharing their mean rank; NaN where one of the two does not vary."""
-    ranks = rankdata(a), rankdata(b)
-    if any(np.ptp(rank) == 0 for rank in ranks):
-        return float("nan")
-    return float(np.corrcoef(*ranks)[0, 1])
+def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Rank correlation (...) of rows (..., N), ties sharing their mean rank; NaN where one of the two does not vary."""
+    a, b = (rank - rank.mean(-1, keepdims=True) for rank in (rankdata(a, axis=-1), rankdata(b, axis=-1)))
+    scale = length(a) * length(b)
+    return np.divide(dot(a, b), scale, out=np.full(scale.shape, np.nan), where=scale > 0)
