@@ -140,7 +140,7 @@ class MeshSection(Section):
 class StandInSize(Section):
     """Size of a stand-in for Pixel-Face."""
 
-    train_subjects: int = Field(500, ge=0, description="Subjects for training.")
+    train_subjects: int = Field(400, ge=0, description="Subjects for training.")
     test_subjects: int = Field(40, ge=1, description="Other subjects, for testing.")
     expressions: int = Field(2, ge=1, le=22, description="Samples (expressions) a subject; the first is neutral.")
 

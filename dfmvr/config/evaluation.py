@@ -38,7 +38,7 @@ class RegisterSection(Section):
 
     iterations: int = Field(100, ge=1, description="Steps of ICP, at the most.")
     points: int = Field(
-        10_000, ge=0, description="Points of the crop in the last steps of ICP, evenly strided; 0 takes all."
+        5_000, ge=0, description="Points of the crop in the last steps of ICP, evenly strided; 0 takes all."
     )
     protocols: dict[str, ProtocolSection] = Field(
         PROTOCOLS, description="Protocols by name; those given here are added to the built-in ones or change them."

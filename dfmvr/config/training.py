@@ -209,9 +209,9 @@ class TrainSection(Section):
         "df_mvr", description="What is trained: DF-MVR or one of the two baselines."
     )
     data: Literal["pixel_face", "multi_pie"] = Field("pixel_face", description="The data set trained on.")
-    epochs: int = Field(8, ge=1, description="Passes over the training samples; the paper has 512.")
+    epochs: int = Field(9, ge=1, description="Passes over the training samples; the paper has 512.")
     landmark_share: float = Field(
-        0.8, ge=0, le=1, description="Share of the steps, the first ones, with landmarks and regularisation alone."
+        0.9, ge=0, le=1, description="Share of the steps, the first ones, with landmarks and regularisation alone."
     )
     batch_size: int = Field(16, ge=2, description="Samples a step, over all processes.")
     accumulate: int = Field(

@@ -61,7 +61,7 @@ def register(
     target: Target,
     protocol: ProtocolSection,
     iterations: int = 100,
-    points: int = 10_000,
+    points: int = 5_000,
 ) -> Registration:
     """Register a prediction to a scan under one protocol.
 
