@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from dfmvr.config.names import with_seed
+from dfmvr.config.names import seen_from, with_seed
 from dfmvr.config.section import Section
+from dfmvr.conventions import VIEWS
 
 
 class ProtocolSection(Section):
@@ -76,14 +77,15 @@ class ReportSection(Section):
 UNTRAINED = ("mean_face", "floor")
 """Methods without a network."""
 
-_SHANG = ("shang_from_left", "shang_from_front", "shang_from_right")
-_SHANG_MULTI_PIE = ("shang_multi_pie_from_left", "shang_multi_pie_from_front", "shang_multi_pie_from_right")
+_SHANG, _SHANG_MULTI_PIE, _MIXED = (
+    tuple(seen_from(variant, view) for view in VIEWS) for variant in ("shang", "shang_multi_pie", "dfmvr_mixed")
+)
 _ACROSS = ("mean_face", *_SHANG_MULTI_PIE, "deng_multi_pie", "dfmvr_multi_pie", "floor")
 
 TABLES = {
     "table_1": {"pixel_face": ("mean_face", *_SHANG, "deng", "dfmvr_without_l3d", "dfmvr", "floor")},
     "table_2": {"bosphorus": _ACROSS},
-    "table_3": {"pixel_face": ("mean_face", *_SHANG, "deng", "dfmvr_mixed_from_front", "dfmvr_mixed", "floor")},
+    "table_3": {"pixel_face": ("mean_face", *_SHANG, "deng", *_MIXED, "dfmvr_mixed", "floor")},
     "table_4": {
         "pixel_face": (
             *("mean_face", "dfmvr_cnn", "dfmvr_unet", "dfmvr_resnet", "dfmvr_without_mask", "dfmvr_without_l3d"),

@@ -65,7 +65,7 @@ METHODS = {
     "dfmvr_without_mask": "DF-MVR (w/o face mask)",
     "dfmvr_without_l3d": "DF-MVR (w/o L_{l3d})",
     OURS: "DF-MVR",
-    "dfmvr_mixed_from_front": "DF-MVR, mixed input, front view alone",
+    **{seen_from("dfmvr_mixed", view): f"DF-MVR, mixed input, {view} view alone" for view in VIEWS},
     "dfmvr_mixed": "DF-MVR, mixed input",
     **_names_of_views("shang_multi_pie", _ACROSS),
     "deng_multi_pie": FAMILIES["deng"] + _ACROSS,
