@@ -110,22 +110,27 @@ def write_npz(path: Path | str, compress: bool = False, **arrays: np.ndarray) ->
         (np.savez_compressed if compress else np.savez)(partial, **arrays)
 
 
-def read_npz(path: Path | str, *required: str) -> dict[str, np.ndarray]:
-    """Read all arrays of an `.npz` and check that the `required` names are there. Never unpickles.
+def read_npz(path: Path | str, *required: str, others: bool = True) -> dict[str, np.ndarray]:
+    """Read the arrays of an `.npz` and check that the `required` names are there. Never unpickles.
 
+    Args:
+        path: the file.
+        required: names of arrays.
+        others: read those not required too.
     Raises:
         DataError: the file is missing, is no `.npz`, or lacks an array.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+            found = archive.files
+            arrays = {name: archive[name] for name in found if others or name in required}
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; run the stage that makes it") from None
     except _DAMAGE as error:
         raise DataError(f"{path}: not a readable .npz archive ({error}); make it again") from error
     missing = [name for name in required if name not in arrays]
     if missing:
-        raise DataError(f"{path}: expected the arrays {', '.join(missing)}, found {', '.join(sorted(arrays))}")
+        raise DataError(f"{path}: expected the arrays {', '.join(missing)}, found {', '.join(sorted(found))}")
     return arrays
 
 

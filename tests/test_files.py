@@ -54,12 +54,15 @@ def test_arrays_survive(tmp_path):
     found = read_npz(tmp_path / "a.npz", "x")
     assert found["x"].tolist() == [0, 1, 2]
     assert str(found["name"]) == "n"
+    assert read_npz(tmp_path / "a.npz", "x", others=False).keys() == {"x"}
 
 
 def test_a_missing_array_is_named(tmp_path):
     write_npz(tmp_path / "a.npz", x=np.arange(3))
     with pytest.raises(DataError, match="expected the arrays y, found x"):
         read_npz(tmp_path / "a.npz", "x", "y")
+    with pytest.raises(DataError, match="expected the arrays y, found x"):
+        read_npz(tmp_path / "a.npz", "y", others=False)
 
 
 @pytest.mark.parametrize("kept", [0, 10, 100, 200])

@@ -95,7 +95,7 @@ def read_standard_points(face_model: Path | str) -> np.ndarray:
     Raises:
         DataError: no readable face model.
     """
-    model = read_npz(face_model, "mean", "landmarks_68")
+    model = read_npz(face_model, "mean", "landmarks_68", others=False)
     mean, ids = model["mean"].astype(np.float64), model["landmarks_68"]
     if mean.ndim != 2 or mean.shape[1] != 3 or ids.shape != (68,) or ids.min() < 0 or ids.max() >= len(mean):
         raise DataError(f"{face_model}: expected mean (V, 3) and landmarks_68 (68,) within it; build the model again")

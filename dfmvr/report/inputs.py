@@ -146,7 +146,7 @@ def _read_converged(root: Path, scores: Sequence[Path]) -> dict[tuple[str, str],
     for method, dataset in ((path.parent.name, path.stem) for path in scores):
         path = root / "register" / method / f"{dataset}.npz"
         if path.exists():
-            arrays = read_npz(path, "sample", "status", "converged")
+            arrays = read_npz(path, "sample", "status", "converged", others=False)
             registered = arrays["status"] == "ok"
             found[method, dataset] = pd.Series(arrays["converged"][registered], arrays["sample"][registered])
     return found

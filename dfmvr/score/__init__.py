@@ -118,7 +118,7 @@ def score_all(
         One row a sample, protocol and region; regions only with a `face_model`, whose topology the meshes then have.
         A sample without registration, prediction or readable scan has one row a protocol that says why.
     """
-    regions = None if face_model is None else read_npz(face_model, "regions")["regions"]
+    regions = None if face_model is None else read_npz(face_model, "regions", others=False)["regions"]
     surfaces, targets, rows = Surfaces(meshes), Targets(scans), []
     for sample in tqdm(samples_to_test(manifest), desc="score", unit="sample", mininterval=1):
         found = {name: registrations.get(sample.sample, name) for name in settings.protocols}

@@ -26,7 +26,7 @@ def sample_names(aligned: Path | str, split: str) -> np.ndarray:
     Raises:
         DataError: samples.npz is missing or unreadable.
     """
-    table = read_npz(Path(aligned) / "samples.npz", "sample", "split")
+    table = read_npz(Path(aligned) / "samples.npz", "sample", "split", others=False)
     return table["sample"][table["split"] == split]
 
 

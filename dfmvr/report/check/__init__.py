@@ -181,7 +181,7 @@ def _steps(dataset: str, results: Path, scores: list[Path]) -> Iterator[tuple[st
             row = _count(len(table), len(aside)) | {"coverage": np.nanmean([*table["coverage"], np.nan])}
             registered = results / "register" / path.parent.name / path.name.replace(".parquet", ".npz")
             if registered.exists():
-                arrays = read_npz(registered, "status", "converged")
+                arrays = read_npz(registered, "status", "converged", others=False)
                 row["not_converged"] = int(np.sum((arrays["status"] == "ok") & ~arrays["converged"]))
             yield plain(f"score, {method_name(path.parent.name)}"), row, aside
 
