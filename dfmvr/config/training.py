@@ -211,7 +211,10 @@ class TrainSection(Section):
     data: Literal["pixel_face", "multi_pie"] = Field("pixel_face", description="The data set trained on.")
     epochs: int = Field(9, ge=1, description="Passes over the training samples; the paper has 512.")
     landmark_share: float = Field(
-        0.9, ge=0, le=1, description="Share of the steps, the first ones, with landmarks and regularisation alone."
+        0.9, ge=0, le=1, description="Share of the steps with landmarks and regularisation alone, without renderings."
+    )
+    landmark_first: bool = Field(
+        False, description="Let those steps come first; false: spread the steps with renderings evenly over all."
     )
     batch_size: int = Field(16, ge=2, description="Samples a step, over all processes.")
     accumulate: int = Field(

@@ -114,16 +114,13 @@ def train(
     precision = {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.precision]
     system = method.make_system(settings, wrapped, model.to(device), parser, samples.image_size, precision)
     schedule = _schedule(settings, len(samples), system)
-    # ASSUME: landmarks alone settle pose and shape at a third of the cost of a step, and colours compared before that
-    # pull in wrong directions; the released code likewise adds its mask loss late.
-    first_rendered = round(settings.landmark_share * schedule.steps)
     logger.info("%d samples, %d steps an epoch", len(samples), schedule.steps_per_epoch)
     logger.info("%d steps on %s, %d processes", schedule.steps, device, team.size)
 
     def losses(step: int, batch: Batch) -> dict[str, Tensor]:
         if hasattr(system, "phase"):
             system.phase(step, schedule.steps)
-        return system.losses(batch.to(device), rendered=step >= first_rendered)._asdict()
+        return system.losses(batch.to(device), rendered=has_renderings(step, schedule.steps, settings))._asdict()
 
     optimise(
         network,
@@ -138,6 +135,18 @@ def train(
     beside = {name: os.path.relpath(getattr(args, name), args.weights.parent) for name in ("face_model", "parser")}
     about = {"method": settings.method, "network": method.describe(settings), **sizes, **beside}
     return network, about | {"epochs": settings.epochs, "version": __version__}
+
+
+def has_renderings(step: int, steps: int, settings: TrainSection) -> bool:
+    """Whether `step` of `steps` compares renderings with the photographs; the others have landmarks alone.
+
+    ASSUME: landmarks teach shape and pose at half the cost of such a step. Spread over the training, the few with
+    renderings teach colour and light at every learning rate; at its end alone, hardly at all.
+    """
+    count = steps - round(settings.landmark_share * steps)
+    if settings.landmark_first:
+        return step >= steps - count
+    return (step + 1) * count // steps > step * count // steps
 
 
 def _schedule(settings: TrainSection, samples: int, system: System) -> Schedule:

@@ -112,9 +112,10 @@ def training_curves(training: dict[str, pd.DataFrame], terms: dict[str, str]) ->
                 continue
             style = look(variant)
             label = figure_text(method_name(variant)) if variant in METHODS else variant
+            known = frame.dropna(subset=[term])  # steps without renderings have no photo loss
             ax.plot(
-                frame["epoch"],
-                frame[term],
+                known["epoch"],
+                known[term],
                 color=style.colour,
                 dashes=style.dashes or (None, None),
                 linewidth=style.width * 0.8,
