@@ -31,7 +31,7 @@ from dfmvr.report.figures.pictures import TILE_PX, Seen, close_up, see_mesh
 from dfmvr.report.figures.style import LOOKS, error_colours, look, save_figure, styled
 from dfmvr.report.inputs import read_study
 from dfmvr.report.page import Section, write_page
-from dfmvr.report.sections import analysis, figures, provenance, views
+from dfmvr.report.sections import analysis, background, figures, provenance, views
 from dfmvr.report.sections.results import Report
 from dfmvr.score import by_region, measure
 
@@ -516,3 +516,15 @@ def test_a_prediction_bears_the_errors_of_the_scan_beside_it(exhibit):
     assert np.isfinite(scan.errors_mm).sum() == known.sum()
     size = len(json.dumps(scenes.scene([scan, prediction], 2.0)))
     assert size < 1e6
+
+
+# --- how it was made
+
+
+@pytest.mark.parametrize(("first", "place"), [(True, "the first ones"), (False, "spread over the training")])
+def test_the_page_tells_how_the_networks_were_trained(report, first, place):
+    train = {"epochs": 31, "landmark_share": 0.75, "landmark_first": first}
+    text = " ".join(background.method_section(report._replace(configuration={"train": train})).paragraphs)
+    assert "31 epochs" in text
+    assert f"75 % of the steps, {place}, compare landmarks" in text
+    assert "epochs" not in " ".join(background.method_section(report).paragraphs)

@@ -8,16 +8,17 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from dfmvr.config import AlignSection, TrainSection
 from dfmvr.config.names import split_seed
 from dfmvr.report.captions import caption
 from dfmvr.report.figures import plots
 from dfmvr.report.inputs import Run
-from dfmvr.report.names import FAMILIES, METHODS, method_name
+from dfmvr.report.names import FAMILIES, METHODS, OURS, method_name
 from dfmvr.report.page import Section
 from dfmvr.report.sections import account
 from dfmvr.report.sections.results import PROTOCOL, Report, protocol_settings
 from dfmvr.report.tables import run_tables
-from dfmvr.report.tables.table import number, write_table
+from dfmvr.report.tables.table import number, percent, write_table
 
 SHOWN_SET_ASIDE = 30
 
@@ -198,12 +199,28 @@ def method_section(report: Report) -> Section:
     return section
 
 
+def _training_settings(report: Report) -> str:
+    """How DF-MVR was trained."""
+    train = TrainSection.model_validate(report.configuration.get("train", {}))
+    align = AlignSection.model_validate(report.configuration.get("align", {}))
+    return caption(
+        "methods_training",
+        epochs=train.epochs,
+        batch=train.batch_size,
+        size=align.image_size,
+        rate=f"{train.learning_rate:g}",
+        share=percent(train.landmark_share),
+        place=caption("methods_first" if train.landmark_first else "methods_spread"),
+    )
+
+
 def _explained(report: Report) -> list[tuple[bool, str]]:
     """What is said of some methods, and whether any of them was tested."""
     methods = {split_seed(m)[0] for m in report.study.methods}
     across = {m for m in methods if m.endswith("_multi_pie") or "_multi_pie_" in m}
     ablated = {"dfmvr_cnn", "dfmvr_unet", "dfmvr_resnet", "dfmvr_without_mask"} & methods
     return [
+        ("train" in report.configuration and any(m.startswith(OURS) for m in methods), _training_settings(report)),
         (bool({"deng", "deng_multi_pie"} & methods), caption("methods_deng")),
         (any(m.startswith("shang") for m in methods), caption("methods_shang")),
         (bool(ablated), caption("methods_ablation")),
