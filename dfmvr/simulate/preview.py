@@ -14,6 +14,7 @@ from dfmvr.datasets.bosphorus.range_image import RangeImage, read_bnt
 from dfmvr.datasets.images import read_image, resize_image, write_image
 from dfmvr.datasets.multi_pie import YAWS
 from dfmvr.datasets.pixel_face import PixelFace
+from dfmvr.geometry.vectors import unit
 
 ROWS, COLUMNS = 5, 2
 HEIGHT_PX = 192
@@ -99,7 +100,7 @@ def _relief(image: RangeImage) -> np.ndarray:
     """A range image lit from the upper left, on a black square."""
     across, down = np.diff(image.points, axis=1)[:-1], np.diff(image.points, axis=0)[:, :-1]
     normals = np.cross(across, -down)
-    light = normals @ LAMP / np.maximum(np.linalg.norm(normals, axis=-1), 1e-9)
+    light = unit(normals) @ LAMP
     grey = np.where(np.isfinite(light), 40 + 215 * np.clip(light, 0, 1), 0).astype(np.uint8)
     square = np.zeros((max(grey.shape),) * 2, np.uint8)
     left = (len(square) - grey.shape[1]) // 2

@@ -15,6 +15,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from dfmvr.geometry.rotation import euler_to_rotmat
+from dfmvr.geometry.vectors import unit
 from dfmvr.rendering import render, vertex_normals
 from dfmvr.report.figures.style import error_colours
 
@@ -59,7 +60,7 @@ def see_mesh(
 
 def shade_seen(seen: Seen, colours: np.ndarray | None = None) -> np.ndarray:
     """Light what is seen, grey or in `colours` (S, S, 3), on white; uint8 (size, size, 3)."""
-    normals = seen.normals / np.maximum(np.linalg.norm(seen.normals, axis=-1, keepdims=True), 1e-9)
+    normals = unit(seen.normals)
     light = np.full(seen.mask.shape, 0.24)
     for direction, strength in _LIGHTS:
         light += strength * np.clip(normals @ np.array(direction), 0, None)

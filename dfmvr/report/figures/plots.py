@@ -108,11 +108,11 @@ def training_curves(training: dict[str, pd.DataFrame], terms: dict[str, str]) ->
     figure, axes = _axes(len(terms), 3.1, 2.3, 3, sharex=True)
     for ax, (term, title) in zip(axes, terms.items(), strict=True):
         for variant, frame in training.items():
-            if term not in frame or not frame[term].notna().any():
+            known = frame.reindex(columns=["epoch", term]).dropna()  # steps without renderings have no photo loss
+            if known.empty:
                 continue
             style = look(variant)
             label = figure_text(method_name(variant)) if variant in METHODS else variant
-            known = frame.dropna(subset=[term])  # steps without renderings have no photo loss
             ax.plot(
                 known["epoch"],
                 known[term],
