@@ -22,7 +22,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import dfmvr.networks.involution as involution
-from dfmvr.networks import DFMVR, NetworkSettings, RedNet, for_inference
+from dfmvr.networks.df_mvr import DFMVR, NetworkSettings
+from dfmvr.networks.inference import for_inference
+from dfmvr.networks.rednet import RedNet
 
 Run = Callable[[], list[Tensor]]
 

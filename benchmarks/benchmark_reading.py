@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from dfmvr.config import Config, MultiPieData
 from dfmvr.datasets.images import write_image
-from dfmvr.datasets.multi_pie import YAWS, MultiPie
+from dfmvr.datasets.multi_pie.dataset import YAWS, MultiPie
 from dfmvr.datasets.multi_pie.folders import CROPPED_ENDING, Shot
 
 LINKS = 30_000  # to one file; ext4 allows 65,000
@@ -122,7 +122,7 @@ def measure_steps(samples: object, batch_size: int, repeats: int) -> list[tuple[
     from toy_model import SIZES, toy_model
 
     from dfmvr.losses import LossWeights
-    from dfmvr.networks import DFMVR, NetworkSettings
+    from dfmvr.networks.df_mvr import DFMVR, NetworkSettings
     from dfmvr.train.data import training_batch
     from dfmvr.train.system import TrainingSystem
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from dfmvr.geometry.camera import pose, project
-from dfmvr.rendering import render
+from dfmvr.rendering.renderer import render
 
 
 def face_like(columns: int) -> tuple[Tensor, Tensor]:

@@ -34,8 +34,10 @@ from analytic_face import MOTION, face
 from dfmvr.config import ProtocolSection, RegisterSection
 from dfmvr.geometry.meshes import import_open3d
 from dfmvr.geometry.surface import Surface, vertex_normals
-from dfmvr.register import Registration, Target, align_landmarks, crop, register
-from dfmvr.score import score_sample
+from dfmvr.register.icp import Registration
+from dfmvr.register.registrations import register
+from dfmvr.register.target import Target, align_landmarks, crop
+from dfmvr.score.samples import score_sample
 
 SETTINGS = RegisterSection()
 CORES = 2

@@ -31,21 +31,21 @@ class Stage(NamedTuple):
 
 
 STAGES = (
-    Stage("face_model", "build the morphable face model", "dfmvr.face_model.build", "face_model"),
-    Stage("simulate", "write the stand-in data sets", "dfmvr.simulate", "simulate"),
-    Stage("fetch", "check the data that must be supplied, download what may be", "dfmvr.fetch", WHOLE),
-    Stage("mesh", "turn range images into triangle meshes", "dfmvr.mesh", "mesh"),
-    Stage("align", "find landmarks and cut aligned crops", "dfmvr.align", "align"),
+    Stage("face_model", "build the morphable face model", "dfmvr.face_model.command", "face_model"),
+    Stage("simulate", "write the stand-in data sets", "dfmvr.simulate.command", "simulate"),
+    Stage("fetch", "check the data that must be supplied, download what may be", "dfmvr.fetch.command", WHOLE),
+    Stage("mesh", "turn range images into triangle meshes", "dfmvr.mesh.command", "mesh"),
+    Stage("align", "find landmarks and cut aligned crops", "dfmvr.align.command", "align"),
     Stage("align pretrain", "train the networks that find faces and landmarks", "dfmvr.align.pretrain", None),
-    Stage("parse", "train the face parse net, write masks and weight maps", "dfmvr.parse", "parse"),
-    Stage("train", "train one variant of DF-MVR", "dfmvr.train", "train"),
-    Stage("train import", "take over the authors' released weights", "dfmvr.train.import_checkpoint", None),
+    Stage("parse", "train the face parse net, write masks and weight maps", "dfmvr.parse.command", "parse"),
+    Stage("train", "train one variant of DF-MVR", "dfmvr.train.command", "train"),
+    Stage("train import", "take over the authors' released weights", "dfmvr.released.import_checkpoint", None),
     Stage("train describe", "tell the size of a variant", "dfmvr.train.describe", "train"),
     Stage("train pack", "pack a training into the files that ship", "dfmvr.train.pack", None),
-    Stage("reconstruct", "turn photographs into meshes", "dfmvr.reconstruct", None),
-    Stage("register", "register meshes to scans", "dfmvr.register", "register"),
-    Stage("score", "measure the distance of meshes to scans", "dfmvr.score", "register"),
-    Stage("report", "make the tables, the figures and the page", "dfmvr.report", "report"),
+    Stage("reconstruct", "turn photographs into meshes", "dfmvr.reconstruct.command", None),
+    Stage("register", "register meshes to scans", "dfmvr.register.command", "register"),
+    Stage("score", "measure the distance of meshes to scans", "dfmvr.score.command", "register"),
+    Stage("report", "make the tables, the figures and the page", "dfmvr.report.command", "report"),
 )
 
 

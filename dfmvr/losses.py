@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dfmvr.conventions import ALIGNMENT_IN_101, CLASSES, REFERENCE_SIZE_PX
-from dfmvr.geometry.released_similarity import fit_as
-from dfmvr.networks.df_mvr import Coefficients
+from dfmvr.face_model.coefficients import Coefficients
+from dfmvr.released.similarity import fit_as
 
 # ASSUME: "the nose and inner mouth landmarks" (IV-C) are iBUG's nine of the nose and eight of the inner mouth.
 # Code: the lower bridge of the nose, the eyes and the inner mouth.

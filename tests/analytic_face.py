@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from dfmvr.register import Registration
-from dfmvr.register.icp import rotation_of
+from dfmvr.register.icp import Registration, rotation_of
 
 SEVEN = np.array([(-45, 30), (-18, 30), (18, 30), (45, 30), (0, -5), (-25, -45), (25, -45)], float)
 MOTION = Registration(1.07, rotation_of(np.array([0.2, -0.3, 0.1])), np.array([30.0, -20.0, 500.0]))

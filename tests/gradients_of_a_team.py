@@ -8,7 +8,7 @@ import torch
 from toy_model import SIZES, toy_model
 
 from dfmvr.losses import LossWeights
-from dfmvr.networks import DFMVR, NetworkSettings
+from dfmvr.networks.df_mvr import DFMVR, NetworkSettings
 from dfmvr.train import data, loop
 from dfmvr.train.parallel import join, share_normalisation
 from dfmvr.train.system import TrainingSystem

@@ -9,15 +9,25 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-from dfmvr import align, cli
-from dfmvr.align.crop import find_alignment, fit_pos
+from dfmvr import cli
+from dfmvr.align.command import align_dataset, batched, check_sides
+from dfmvr.align.crop import (
+    align_photo,
+    crop_photo,
+    find_alignment,
+    fit_pos,
+    five_points,
+    map_points,
+    read_standard_points,
+)
 from dfmvr.align.detect import detect_faces
-from dfmvr.align.stage import align_dataset, batched, check_sides
 from dfmvr.config import AlignSection, PixelFaceData
 from dfmvr.conventions import ALIGNMENT_IN_68, CAMERA_DISTANCE_MM, DROPPED_FROM_106, FOCAL_PX_AT_224
-from dfmvr.datasets import open_dataset, pixel_face
-from dfmvr.datasets.landmark_files import write_landmark_file
-from dfmvr.datasets.pixel_face import GroundTruth, SampleInfo
+from dfmvr.datasets import open_dataset
+from dfmvr.datasets.landmark_files import read_landmark_file, write_landmark_file
+from dfmvr.datasets.pixel_face import dataset, views
+from dfmvr.datasets.pixel_face.dataset import SampleInfo
+from dfmvr.datasets.pixel_face.ground_truth import GroundTruth
 from dfmvr.errors import DataError, UnavailableError
 from dfmvr.files import write_npz
 
@@ -55,12 +65,12 @@ def face_photo(five, height=256, width=192):
 
 def test_five_points_are_eye_middles_nose_and_mouth_corners():
     landmarks = np.random.default_rng(0).normal(size=(68, 2))
-    five = align.five_points(landmarks)
+    five = five_points(landmarks)
     outer_r, inner_r, inner_l, outer_l, nose, mouth_r, mouth_l = landmarks[list(ALIGNMENT_IN_68)]
     assert_allclose(five, [(outer_r + inner_r) / 2, (inner_l + outer_l) / 2, nose, mouth_r, mouth_l])
-    assert_array_equal(align.five_points(five), five)
+    assert_array_equal(five_points(five), five)
     with pytest.raises(DataError, match="expected 5 or 68 points, found 7"):
-        align.five_points(landmarks[:7])
+        five_points(landmarks[:7])
 
 
 @settings(max_examples=50, deadline=None)
@@ -79,10 +89,10 @@ def test_pos_recovers_a_scaled_orthographic_camera(scale, yaw, pitch, roll, shif
 def test_aligned_face_has_the_standard_scale_and_its_origin_at_the_centre(yaw):
     rotation = turn(yaw)
     affine, _ = find_alignment(project(STANDARD, 0.83, (110, 131), rotation), STANDARD, 224)
-    assert_allclose(align.map_points(affine, np.array([[110, 131]])), [[112, 112]], atol=1e-9)
+    assert_allclose(map_points(affine, np.array([[110, 131]])), [[112, 112]], atol=1e-9)
     assert affine[0, 0] * 0.83 == pytest.approx(1.02)
     expected = project(STANDARD, 1.02, (112, 112), rotation)
-    found = align.map_points(affine, project(STANDARD, 0.83, (110, 131), rotation))
+    found = map_points(affine, project(STANDARD, 0.83, (110, 131), rotation))
     assert_allclose(found, expected, atol=1e-9)
 
 
@@ -91,7 +101,7 @@ def test_aligned_face_stands_as_the_camera_sees_it():
     seen = 112 + FOCAL_PX_AT_224 * STANDARD[:, :2] * (1, -1) / depth[:, None]
     affine, _ = find_alignment(seen, STANDARD, 224)
     # Orthographic against perspective, and 1.02 against 1.015 px/mm: about a pixel at 224.
-    assert np.abs(align.map_points(affine, seen) - seen).max() < 1.5
+    assert np.abs(map_points(affine, seen) - seen).max() < 1.5
 
 
 @pytest.mark.parametrize("scale", [0.4, 0.8, 1.7, 6.0])
@@ -103,18 +113,18 @@ def test_dot_at_a_landmark_is_found_at_the_mapped_landmark(scale, size):
     for u, v in five:
         dot = 255 * np.exp(-((x - u) ** 2 + (y - v) ** 2) / (2 * (4 * scale) ** 2))
         photo = np.rint(np.stack([dot] * 3, -1)).astype(np.uint8)
-        crop, (affine, _) = align.align_photo(photo, five, STANDARD, size)
+        crop, (affine, _) = align_photo(photo, five, STANDARD, size)
         weight = crop[..., 0].astype(float)
         rows, columns = np.mgrid[:size, :size] + 0.5
         centroid = np.array([(weight * columns).sum(), (weight * rows).sum()]) / weight.sum()
-        assert_allclose(centroid, align.map_points(affine, np.array([[u, v]]))[0], atol=0.1)
+        assert_allclose(centroid, map_points(affine, np.array([[u, v]]))[0], atol=0.1)
 
 
 def test_crops_of_two_sizes_agree():
     five = project(STANDARD, 1.3, (160, 200))
     photo = face_photo(five, 400, 320)
-    large, (affine, _) = align.align_photo(photo, five, STANDARD, 224)
-    small, (half, _) = align.align_photo(photo, five, STANDARD, 112)
+    large, (affine, _) = align_photo(photo, five, STANDARD, 224)
+    small, (half, _) = align_photo(photo, five, STANDARD, 112)
     assert_allclose(half, affine / 2)
     averaged = large.reshape(112, 2, 112, 2, 3).mean((1, 3))
     assert np.abs(averaged - small).max() < 6
@@ -122,7 +132,7 @@ def test_crops_of_two_sizes_agree():
 
 def test_crop_does_not_depend_on_the_resolution_of_the_photo():
     crops = [
-        align.align_photo(face_photo_scaled(scale), project(STANDARD, scale, (96 * scale, 128 * scale)), STANDARD, 96)
+        align_photo(face_photo_scaled(scale), project(STANDARD, scale, (96 * scale, 128 * scale)), STANDARD, 96)
         for scale in (1.0, 2.0, 5.0)
     ]
     for crop, _ in crops[1:]:
@@ -139,24 +149,24 @@ def face_photo_scaled(scale):
 def test_shrinking_does_not_alias():
     stripes = np.zeros((1200, 1200, 3), np.uint8)
     stripes[:, ::2] = 200
-    crop, _ = align.align_photo(stripes, project(STANDARD, 5, (600, 600)), STANDARD, 96)
+    crop, _ = align_photo(stripes, project(STANDARD, 5, (600, 600)), STANDARD, 96)
     assert np.ptp(crop[20:-20, 20:-20]) <= 2
 
 
 def test_outside_of_the_photo_is_black_and_the_identity_keeps_pixels():
     photo = np.random.default_rng(0).integers(1, 256, (20, 20, 3)).astype(np.uint8)
-    assert_array_equal(align.crop_photo(photo, np.eye(2, 3), 20), photo)
-    shifted = align.crop_photo(photo, np.array([[1, 0, 5], [0, 1, -3.0]]), 20)
+    assert_array_equal(crop_photo(photo, np.eye(2, 3), 20), photo)
+    shifted = crop_photo(photo, np.array([[1, 0, 5], [0, 1, -3.0]]), 20)
     assert_array_equal(shifted[:17, 5:], photo[3:, :15])
     assert not shifted[17:].any()
     assert not shifted[:, :5].any()
-    assert not align.crop_photo(photo, np.array([[1, 0, 500], [0, 1, 0.0]]), 20).any()
+    assert not crop_photo(photo, np.array([[1, 0, 500], [0, 1, 0.0]]), 20).any()
 
 
 @pytest.mark.parametrize("linear", [[[0, -1], [1, 0]], [[1, 0], [0, 2]], [[-1, 0], [0, -1]]])
 def test_crop_refuses_to_turn(linear):
     with pytest.raises(ValueError, match="positive scale and a translation"):
-        align.crop_photo(np.zeros((9, 9, 3), np.uint8), np.column_stack([linear, [0, 0]]), 9)
+        crop_photo(np.zeros((9, 9, 3), np.uint8), np.column_stack([linear, [0, 0]]), 9)
 
 
 @pytest.mark.parametrize(
@@ -178,18 +188,18 @@ def test_crop_refuses_to_turn(linear):
 )
 def test_implausible_landmarks_are_refused(five, message):
     with pytest.raises(DataError, match=message):
-        align.align_photo(np.zeros((256, 192, 3), np.uint8), five, STANDARD, 96)
+        align_photo(np.zeros((256, 192, 3), np.uint8), five, STANDARD, 96)
 
 
 def test_standard_points_are_about_the_centroid(tmp_path):
     shift = np.array([5, 6, 7])
     mean = np.vstack([as_68(STANDARD), np.random.default_rng(0).normal(size=(30, 3))]) + shift
     write_npz(tmp_path / "model.npz", mean=mean, landmarks_68=np.arange(68))
-    points = align.five_points(align.read_standard_points(tmp_path / "model.npz"))
+    points = five_points(read_standard_points(tmp_path / "model.npz"))
     assert_allclose(points, STANDARD + shift - mean.mean(0))
     write_npz(tmp_path / "model.npz", mean=mean, landmarks_68=np.arange(68) + 31)
     with pytest.raises(DataError, match="build the model again"):
-        align.read_standard_points(tmp_path / "model.npz")
+        read_standard_points(tmp_path / "model.npz")
 
 
 def test_detector_that_is_not_installed_is_named(monkeypatch):
@@ -275,8 +285,8 @@ def data(tmp_path):
     infos = [SampleInfo(f"s{i}_1", f"s{i}", "train" if i < 3 else "test", "1") for i in range(4)]
     for info in infos:
         photos = [face_photo(five_of(view)) for view in range(3)]
-        pixel_face.write_sample(root, info.sample, photos, truth, [as_68(five_of(view)) for view in range(3)])
-    pixel_face.write_splits(root, infos)
+        dataset.write_sample(root, info.sample, photos, truth, [as_68(five_of(view)) for view in range(3)])
+    dataset.write_splits(root, infos)
     mean = as_68(STANDARD)
     mean = np.vstack([mean, -mean.sum(0, keepdims=True)])  # centroid at the origin
     write_npz(tmp_path / "model.npz", mean=mean, landmarks_68=np.arange(68))
@@ -300,10 +310,10 @@ def test_stage_writes_what_the_contract_says(data):
     assert samples["split"].tolist() == ["train"] * 3 + ["test"]
     shapes = {name: samples[name].shape for name in ("landmarks", "landmarks_3d", "crop", "subject")}
     assert shapes == {"landmarks": (4, 3, 68, 2), "landmarks_3d": (4, 101, 3), "crop": (4, 3, 2, 3), "subject": (4,)}
-    truth = pixel_face.read_landmarks_106(data / "s0_1" / "fusion" / "gt.mat")
+    truth = dataset.read_landmarks_106(data / "s0_1" / "fusion" / "gt.mat")
     assert_allclose(samples["landmarks_3d"][0], np.delete(truth, DROPPED_FROM_106, axis=0), atol=1e-4)
     for view in range(3):
-        expected = align.map_points(samples["crop"][1, view], as_68(five_of(view)))
+        expected = map_points(samples["crop"][1, view], as_68(five_of(view)))
         assert_allclose(samples["landmarks"][1, view], expected, atol=2e-3)
         seen = images[1, view, :, :, 0]
         u, v = samples["landmarks"][1, view, 30]
@@ -394,7 +404,7 @@ def test_threads_change_nothing(data):
 
 def test_missing_detector_stops_the_stage(data, monkeypatch):
     monkeypatch.setitem(sys.modules, "face_alignment", None)
-    standard = align.read_standard_points(data.parent / "model.npz")
+    standard = read_standard_points(data.parent / "model.npz")
     settings = AlignSection(landmarks="face_alignment")
     with pytest.raises(UnavailableError, match="face_alignment"):
         align_dataset(open_dataset("pixel_face", data, PixelFaceData()), standard, data.parent / "out", settings)
@@ -404,7 +414,7 @@ def test_own_photo_as_a_file(tmp_path):
     five = project(STANDARD, 1.1, (150, 180))
     Image.fromarray(face_photo(five, 360, 300)).save(tmp_path / "me.png")
     np.savetxt(tmp_path / "me.txt", five)
-    photo = pixel_face.read_photo(tmp_path / "me.png", orientation="upright")
-    crop, (affine, _) = align.align_photo(photo, align.read_landmark_file(tmp_path / "me.txt"), STANDARD, 224)
-    u, v = align.map_points(affine, five)[2]
+    photo = views.read_photo(tmp_path / "me.png", orientation="upright")
+    crop, (affine, _) = align_photo(photo, read_landmark_file(tmp_path / "me.txt"), STANDARD, 224)
+    u, v = map_points(affine, five)[2]
     assert crop[int(v), int(u), 0] > 230

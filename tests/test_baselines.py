@@ -10,13 +10,13 @@ from toy_model import SIZES, toy_coefficients, toy_model, toy_samples
 
 from dfmvr.conventions import CLASSES
 from dfmvr.errors import ConfigError, DataError
+from dfmvr.face_model.coefficients import Coefficients
+from dfmvr.face_model.views import render_views
 from dfmvr.losses import lighting_loss
 from dfmvr.networks.deep3d import Deep3D, Deep3DSettings, aggregate
-from dfmvr.networks.df_mvr import Coefficients
 from dfmvr.networks.mgcnet import MGCNet
 from dfmvr.networks.single_image import SingleImageSettings
-from dfmvr.rendering.views import render_views
-from dfmvr.train import deng, shang, single_image
+from dfmvr.train.baselines import deng, shang, single_image
 from dfmvr.train.batch import Batch
 from dfmvr.train.data import AlignedSamples, cosine_rate
 

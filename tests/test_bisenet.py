@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from dfmvr.errors import ConfigError, DataError
-from dfmvr.networks import BiSeNet
+from dfmvr.networks.bisenet import BiSeNet
 
 OFFICIAL = Path(__file__).parents[2] / "shared" / "official_state_dict_keys.txt"
 

@@ -23,18 +23,20 @@ from dfmvr.conventions import ALIGNMENT_IN_68, CLASSES, DROPPED_FROM_106, REGION
 from dfmvr.datasets.matlab import read_arrays
 from dfmvr.datasets.pixel_face.ground_truth import GroundTruth, write_ground_truth
 from dfmvr.errors import DataError
-from dfmvr.face_model import MorphableModel, bfm_files, ict_files
-from dfmvr.face_model.build import build
-from dfmvr.face_model.expressions import sample_actions
-from dfmvr.face_model.heads import HeadGenerator
-from dfmvr.face_model.ict_files import drivers, read_ict
-from dfmvr.face_model.import_bfm import ALIGNMENT, keypoints
+from dfmvr.face_model.anny.expressions import sample_actions
+from dfmvr.face_model.anny.heads import HeadGenerator
+from dfmvr.face_model.bfm import files as bfm_files
+from dfmvr.face_model.bfm.model import ALIGNMENT, keypoints
+from dfmvr.face_model.command import build
+from dfmvr.face_model.ict import files as ict_files
+from dfmvr.face_model.ict.files import drivers, read_ict
+from dfmvr.face_model.model import MorphableModel
 from dfmvr.face_model.transfer import EYE, MOUTH, SKIN, nearest_of_kind, warp
 from dfmvr.files import read_npz, write_npz
 from dfmvr.geometry.camera import pose
+from dfmvr.geometry.normals import vertex_normals
 from dfmvr.parse.parser import FaceParser, ParserSpec, save_parser
 from dfmvr.rendering.renderer import render
-from dfmvr.rendering.shading import vertex_normals
 
 ICT = Path(__file__).parents[2] / "shared" / "ict_facekit" / "model.npz"
 SMALL = FaceModelSection(subdivisions=1, population=100, identity_components=20, albedo_components=12)
@@ -288,7 +290,7 @@ def test_a_model_without_its_folder_is_one_line(source, tmp_path, capsys):
 
 def test_heads_are_the_open_models_whatever_is_imported(built, ict, tmp_path, monkeypatch):
     """The open model's file is not read then: its heads are not in it."""
-    monkeypatch.setattr("dfmvr.face_model.build.build", lambda settings: built)
+    monkeypatch.setattr("dfmvr.face_model.command.build", lambda settings: built)
     model = imported("ict_facekit", ict[2], tmp_path / "none.npz", tmp_path, "--heads", str(tmp_path / "heads.npz"))
     heads = HeadGenerator.load(tmp_path / "heads.npz")
     assert model.name == "ICT-FaceKit"

@@ -14,12 +14,17 @@ import scipy.io
 
 from dfmvr import cli, config
 from dfmvr.config import docs
-from dfmvr.datasets import bosphorus, celebamask_hq, multi_pie, pixel_face
+from dfmvr.datasets import celebamask_hq
+from dfmvr.datasets.bosphorus import dataset as bosphorus_files
+from dfmvr.datasets.bosphorus.names import ScanName
 from dfmvr.datasets.bosphorus.range_image import RangeImage
-from dfmvr.datasets.pixel_face import GroundTruth
+from dfmvr.datasets.multi_pie import dataset as multi_pie_files
+from dfmvr.datasets.pixel_face import dataset as pixel_face_files
 from dfmvr.datasets.pixel_face.authors import write_sample_authors
+from dfmvr.datasets.pixel_face.dataset import SampleInfo
+from dfmvr.datasets.pixel_face.ground_truth import GroundTruth
 from dfmvr.errors import ConfigError, DataError, OutputError
-from dfmvr.fetch import check
+from dfmvr.fetch.command import check
 from dfmvr.fetch.datasets import PROBES, count_files, list_files
 from dfmvr.fetch.models import check_matlab, landmark_weights
 from dfmvr.fetch.obtain import DOWNLOADABLE, obtain
@@ -37,23 +42,25 @@ def fill_pixel_face(root, samples=3, annotated=False):
     marks = [np.full((68, 2), 9.0)] * 3 if annotated else None
     names = [f"{i:05d}_01" for i in range(samples)]
     for name in names:
-        pixel_face.write_sample(root, name, [photo()] * 3, GroundTruth(points, np.array([[0, 1, 2]]), points), marks)
-    pixel_face.write_splits(root, [pixel_face.SampleInfo(n, n[:5], "test" if n[4] == "0" else "train") for n in names])
+        pixel_face_files.write_sample(
+            root, name, [photo()] * 3, GroundTruth(points, np.array([[0, 1, 2]]), points), marks
+        )
+    pixel_face_files.write_splits(root, [SampleInfo(n, n[:5], "test" if n[4] == "0" else "train") for n in names])
 
 
 def fill_multi_pie(root, subjects=2):
     for subject in range(1, subjects + 1):
         for camera in ("080", "130", "051", "041", "190"):
-            multi_pie.write_photo(root, subject, 1, 1, camera, 7, photo())
+            multi_pie_files.write_photo(root, subject, 1, 1, camera, 7, photo())
 
 
 def fill_bosphorus(root, subjects=2):
     points = {"Nose tip": np.array([0.0, 1, 2])}
     for subject in range(subjects):
         for kind in ("N_N", "YR_R10", "YR_R20", "YR_R30", "YR_R45", "YR_L45"):
-            name = bosphorus.ScanName.parse(f"bs{subject:03d}_{kind}_0")
+            name = ScanName.parse(f"bs{subject:03d}_{kind}_0")
             image = RangeImage(np.ones((3, 4, 3)), np.full((3, 4, 2), 0.5), f"{name.stem}.png")
-            bosphorus.write_scan(root, name, image, photo(), points, {"Nose tip": np.array([9.0, 9])})
+            bosphorus_files.write_scan(root, name, image, photo(), points, {"Nose tip": np.array([9.0, 9])})
 
 
 def fill_celebamask_hq(root, images=12):
@@ -155,7 +162,7 @@ def test_damage_is_found_and_blocks_only_if_nothing_is_whole(tmp_path, name, pat
 
 def test_the_other_layouts_are_counted_too(tmp_path):
     for camera in ("080", "130", "051", "041", "190"):
-        multi_pie.write_cropped_photo(tmp_path / "pie", 3, 1, 1, camera, 7, photo())
+        multi_pie_files.write_cropped_photo(tmp_path / "pie", 3, 1, 1, camera, 7, photo())
     cropped = checked("multi_pie", tmp_path / "pie", DETECT, "datasets.multi_pie.layout=cropped_128")
     assert cropped.counts == {"photographs": (5, 129480), "subjects": (1, 249)}
     points = np.random.default_rng(0).uniform(-60, 60, (106, 3))
@@ -188,12 +195,12 @@ def test_samples_that_lack_something_are_counted(tmp_path):
 def test_first_last_and_some_between_are_read(tmp_path, monkeypatch):
     fill_pixel_face(tmp_path, samples=40)
     read = []
-    real = pixel_face.PixelFace.read_photo
+    real = pixel_face_files.PixelFace.read_photo
     monkeypatch.setattr(
-        pixel_face.PixelFace, "read_photo", lambda self, path: read.append(path.parts[-3]) or real(self, path)
+        pixel_face_files.PixelFace, "read_photo", lambda self, path: read.append(path.parts[-3]) or real(self, path)
     )
     checked("pixel_face", tmp_path, DETECT)
-    names = [sample.sample for sample in pixel_face.PixelFace(tmp_path, config.PixelFaceData()).samples()]
+    names = [sample.sample for sample in pixel_face_files.PixelFace(tmp_path, config.PixelFaceData()).samples()]
     assert len(set(read)) == PROBES
     assert {names[0], names[-1]} < set(read)
 

@@ -11,13 +11,15 @@ from toy_manifest import scanned, write_manifest
 
 from dfmvr.config import ProtocolSection
 from dfmvr.conventions import ALIGNMENT_IN_101, DROPPED_FROM_106
-from dfmvr.datasets.pixel_face import GroundTruth, write_sample
+from dfmvr.datasets.pixel_face.dataset import write_sample
+from dfmvr.datasets.pixel_face.ground_truth import GroundTruth
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.geometry.meshes import read_landmarks, read_mesh
 from dfmvr.geometry.surface import Surface
 from dfmvr.reconstruct.floor import fit_to_scan, reconstruct_floor
-from dfmvr.register import Target, crop, register
-from dfmvr.score import measure, summarise
+from dfmvr.register.registrations import register
+from dfmvr.register.target import Target, crop
+from dfmvr.score.distances import measure, summarise
 
 PAPER = ProtocolSection()
 GRID = 61

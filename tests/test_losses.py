@@ -9,7 +9,7 @@ import torch
 
 from dfmvr.config import LossSection
 from dfmvr.conventions import ALIGNMENT_IN_101
-from dfmvr.geometry.released_similarity import fit_as
+from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.geometry.rotation import euler_to_rotmat
 from dfmvr.losses import (
     EMPHASISED_68,
@@ -27,7 +27,8 @@ from dfmvr.losses import (
     total_loss,
     unevenness_loss,
 )
-from dfmvr.networks import BiSeNet, Coefficients
+from dfmvr.networks.bisenet import BiSeNet
+from dfmvr.released.similarity import fit_as
 
 ONES = torch.ones(1, 1, 4, 4)
 

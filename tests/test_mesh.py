@@ -11,13 +11,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from dfmvr import cli
 from dfmvr.config import BosphorusData, MeshSection
-from dfmvr.datasets.bosphorus import ScanName, write_scan
+from dfmvr.datasets.bosphorus.dataset import write_scan
+from dfmvr.datasets.bosphorus.names import ScanName
 from dfmvr.datasets.bosphorus.range_image import RangeImage, read_bnt, write_bnt
 from dfmvr.errors import DataError
 from dfmvr.geometry.meshes import read_landmarks, read_mesh
-from dfmvr.mesh import triangulate
 from dfmvr.mesh.colours import check_texture_direction, colours_at
 from dfmvr.mesh.stage import mesh_dataset, mesh_scan
+from dfmvr.mesh.triangulate import triangulate
 
 PLANES = ("grid", "xy")
 LANDMARKS = {

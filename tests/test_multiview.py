@@ -8,10 +8,12 @@ import torch
 import trimesh
 from toy_model import toy_coefficients, toy_model
 
-from dfmvr import multiview
 from dfmvr.conventions import CAMERA_DISTANCE_MM
 from dfmvr.geometry.camera import focal_px, pose, project
-from dfmvr.multiview import (
+from dfmvr.rendering.rasterizer import rasterize
+from dfmvr.rendering.renderer import render
+from dfmvr.train.baselines import multiview
+from dfmvr.train.baselines.multiview import (
     Motion,
     Pose,
     backproject,
@@ -27,7 +29,6 @@ from dfmvr.multiview import (
     sample,
     visible_vertices,
 )
-from dfmvr.rendering import rasterize, render
 
 SIZE = 96
 CAMERA = torch.tensor([0.0, 0.0, CAMERA_DISTANCE_MM], dtype=torch.float64)

@@ -15,10 +15,16 @@ from dfmvr.config import NetworkSection
 from dfmvr.errors import ConfigError, DataError
 from dfmvr.geometry.rotation import euler_to_rotmat
 from dfmvr.losses import LossWeights
-from dfmvr.networks import DFMVR, CNNFusion, NetworkSettings, ResNet, TriUNet, UNet, for_inference, inference
+from dfmvr.networks import inference
+from dfmvr.networks.cnn_fusion import CNNFusion
+from dfmvr.networks.df_mvr import DFMVR, NetworkSettings
+from dfmvr.networks.inference import for_inference
 from dfmvr.networks.involution import Involution
 from dfmvr.networks.lighting import share_lighting
 from dfmvr.networks.residual import Bottleneck
+from dfmvr.networks.resnet import ResNet
+from dfmvr.networks.tri_unet import TriUNet
+from dfmvr.networks.unet import UNet
 from dfmvr.networks.winograd import WinogradConv
 from dfmvr.rendering.shading import shade
 from dfmvr.train import data

@@ -11,7 +11,7 @@ from toy_network import write_toy_training
 from dfmvr import cli
 from dfmvr.assets import SUMS, read_sums
 from dfmvr.errors import DataError
-from dfmvr.face_model import MorphableModel
+from dfmvr.face_model.model import MorphableModel
 from dfmvr.face_model.packed import ALBEDO_TOLERANCE, SHAPE_TOLERANCE_MM, pack, read_model, write_packed
 from dfmvr.geometry.subdivision import loop_subdivision
 from dfmvr.reconstruct.reconstructor import Reconstructor

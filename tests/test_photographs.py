@@ -11,11 +11,12 @@ from toy_model import toy_coefficients, toy_model
 from toy_network import SIZE
 
 from dfmvr import cli
-from dfmvr.align import five_points
+from dfmvr.align.crop import five_points
 from dfmvr.conventions import VIEWS
 from dfmvr.datasets.images import read_image, write_image
 from dfmvr.datasets.landmark_files import read_landmark_file, write_landmark_file
 from dfmvr.errors import ConfigError, DataError
+from dfmvr.face_model.views import render_views
 from dfmvr.geometry.camera import pose, project
 from dfmvr.geometry.meshes import read_mesh
 from dfmvr.networks.checkpoint import read_network
@@ -25,7 +26,6 @@ from dfmvr.reconstruct import batch
 from dfmvr.reconstruct.reconstruction import Reconstruction, SeenView
 from dfmvr.reconstruct.reconstructor import Reconstructor
 from dfmvr.reconstruct.refine import refine
-from dfmvr.rendering.views import render_views
 
 PX = 240
 YAWS = {"left": -0.5, "front": 0.0, "right": 0.5}

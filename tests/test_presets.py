@@ -20,7 +20,8 @@ from dfmvr.networks.checkpoint import read_network
 from dfmvr.parse.masks import apply
 from dfmvr.parse.parser import ParseNet, ParserSpec, save_parser
 from dfmvr.parse.weight_map import weight_map
-from dfmvr.train import data, released_colours
+from dfmvr.released import colours as released_colours
+from dfmvr.train import data
 from dfmvr.train.system import TrainingSystem, set_mode
 
 ROOT = Path(__file__).parents[1]

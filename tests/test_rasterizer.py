@@ -9,7 +9,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from dfmvr.errors import DataError
 from dfmvr.geometry.camera import focal_px, project
-from dfmvr.rendering import interpolate, local_faces, packed_faces, rasterize, render, visibility
+from dfmvr.rendering import visibility
+from dfmvr.rendering.rasterizer import interpolate, local_faces, packed_faces, rasterize
+from dfmvr.rendering.renderer import render
 from dfmvr.rendering.visibility import NEAR_MM
 
 

@@ -8,8 +8,8 @@ from toy_network import SIZE, SMALL
 from dfmvr import cli
 from dfmvr.files import read_npz
 from dfmvr.geometry.meshes import read_landmarks, read_mesh
-from dfmvr.networks import DFMVR, NetworkSettings
 from dfmvr.networks.checkpoint import read_network
+from dfmvr.networks.df_mvr import DFMVR, NetworkSettings
 from dfmvr.reconstruct.results import mesh_of, write_faces
 
 

@@ -13,8 +13,9 @@ from dfmvr.conventions import ALIGNMENT_POINTS
 from dfmvr.errors import ConfigError, DataError
 from dfmvr.geometry.similarity import fit_similarity
 from dfmvr.geometry.surface import Surface, barycentric_of_closest, open_boundary, vertex_normals
-from dfmvr.register import Registration, Registrations, Target, align_landmarks, check_landmarks, crop, register
-from dfmvr.register.icp import evenly, icp, rotation_of, then
+from dfmvr.register.icp import Registration, evenly, icp, rotation_of, then
+from dfmvr.register.registrations import Registrations, register
+from dfmvr.register.target import Target, align_landmarks, check_landmarks, crop
 
 PAPER, METRICAL = ProtocolSection(), ProtocolSection(with_scale=False)
 RELEASED_CODE = RegisterSection().protocols["released_code"]

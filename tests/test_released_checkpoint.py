@@ -14,15 +14,18 @@ from toy_model import SIZES, toy_arrays, toy_model
 
 from dfmvr.conventions import CLASSES
 from dfmvr.errors import DataError
+from dfmvr.face_model.views import render_views
 from dfmvr.geometry.camera import pose, project
+from dfmvr.geometry.normals import vertex_normals
 from dfmvr.geometry.rotation import euler_to_rotmat
-from dfmvr.networks import DFMVR, BiSeNet, NetworkSettings, released
+from dfmvr.networks.bisenet import BiSeNet
 from dfmvr.networks.checkpoint import build_network, read_network
+from dfmvr.networks.df_mvr import DFMVR, NetworkSettings
 from dfmvr.parse.parser import load_parser
+from dfmvr.released import import_checkpoint
+from dfmvr.released import weights as released
 from dfmvr.rendering.renderer import render
-from dfmvr.rendering.shading import shade, vertex_normals
-from dfmvr.rendering.views import render_views
-from dfmvr.train import import_checkpoint
+from dfmvr.rendering.shading import shade
 
 KEYS = Path(__file__).parents[2] / "shared" / "official_state_dict_keys.txt"
 SETTINGS = NetworkSettings(

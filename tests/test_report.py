@@ -18,24 +18,25 @@ from toy_manifest import scanned, write_manifest
 
 from dfmvr import cli, config
 from dfmvr.conventions import ALIGNMENT_IN_68, ALIGNMENT_IN_101, CLASSES, DROPPED_FROM_106, REGIONS, VIEWS
-from dfmvr.datasets.pixel_face import write_sample
+from dfmvr.datasets.pixel_face.dataset import write_sample
 from dfmvr.datasets.pixel_face.ground_truth import GroundTruth
 from dfmvr.errors import DataError
+from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.model import MorphableModel
+from dfmvr.face_model.views import render_views
 from dfmvr.files import write_json, write_npz
 from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
-from dfmvr.networks.df_mvr import Coefficients
-from dfmvr.register import register_all
-from dfmvr.rendering.views import render_views
-from dfmvr.report import main
+from dfmvr.register.registrations import register_all
 from dfmvr.report.check import check_tables
+from dfmvr.report.command import main
 from dfmvr.report.figures.panels import Source, choose_samples
 from dfmvr.report.figures.pictures import see_mesh, shade_seen, whole_millimetres
 from dfmvr.report.figures.style import error_colours
 from dfmvr.report.inputs import read_benchmarks, read_study
 from dfmvr.report.tables.statistics import percentile_interval, resample_means
 from dfmvr.report.tables.table import Column, Table, html_table, interval, latex_table, number, to_html, to_latex
-from dfmvr.score import score_all, score_two
+from dfmvr.score.samples import score_all
+from dfmvr.score.two_meshes import score_two
 
 METHODS = ("mean_face", "dfmvr_without_l3d", "dfmvr", "floor")
 SUBJECTS, CROP_PX, PHOTO_PX = 3, 48, 120

@@ -16,15 +16,16 @@ from toy_model import SIZES, toy_model
 
 from dfmvr.config import ParseSection, RegisterSection, ReportSection
 from dfmvr.conventions import ALIGNMENT_IN_68, ALIGNMENT_IN_101, CLASSES, DROPPED_FROM_106
-from dfmvr.datasets.pixel_face import write_sample
+from dfmvr.datasets.pixel_face.dataset import write_sample
 from dfmvr.datasets.pixel_face.ground_truth import GroundTruth
 from dfmvr.datasets.sample import Sample
+from dfmvr.face_model.coefficients import Coefficients
+from dfmvr.face_model.views import render_views
 from dfmvr.files import write_npz
 from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
 from dfmvr.geometry.surface import Surface
-from dfmvr.networks.df_mvr import Coefficients
-from dfmvr.register import Registrations, Target, register
-from dfmvr.rendering.views import render_views
+from dfmvr.register.registrations import Registrations, register
+from dfmvr.register.target import Target
 from dfmvr.report.figures import exhibits, gallery, plots, scenes, worst
 from dfmvr.report.figures.panels import class_legend, shown_methods
 from dfmvr.report.figures.pictures import TILE_PX, Seen, close_up, see_mesh
@@ -33,7 +34,7 @@ from dfmvr.report.inputs import read_study
 from dfmvr.report.page import Section, write_page
 from dfmvr.report.sections import analysis, background, figures, provenance, views
 from dfmvr.report.sections.results import Report
-from dfmvr.score import by_region, measure
+from dfmvr.score.distances import by_region, measure
 
 SHARES = {
     "mean_face": 0.0,

@@ -13,12 +13,15 @@ from toy_manifest import scanned, write_manifest
 from dfmvr.cli import main
 from dfmvr.config import ProtocolSection, RegisterSection
 from dfmvr.conventions import ALIGNMENT_IN_101, DROPPED_FROM_106, REGIONS
-from dfmvr.datasets.pixel_face import GroundTruth, SampleInfo, write_sample
+from dfmvr.datasets.pixel_face.dataset import SampleInfo, write_sample
+from dfmvr.datasets.pixel_face.ground_truth import GroundTruth
 from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
 from dfmvr.geometry.surface import Surface, vertex_normals
-from dfmvr.register import Registration, Target, crop, register
-from dfmvr.register.icp import rotation_of
-from dfmvr.score import by_region, correspondence_by_region, match, measure, score_sample, summarise
+from dfmvr.register.icp import Registration, rotation_of
+from dfmvr.register.registrations import register
+from dfmvr.register.target import Target, crop
+from dfmvr.score.distances import by_region, correspondence_by_region, match, measure, summarise
+from dfmvr.score.samples import score_sample
 
 STILL = Registration(1.0, np.eye(3), np.zeros(3))
 COLUMNS = ["sample", "subject", "method", "dataset", "protocol", "region", "rmse_mm", "mean_mm", "points"]

@@ -6,10 +6,12 @@ from test_rasterizer import sphere
 
 from dfmvr.errors import ConfigError, DataError, UnavailableError
 from dfmvr.geometry.camera import pose
+from dfmvr.geometry.normals import vertex_normals
 from dfmvr.geometry.rotation import euler_to_rotmat
 from dfmvr.losses import lighting_loss
 from dfmvr.networks.lighting import REFERENCE_VIEW, share_lighting
-from dfmvr.rendering import render, sh_basis, shade, vertex_normals
+from dfmvr.rendering.renderer import render
+from dfmvr.rendering.shading import sh_basis, shade
 
 
 def directions(seed, count=200):

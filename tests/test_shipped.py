@@ -10,15 +10,16 @@ import pytest
 from PIL import Image
 
 from dfmvr import Reconstructor
+from dfmvr.align.command import align_sample
 from dfmvr.align.crop import standard_points
-from dfmvr.align.stage import align_sample
 from dfmvr.assets import FOLDER, SUMS, read_sums
 from dfmvr.config import PROTOCOLS, AlignSection
 from dfmvr.conventions import VIEWS
 from dfmvr.datasets.images import read_image
 from dfmvr.datasets.sample import Sample
 from dfmvr.geometry.surface import Surface
-from dfmvr.register import Target, crop, register
+from dfmvr.register.registrations import register
+from dfmvr.register.target import Target, crop
 from dfmvr.score.distances import measure, summarise
 
 ROOT = Path(__file__).parents[1]

@@ -12,23 +12,13 @@ from dfmvr.conventions import CLASSES
 from dfmvr.datasets import celebamask_hq as celebamask_files
 from dfmvr.datasets.images import read_image
 from dfmvr.datasets.landmark_files import read_landmark_file
-from dfmvr.datasets.multi_pie import MultiPie
-from dfmvr.datasets.pixel_face import PixelFace, read_ground_truth, read_landmarks_106
+from dfmvr.datasets.multi_pie.dataset import MultiPie
+from dfmvr.datasets.pixel_face.dataset import PixelFace, read_ground_truth, read_landmarks_106
 from dfmvr.errors import ConfigError, DataError
 from dfmvr.geometry.subdivision import subdivide
 from dfmvr.geometry.surface import Surface
-from dfmvr.simulate import (
-    DATASETS,
-    Work,
-    celebamask_hq,
-    light,
-    make_jobs,
-    multi_pie,
-    noise,
-    pixel_face,
-    sensor,
-    simulate,
-)
+from dfmvr.simulate import celebamask_hq, light, multi_pie, noise, pixel_face, sensor
+from dfmvr.simulate.command import DATASETS, Work, make_jobs, simulate
 from dfmvr.simulate.heads import Heads, coarser
 from dfmvr.simulate.ict_facekit import IctHeads
 from dfmvr.simulate.people import Studio

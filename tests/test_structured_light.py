@@ -8,15 +8,16 @@ from scipy.spatial import cKDTree
 from toy_heads import toy_heads
 
 from dfmvr import config
-from dfmvr.datasets.bosphorus import Bosphorus
+from dfmvr.datasets.bosphorus.dataset import Bosphorus
 from dfmvr.datasets.bosphorus.landmarks import read_lm2, read_lm3
 from dfmvr.datasets.bosphorus.range_image import read_bnt
 from dfmvr.datasets.images import read_image
 from dfmvr.errors import ConfigError
 from dfmvr.geometry.meshes import import_open3d
 from dfmvr.geometry.surface import Surface
-from dfmvr.simulate import Work, bosphorus, make_jobs, simulate
+from dfmvr.simulate import bosphorus
 from dfmvr.simulate import structured_light as sensor
+from dfmvr.simulate.command import Work, make_jobs, simulate
 from dfmvr.simulate.heads import Heads
 from dfmvr.simulate.people import Studio
 from dfmvr.simulate.photograph import Body

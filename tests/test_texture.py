@@ -11,10 +11,10 @@ from toy_reconstruction import toy_reconstruction
 
 from dfmvr.colour import decode_srgb, encode_srgb
 from dfmvr.conventions import VIEWS
+from dfmvr.geometry.normals import vertex_normals
 from dfmvr.reconstruct.atlas import Atlas, atlas_of
 from dfmvr.reconstruct.texture import bake, even_exposures, fill, texture_size
 from dfmvr.reconstruct.weights import view_weights
-from dfmvr.rendering.shading import vertex_normals
 
 
 @pytest.fixture(scope="module")

@@ -16,14 +16,14 @@ from gradients_of_a_team import gradients
 from numpy.testing import assert_allclose
 from toy_model import SIZES, toy_model, toy_samples
 
-from dfmvr import cli, config, train
+from dfmvr import cli, config
 from dfmvr.conventions import CLASSES
 from dfmvr.errors import DataError
 from dfmvr.losses import LossWeights
-from dfmvr.networks import DFMVR, NetworkSettings
 from dfmvr.networks.checkpoint import read_network
+from dfmvr.networks.df_mvr import DFMVR, NetworkSettings
 from dfmvr.parse.parser import FaceParser, ParserSpec, save_parser
-from dfmvr.train import augment, data, loop
+from dfmvr.train import augment, command, data, loop
 from dfmvr.train.parallel import Team, share_normalisation
 from dfmvr.train.system import TrainingSystem, mirrored_landmarks, what_is_seen
 
@@ -363,7 +363,7 @@ def test_two_processes_find_the_gradient_of_one(tmp_path, process_group):
 )
 def test_the_steps_with_renderings_are_spread_or_last(share, first):
     settings = config.validate({"train": {"landmark_share": share, "landmark_first": first}}).train
-    steps = [step for step in range(450) if train.has_renderings(step, 450, settings)]
+    steps = [step for step in range(450) if command.has_renderings(step, 450, settings)]
     assert len(steps) == 450 - round(share * 450)
     if first:
         assert steps == list(range(450 - len(steps), 450))

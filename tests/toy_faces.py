@@ -14,9 +14,9 @@ from scipy.io import savemat
 from scipy.spatial import cKDTree
 
 from dfmvr.conventions import CLASSES
-from dfmvr.face_model import bfm_files as bfm
-from dfmvr.face_model import ict_files as ict
-from dfmvr.rendering.shading import vertex_normals
+from dfmvr.face_model.bfm import files as bfm
+from dfmvr.face_model.ict import files as ict
+from dfmvr.geometry.normals import vertex_normals
 
 COMPONENTS, EXPRESSIONS = 82, 79
 OUTER_LEFT = 14_065  # the alignment point, beside the landmark 14066

@@ -5,9 +5,9 @@ import torch
 from analytic_face import SEVEN, face
 
 from dfmvr.conventions import ALIGNMENT_IN_101, DROPPED_FROM_106
-from dfmvr.face_model import MorphableModel
-from dfmvr.networks.df_mvr import MEAN_YAW_DEG, Coefficients
-from dfmvr.rendering.views import render_views
+from dfmvr.face_model.coefficients import MEAN_YAW_DEG, Coefficients
+from dfmvr.face_model.model import MorphableModel
+from dfmvr.face_model.views import render_views
 
 SIZES = {"identity_size": 6, "expression_size": 4, "texture_size": 5}
 

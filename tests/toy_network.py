@@ -3,8 +3,8 @@
 import torch
 from toy_model import SIZES, toy_model
 
-from dfmvr.networks import DFMVR, NetworkSettings
 from dfmvr.networks.checkpoint import write_network
+from dfmvr.networks.df_mvr import DFMVR, NetworkSettings
 from dfmvr.parse.parser import FaceParser, ParserSpec, save_parser
 
 SMALL = {"width": 4, "backbone_width": 16, "depth": 14}

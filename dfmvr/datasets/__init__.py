@@ -34,7 +34,7 @@ def open_dataset(name: str, root: Path | str, reading: Any) -> Dataset:
     Raises:
         DataError: there is no such folder.
     """
-    module = importlib.import_module(f"dfmvr.datasets.{name}")
+    module = importlib.import_module(f"dfmvr.datasets.{name}.dataset")
     return getattr(module, _CLASSES[name])(root, reading)
 
 

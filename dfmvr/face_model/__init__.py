@@ -1,5 +1,1 @@
 """The morphable face model (Eq. 1): the file format, the module that evaluates it, and the builder of the open one."""
-
-from dfmvr.face_model.model import MorphableModel
-
-__all__ = ["MorphableModel"]

@@ -13,8 +13,9 @@ from torch import Tensor
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.files import writing
 from dfmvr.geometry.camera import pose, project
+from dfmvr.geometry.normals import vertex_normals
 from dfmvr.rendering.renderer import render
-from dfmvr.rendering.shading import shade, vertex_normals
+from dfmvr.rendering.shading import shade
 
 SIZE = 320
 _PALETTE = ("5a5a5a", "e5bfa6", "dc322f", "008c3c", "fad232", "28bedc", "f58c1e", "5a145a", "fa5a96", "8c3ce6")

@@ -205,7 +205,7 @@ def _scan_reader(name: str) -> Callable[[Path], object]:
         from dfmvr.datasets.bosphorus.range_image import read_bnt
 
         return read_bnt
-    from dfmvr.datasets.pixel_face import read_ground_truth
+    from dfmvr.datasets.pixel_face.dataset import read_ground_truth
 
     return read_ground_truth
 

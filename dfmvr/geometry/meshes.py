@@ -209,7 +209,7 @@ def _normals(mesh: Mesh) -> np.ndarray:
     """Normals of the vertices (V, 3); 0 where no triangle has an area."""
     import torch
 
-    from dfmvr.rendering.shading import vertex_normals
+    from dfmvr.geometry.normals import vertex_normals
 
     vertices, triangles = torch.from_numpy(mesh.vertices)[None], torch.from_numpy(mesh.triangles)
     return vertex_normals(vertices.double(), triangles)[0].numpy()

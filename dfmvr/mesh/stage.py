@@ -12,8 +12,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from dfmvr.config import BosphorusData, MeshSection
-from dfmvr.datasets.bosphorus import Bosphorus, ScanName
+from dfmvr.datasets.bosphorus.dataset import Bosphorus
 from dfmvr.datasets.bosphorus.landmarks import check_sides, named_points, read_lm2, read_lm3
+from dfmvr.datasets.bosphorus.names import ScanName
 from dfmvr.datasets.bosphorus.range_image import RangeImage, check_rows, read_bnt
 from dfmvr.datasets.images import read_image
 from dfmvr.errors import DataError

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from dfmvr.conventions import VIEWS
 from dfmvr.errors import ConfigError
-from dfmvr.networks.df_mvr import Coefficients
+from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.networks.single_image import FRONT, Features, SingleImageRegressor, SingleImageSettings, check_views
 
 AGGREGATIONS = ("confidence", "mean")

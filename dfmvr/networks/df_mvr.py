@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from dfmvr.conventions import CLASSES, VIEWS
 from dfmvr.errors import ConfigError, DataError
+from dfmvr.face_model.coefficients import Coefficients, mean_angles
 from dfmvr.networks.cnn_fusion import CNNFusion
 from dfmvr.networks.lighting import share_lighting
 from dfmvr.networks.rednet import RedNet
@@ -26,10 +26,6 @@ SMALLEST_IMAGE_PX = 32  # the backbone halves five times
 FUSIONS = ("cnn", "unet", "unet_late", "tri_unet")
 BACKBONES = {"rednet": RedNet, "resnet": ResNet}
 
-# ASSUME: side views are taken some 35 degrees off the frontal one (Pixel-Face's and Multi-PIE's lie between 30 and 45).
-# A positive angle about y turns the nose, which points to +z, toward +x, the image's right; the left view's nose points
-# to the image's left.
-MEAN_YAW_DEG = {"left": -35.0, "front": 0.0, "right": 35.0}
 
 # ASSUME: units in which the heads answer, about the spread of each in aligned images, so that all answers are of one
 # size. Alignment fixes a face's place to a few mm and, through its size, its distance to a few per cent.
@@ -58,22 +54,6 @@ class NetworkSettings:
     quick_start: bool = False
     released_inputs: bool = False
     shared_lighting: bool = False
-
-
-class Coefficients(NamedTuple):
-    """A face and how the three views see it. Sizes K, E and T are the face model's."""
-
-    identity: Tensor  # (B, K), standard deviations
-    expression: Tensor  # (B, E), standard deviations
-    texture: Tensor  # (B, T), standard deviations
-    lighting: Tensor  # (B, 3, 9, 3): view, spherical harmonic, rgb
-    angles: Tensor  # (B, 3, 3) radians: view, axis; R = Rz Ry Rx
-    translation: Tensor  # (B, 3, 3) mm: view, axis
-
-
-def mean_angles() -> Tensor:
-    """Angles (3, 3) in radians, view by axis, that a fresh network answers."""
-    return torch.tensor([[0.0, math.radians(MEAN_YAW_DEG[view]), 0.0] for view in VIEWS])
 
 
 def _without_autocast(x: Tensor) -> AbstractContextManager:

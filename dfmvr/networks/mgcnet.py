@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from dfmvr.conventions import VIEWS
-from dfmvr.networks.df_mvr import Coefficients
+from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.networks.single_image import FRONT, SingleImageRegressor, SingleImageSettings, check_views
 
 

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from dfmvr.conventions import VIEWS
 from dfmvr.errors import ConfigError, DataError
+from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.networks.df_mvr import (
     ANGLE_UNIT_RAD,
     LIGHTING_UNIT,
     SH_BANDS,
     SMALLEST_IMAGE_PX,
     TRANSLATION_UNIT_MM,
-    Coefficients,
     MeanPool,
     Neck,
 )

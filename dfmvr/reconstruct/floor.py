@@ -23,9 +23,8 @@ from dfmvr.face_model.model import MorphableModel
 from dfmvr.files import write_npz, writing_folder
 from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
 from dfmvr.geometry.surface import Surface, open_boundary
-from dfmvr.register import Registration, Target, Targets, align_landmarks, check_landmarks, pair
-from dfmvr.register.icp import Pairs, PoseFrame, check_coverage, then
-from dfmvr.register.target import inside_crop
+from dfmvr.register.icp import Pairs, PoseFrame, Registration, check_coverage, pair, then
+from dfmvr.register.target import Target, Targets, align_landmarks, check_landmarks, inside_crop
 
 log = logging.getLogger(__name__)
 

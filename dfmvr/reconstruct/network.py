@@ -9,10 +9,11 @@ import torch
 
 from dfmvr.conventions import VIEWS
 from dfmvr.errors import DataError
+from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.model import MorphableModel
-from dfmvr.networks import DFMVR, for_inference
 from dfmvr.networks.checkpoint import Trained, read_network
-from dfmvr.networks.df_mvr import SH_BANDS, Coefficients
+from dfmvr.networks.df_mvr import DFMVR, SH_BANDS
+from dfmvr.networks.inference import for_inference
 from dfmvr.train.data import AlignedSamples
 from dfmvr.train.system import what_is_seen
 

@@ -16,11 +16,12 @@ from torch import Tensor
 
 from dfmvr.colour import encode_srgb
 from dfmvr.conventions import CAMERA_DISTANCE_MM
+from dfmvr.geometry.normals import vertex_normals
 from dfmvr.geometry.textured import Texture
 from dfmvr.reconstruct.cameras import rotation_of
 from dfmvr.reconstruct.reconstruction import Reconstruction, SeenView
 from dfmvr.rendering.rasterizer import interpolate_hits, rasterize_hits, scatter_pixels
-from dfmvr.rendering.shading import shade, vertex_normals
+from dfmvr.rendering.shading import shade
 
 FOUND_COLOUR, MODEL_COLOUR = (40, 220, 255), (255, 150, 30)
 """Of the landmarks in the photograph and of those of the model."""

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from dfmvr.conventions import VIEWS
+from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.geometry.camera import pose, project
-from dfmvr.networks.df_mvr import Coefficients
 
 
 class SeenView(NamedTuple):

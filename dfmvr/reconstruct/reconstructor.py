@@ -13,11 +13,12 @@ from dfmvr.align.find import SOURCES
 from dfmvr.assets import asset
 from dfmvr.conventions import VIEWS
 from dfmvr.errors import ConfigError, DataError
+from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.face_model.packed import read_model
-from dfmvr.networks import DFMVR, for_inference
 from dfmvr.networks.checkpoint import Trained, read_about
-from dfmvr.networks.df_mvr import Coefficients
+from dfmvr.networks.df_mvr import DFMVR
+from dfmvr.networks.inference import for_inference
 from dfmvr.parse.masks import predict
 from dfmvr.parse.parser import FaceParser, load_parser
 from dfmvr.reconstruct.network import load_for_model

@@ -16,11 +16,11 @@ from torch import Tensor
 
 from dfmvr.align.crop import crop_photo, map_points
 from dfmvr.config import ParseSection
+from dfmvr.face_model.coefficients import Coefficients
+from dfmvr.face_model.views import coarse_for, render_views
 from dfmvr.losses import landmark_2d_loss, photo_loss
-from dfmvr.networks.df_mvr import Coefficients
 from dfmvr.parse.weight_map import weight_map
 from dfmvr.reconstruct.reconstruction import Reconstruction, SeenView
-from dfmvr.rendering.views import coarse_for, render_views
 
 STEPS = 80
 SIZE_PX = 128

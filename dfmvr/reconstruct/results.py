@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.files import write_npz
 from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
-from dfmvr.networks.df_mvr import Coefficients
 from dfmvr.rendering.shading import AMBIENT, sh_basis
 
 FORMATS = ("glb", "obj", "ply")

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 
 from dfmvr.colour import decode_srgb, encode_srgb
+from dfmvr.geometry.normals import vertex_normals
 from dfmvr.geometry.textured import Texture
 from dfmvr.reconstruct.atlas import Atlas, Texels, atlas_of
 from dfmvr.reconstruct.cameras import photo_matrix
 from dfmvr.reconstruct.reconstruction import Reconstruction, SeenView
 from dfmvr.reconstruct.weights import FACING_POWER, px_per_mm, sample, view_weights
-from dfmvr.rendering.shading import vertex_normals
 
 SIZES_PX = (512, 1024, 2048)
 """Widths and heights of textures; the smallest that is fine enough for the sharpest photograph is taken."""

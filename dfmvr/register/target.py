@@ -173,7 +173,7 @@ class Targets:
 
 def _read_annotated(path: Path) -> Target:
     """Read a scan in the form of Pixel-Face."""
-    from dfmvr.datasets.pixel_face import read_ground_truth
+    from dfmvr.datasets.pixel_face.dataset import read_ground_truth
 
     truth = read_ground_truth(path)
     if truth.scan_landmarks_106 is None:

@@ -20,8 +20,8 @@ from dfmvr.config import ProtocolSection
 from dfmvr.conventions import REGIONS
 from dfmvr.geometry.surface import Surface
 from dfmvr.geometry.vectors import length
-from dfmvr.register import Registration, Target, pair
-from dfmvr.register.target import crop_sphere, in_sphere
+from dfmvr.register.icp import Registration, pair
+from dfmvr.register.target import Target, crop_sphere, in_sphere
 
 ALL = "all"
 """Region of a row about the whole crop."""

@@ -9,7 +9,9 @@ from dfmvr.config import ProtocolSection, RegisterSection
 from dfmvr.errors import DataError
 from dfmvr.geometry.meshes import read_landmarks, read_mesh
 from dfmvr.geometry.surface import Surface
-from dfmvr.register import DEFAULT_PROTOCOL, OK, SET_ASIDE, Registration, Target, check_landmarks, crop, register
+from dfmvr.register.icp import Registration
+from dfmvr.register.registrations import DEFAULT_PROTOCOL, OK, SET_ASIDE, register
+from dfmvr.register.target import Target, check_landmarks, crop
 from dfmvr.score.distances import measure, statistic, summarise
 
 

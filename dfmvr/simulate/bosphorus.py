@@ -17,8 +17,9 @@ from scipy.spatial import cKDTree
 
 from dfmvr.config import SimulateSection
 from dfmvr.conventions import FOCAL_PX_AT_224
-from dfmvr.datasets.bosphorus import ScanName, write_scan
+from dfmvr.datasets.bosphorus.dataset import write_scan
 from dfmvr.datasets.bosphorus.landmarks import INDEX_IN_68
+from dfmvr.datasets.bosphorus.names import ScanName
 from dfmvr.errors import ConfigError
 from dfmvr.geometry.meshes import Mesh
 from dfmvr.geometry.surface import barycentric_of_closest

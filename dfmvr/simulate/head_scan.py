@@ -22,11 +22,11 @@ from dfmvr.conventions import CAMERA_DISTANCE_MM, FOCAL_PX_AT_224, REFERENCE_SIZ
 from dfmvr.datasets.images import write_image
 from dfmvr.datasets.landmark_files import write_landmark_file
 from dfmvr.errors import DataError
+from dfmvr.face_model.coefficients import MEAN_YAW_DEG
 from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
 from dfmvr.geometry.rotation import euler_to_rotmat
 from dfmvr.geometry.vectors import unit
-from dfmvr.networks.df_mvr import MEAN_YAW_DEG
-from dfmvr.rendering import rasterize
+from dfmvr.rendering.rasterizer import rasterize
 from dfmvr.simulate.light import Light, Material, shade
 from dfmvr.simulate.photograph import Camera, cast_shadow, fragments, mix
 from dfmvr.simulate.sensor import CameraMaker, decode_srgb, develop

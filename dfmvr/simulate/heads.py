@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from dfmvr.conventions import CLASSES
-from dfmvr.face_model.albedo import AlbedoMaps, AlbedoSampler
-from dfmvr.face_model.anny_head import PARTS
-from dfmvr.face_model.heads import HeadGenerator
-from dfmvr.face_model.labels import HAIR
+from dfmvr.face_model.anny.albedo import AlbedoMaps, AlbedoSampler
+from dfmvr.face_model.anny.head import PARTS
+from dfmvr.face_model.anny.heads import HeadGenerator
+from dfmvr.face_model.anny.labels import HAIR
 from dfmvr.simulate.people import Anatomy, Surface
 
 FINE_FROM_PX = 360

@@ -1,6 +1,6 @@
 """A second population: faces of ICT-FaceKit, of which nothing is in the default face model.
 
-In     ICT-FaceKit's folder of OBJ files, or its arrays in model.npz (see dfmvr.face_model.ict_files).
+In     ICT-FaceKit's folder of OBJ files, or its arrays in model.npz (see dfmvr.face_model.ict.files).
 Gives  heads in mm in the frame of `dfmvr.conventions`.
 
 It has no colours, classes or 106 keypoints. They come from the default heads, by the nearest vertex after the mean face
@@ -18,8 +18,8 @@ from scipy.spatial import cKDTree
 
 from dfmvr.conventions import CLASSES
 from dfmvr.errors import ConfigError
-from dfmvr.face_model.expressions import sample_actions
-from dfmvr.face_model.ict_files import EYEBALL, FACE, HEAD, MM_PER_UNIT, MOUTH, IctFiles, drivers, read_ict
+from dfmvr.face_model.anny.expressions import sample_actions
+from dfmvr.face_model.ict.files import EYEBALL, FACE, HEAD, MM_PER_UNIT, MOUTH, IctFiles, drivers, read_ict
 from dfmvr.face_model.transfer import EYE, SKIN, keypoints_106, nearest_of_kind, warp
 from dfmvr.face_model.transfer import MOUTH as INSIDE
 from dfmvr.simulate.people import Anatomy, Population, Surface

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from dfmvr.config import SimulateSection
-from dfmvr.datasets.multi_pie import YAWS, write_photo
+from dfmvr.datasets.multi_pie.dataset import YAWS, write_photo
 from dfmvr.errors import ConfigError
 from dfmvr.simulate.light import Light, direction_of
 from dfmvr.simulate.noise import fractal

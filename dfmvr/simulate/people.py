@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 
-from dfmvr.rendering import vertex_normals
+from dfmvr.geometry.normals import vertex_normals
 from dfmvr.simulate.clothes import Clothes, draw_clothes, shoulders
 from dfmvr.simulate.hair import BAND_MM, HairStyle, Shell, Strands, band_plane, draw_hair, draw_strands, grow
 from dfmvr.simulate.light import Light

@@ -10,7 +10,7 @@ import torch
 
 from dfmvr.config import SimulateSection
 from dfmvr.conventions import FOCAL_PX_AT_224
-from dfmvr.datasets.pixel_face import SampleInfo, write_sample, write_splits
+from dfmvr.datasets.pixel_face.dataset import SampleInfo, write_sample, write_splits
 from dfmvr.datasets.pixel_face.ground_truth import GroundTruth
 from dfmvr.geometry.rotation import euler_to_rotmat
 from dfmvr.simulate.backdrop import Scene, draw_scene, paint

@@ -12,8 +12,8 @@ from dfmvr.conventions import CLASSES
 from dfmvr.datasets import celebamask_hq
 from dfmvr.datasets.bosphorus.range_image import RangeImage, read_bnt
 from dfmvr.datasets.images import read_image, resize_image, write_image
-from dfmvr.datasets.multi_pie import YAWS
-from dfmvr.datasets.pixel_face import PixelFace
+from dfmvr.datasets.multi_pie.dataset import YAWS
+from dfmvr.datasets.pixel_face.dataset import PixelFace
 from dfmvr.geometry.vectors import unit
 
 ROWS, COLUMNS = 5, 2

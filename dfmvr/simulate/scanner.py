@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
+from dfmvr.geometry.normals import vertex_normals
 from dfmvr.geometry.vectors import dot, length, unit
-from dfmvr.rendering import vertex_normals
 from dfmvr.simulate.noise import fractal
 from dfmvr.simulate.photograph import fragments, mix
 

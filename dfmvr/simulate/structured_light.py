@@ -20,8 +20,8 @@ import numpy as np
 import torch
 
 from dfmvr.datasets.bosphorus.range_image import RangeImage
+from dfmvr.geometry.normals import vertex_normals
 from dfmvr.geometry.vectors import dot, unit
-from dfmvr.rendering import vertex_normals
 from dfmvr.simulate.light import Light, Material, shade
 from dfmvr.simulate.photograph import DENSE, Body, Camera, Hair, Layer, fragments, mix, see
 from dfmvr.simulate.scanner import GRAZING

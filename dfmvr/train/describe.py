@@ -18,7 +18,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from dfmvr.conventions import VIEWS
-from dfmvr.networks import DFMVR, NetworkSettings
+from dfmvr.networks.df_mvr import DFMVR, NetworkSettings
 
 if TYPE_CHECKING:
     from dfmvr.config import TrainSection

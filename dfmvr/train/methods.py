@@ -11,10 +11,10 @@ from torch import nn
 
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.losses import LossWeights
-from dfmvr.networks import DFMVR, NetworkSettings
 from dfmvr.networks.deep3d import Deep3DSettings
+from dfmvr.networks.df_mvr import DFMVR, NetworkSettings
 from dfmvr.networks.single_image import SingleImageSettings
-from dfmvr.train import deng, shang
+from dfmvr.train.baselines import deng, shang
 from dfmvr.train.batch import Batch
 from dfmvr.train.system import TrainingSystem
 

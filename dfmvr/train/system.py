@@ -7,11 +7,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.model import MorphableModel
+from dfmvr.face_model.views import Views, coarse_for, render_views, see_landmarks
 from dfmvr.losses import Losses, LossWeights, MoreLosses, Prediction, Target, is_skin, kind_of_losses, total_loss
-from dfmvr.networks.df_mvr import Coefficients
 from dfmvr.parse.parser import FaceParser
-from dfmvr.rendering.views import Views, coarse_for, render_views, see_landmarks
 from dfmvr.train.batch import Batch
 
 

@@ -12,8 +12,9 @@ from numpy.testing import assert_array_equal
 from dfmvr.config import BosphorusData
 from dfmvr.conventions import ALIGNMENT_IN_68, ALIGNMENT_POINTS
 from dfmvr.datasets import open_dataset
-from dfmvr.datasets.bosphorus import LANDMARKS, Bosphorus, ScanName, write_scan
+from dfmvr.datasets.bosphorus.dataset import Bosphorus, write_scan
 from dfmvr.datasets.bosphorus.landmarks import (
+    LANDMARKS,
     as_68,
     check_sides,
     landmark_name,
@@ -23,6 +24,7 @@ from dfmvr.datasets.bosphorus.landmarks import (
     write_lm2,
     write_lm3,
 )
+from dfmvr.datasets.bosphorus.names import ScanName
 from dfmvr.datasets.bosphorus.range_image import RangeImage, read_bnt
 from dfmvr.errors import ConfigError, DataError
 

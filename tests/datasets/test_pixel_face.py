@@ -13,15 +13,16 @@ from PIL import Image
 
 from dfmvr.config import PixelFaceData
 from dfmvr.conventions import DROPPED_FROM_106
-from dfmvr.datasets import pixel_face
 from dfmvr.datasets.landmark_files import read_landmark_file, write_landmark_file
-from dfmvr.datasets.pixel_face import GroundTruth, PixelFace, SampleInfo
+from dfmvr.datasets.pixel_face import dataset, views
 from dfmvr.datasets.pixel_face.authors import (
     read_keypoints,
     read_registered_mesh,
     write_annotations_authors,
     write_sample_authors,
 )
+from dfmvr.datasets.pixel_face.dataset import PixelFace, SampleInfo
+from dfmvr.datasets.pixel_face.ground_truth import GroundTruth
 from dfmvr.errors import DataError
 from dfmvr.geometry.meshes import Mesh
 
@@ -42,8 +43,8 @@ def root(tmp_path):
         SampleInfo("00002_other_1", "00002", "test", "23"),
     ]
     for seed, info in enumerate(infos):
-        pixel_face.write_sample(tmp_path, info.sample, photos(seed), truth, landmarks, image_format="bmp")
-    pixel_face.write_splits(tmp_path, infos)
+        dataset.write_sample(tmp_path, info.sample, photos(seed), truth, landmarks, image_format="bmp")
+    dataset.write_splits(tmp_path, infos)
     return tmp_path
 
 
@@ -64,9 +65,9 @@ def test_samples_come_back(root):
     ]
     for seed, sample in enumerate(samples):
         for path, photo in zip(sample.photos, photos(seed), strict=True):
-            assert_array_equal(pixel_face.read_photo(path), photo)
+            assert_array_equal(views.read_photo(path), photo)
     landmarks = np.random.default_rng(1).uniform(0, 30, (68, 2))
-    assert_allclose(pixel_face.read_annotation(samples[2].annotations[1]), landmarks, atol=5.01e-4)
+    assert_allclose(views.read_annotation(samples[2].annotations[1]), landmarks, atol=5.01e-4)
 
 
 def test_split_files_are_as_documented(root):
@@ -82,13 +83,13 @@ def test_photo_is_stored_so_that_turning_and_mirroring_it_sets_it_upright(root):
 
 def test_upright_photos_can_be_read_as_they_are(tmp_path):
     Image.fromarray(photos()[0]).save(tmp_path / "own.png")
-    assert_array_equal(pixel_face.read_photo(tmp_path / "own.png", orientation="upright"), photos()[0])
+    assert_array_equal(views.read_photo(tmp_path / "own.png", orientation="upright"), photos()[0])
 
 
 def test_jpeg_comes_back_nearly(tmp_path):
     smooth = np.broadcast_to(np.linspace(0, 255, 48)[:, None, None], (48, 32, 3)).astype(np.uint8)
-    pixel_face.write_sample(tmp_path, "a", [smooth, None, smooth], jpeg_quality=(95, 90, 90))
-    assert_allclose(pixel_face.read_photo(tmp_path / "a" / "0" / "t.jpg").astype(float), smooth, atol=6)
+    dataset.write_sample(tmp_path, "a", [smooth, None, smooth], jpeg_quality=(95, 90, 90))
+    assert_allclose(views.read_photo(tmp_path / "a" / "0" / "t.jpg").astype(float), smooth, atol=6)
     assert not (tmp_path / "a" / "1").exists()
 
 
@@ -135,7 +136,7 @@ def test_broken_split_files_are_refused(root, name, text, message):
 
 
 def test_empty_splits_are_refused(root):
-    pixel_face.write_splits(root, [])
+    dataset.write_splits(root, [])
     with pytest.raises(DataError, match="no sample in"):
         listed(root)
 
@@ -150,24 +151,24 @@ def test_subject_in_both_splits_is_warned_of(root, caplog):
 @pytest.mark.parametrize("suffix", ["jpg", "bmp", "png"])
 @pytest.mark.parametrize("share", [0, 0.02, 0.5, 0.95])
 def test_truncated_photo_is_refused(suffix, share, tmp_path):
-    pixel_face.write_sample(tmp_path, "a", photos(), image_format=suffix)
+    dataset.write_sample(tmp_path, "a", photos(), image_format=suffix)
     path = tmp_path / "a" / "0" / f"t.{suffix}"
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     with pytest.raises(DataError, match=rf"t\.{suffix}: not a readable image"):
-        pixel_face.read_photo(path)
+        views.read_photo(path)
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 255)), min_size=1, max_size=5))
 def test_photo_with_flipped_bytes_never_raises_anything_else(tmp_path_factory, changes):
     path = tmp_path_factory.getbasetemp() / "flipped" / "0" / "t.jpg"
-    pixel_face.write_sample(path.parents[2], "flipped", photos())
+    dataset.write_sample(path.parents[2], "flipped", photos())
     content = bytearray(path.read_bytes())
     for position, value in changes:
         content[position % len(content)] = value
     path.write_bytes(content)
     with contextlib.suppress(DataError):
-        assert pixel_face.read_photo(path).dtype == np.uint8
+        assert views.read_photo(path).dtype == np.uint8
 
 
 def test_grey_and_transparent_images_become_rgb_and_16_bits_are_refused(tmp_path):
@@ -176,9 +177,9 @@ def test_grey_and_transparent_images_become_rgb_and_16_bits_are_refused(tmp_path
     Image.fromarray(np.dstack([grey] * 4)).save(tmp_path / "rgba.png")
     Image.fromarray(grey.astype(np.uint16)).save(tmp_path / "deep.png")
     for name in ("grey", "rgba"):
-        assert_array_equal(pixel_face.read_photo(tmp_path / f"{name}.png", "upright"), np.dstack([grey] * 3))
+        assert_array_equal(views.read_photo(tmp_path / f"{name}.png", "upright"), np.dstack([grey] * 3))
     with pytest.raises(DataError, match="8 bits"):
-        pixel_face.read_photo(tmp_path / "deep.png")
+        views.read_photo(tmp_path / "deep.png")
 
 
 def test_sides_can_be_exchanged(root):
@@ -202,7 +203,7 @@ def test_landmarks_101_are_the_keypoints_without_the_dropped_ones(root):
     [("rotated_mirrored", "bmp", False), ("rotated_mirrored", "jpg", False), ("upright", "bmp", True)],
 )
 def test_portraits_that_come_out_wide_are_warned_of(orientation, format_, warned, root, caplog):
-    pixel_face.write_sample(root, "00001_01", photos(), image_format=format_)
+    dataset.write_sample(root, "00001_01", photos(), image_format=format_)
     listed(root, orientation=orientation)
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == warned
@@ -218,7 +219,7 @@ def test_photo_is_read_as_the_settings_say(root):
 @pytest.mark.parametrize("subjects", [1, 2, 5, 10, 524])
 def test_split_of_the_authors_keeps_the_last_fifth_of_the_subjects(subjects, tmp_path):
     infos = [SampleInfo(f"s{i}_{k}", f"{i:05d}", "test") for i in reversed(range(subjects)) for k in range(2)]
-    pixel_face.write_splits(tmp_path, infos)
+    dataset.write_splits(tmp_path, infos)
     samples = listed(tmp_path, split="authors")
     tested = {sample.subject for sample in samples if sample.split == "test"}
     trained = {sample.subject for sample in samples if sample.split == "train"}
@@ -278,7 +279,7 @@ def test_list_of_many_megabytes_is_refused_unread(root):
 
 @pytest.mark.parametrize("name", ["release_info.txt", "release_train.txt", "own.txt"])
 def test_list_cut_anywhere_or_with_flipped_bytes_is_refused_or_read(name, tmp_path):
-    pixel_face.write_splits(tmp_path, [SampleInfo("00001_01", "00001", "train"), SampleInfo("2_3", "00002", "test")])
+    dataset.write_splits(tmp_path, [SampleInfo("00001_01", "00001", "train"), SampleInfo("2_3", "00002", "test")])
     path = split_file(tmp_path, name)
     if name == "own.txt":
         path.write_text("00001 train\n2_3 test\n")
@@ -345,12 +346,12 @@ def test_samples_of_the_authors_come_back(authors):
 
 def test_registered_mesh_of_the_authors_is_the_scan(authors):
     mesh = face_mesh()
-    truth = pixel_face.read_ground_truth(authors / "val_obj" / "10075other_1.obj")
+    truth = dataset.read_ground_truth(authors / "val_obj" / "10075other_1.obj")
     assert_allclose(truth.scan_vertices, mesh.vertices, atol=5.1e-5)
     assert_array_equal(truth.scan_triangles, mesh.triangles)
     assert_allclose(truth.scan_landmarks_106, keypoints(mesh), atol=5.1e-5)
     with pytest.raises(DataError, match=r"keypoints without a mesh; copy val_obj"):
-        pixel_face.read_ground_truth(authors / "val" / "10075" / "07" / "Images" / "fusion" / "nicp_106_pts.txt")
+        dataset.read_ground_truth(authors / "val" / "10075" / "07" / "Images" / "fusion" / "nicp_106_pts.txt")
 
 
 def test_obj_as_the_tools_of_the_authors_write_it_is_read(authors):

@@ -13,7 +13,7 @@ from numpy.testing import assert_array_equal
 from dfmvr.config import MeshSection
 from dfmvr.datasets.bosphorus.range_image import RangeImage, check_rows, read_bnt, write_bnt
 from dfmvr.errors import DataError, OutputError
-from dfmvr.mesh import triangulate
+from dfmvr.mesh.triangulate import triangulate
 
 ZMIN = -1000000000.0
 ORDERS = ("bottom_first", "top_first")

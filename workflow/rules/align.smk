@@ -11,7 +11,7 @@ gives   results/align/{dataset}/images.npy         crops (N, 3, S, S, 3)
 rule align_dataset:
     """Align every sample to the standard face by five points."""
     input:
-        code=code("align", "datasets"),
+        code=lambda wildcards: code("align.command", reader_of(wildcards.dataset)),
         data=lambda wildcards: data_of(wildcards.dataset),
         checked=lambda wildcards: checked(wildcards.dataset),
         model="<results>/face_model/face_model.npz",

@@ -1,11 +1,12 @@
 """What several rules need: the checked configuration, the code a stage runs, the data sets and methods of the study."""
 
+import os
 import shlex
 import sys
 from pathlib import Path
 
 from dfmvr import config as settings_of_dfmvr
-from dfmvr import datasets
+from dfmvr import datasets, dependencies
 from dfmvr.config.names import split_view, trained_as
 from dfmvr.errors import ConfigError
 
@@ -184,11 +185,16 @@ def processes(gpus):
 
 
 def code(*modules):
-    """The files of these modules or folders of dfmvr, so that a change of the code reruns what it made."""
-    paths = []
-    for module in modules:
-        path = Path("dfmvr") / module
-        paths += (
-            sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
-        )
-    return [str(path) for path in paths]
+    """The files that these modules of dfmvr run on, so that a change of the code reruns what it made."""
+    files = dependencies.files_reached(*(f"dfmvr.{module}" for module in modules))
+    return [os.path.relpath(file) for file in files]
+
+
+def reader_of(dataset):
+    """The module that reads a data set of three views."""
+    return f"datasets.{layout_of(dataset)}.dataset"
+
+
+def maker_of(dataset):
+    """The module that makes a stand-in."""
+    return f"simulate.{layout_of(dataset)}"

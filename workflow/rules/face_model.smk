@@ -11,7 +11,7 @@ if study.face_model.source == "anny":
     rule build_face_model:
         """Build the morphable model and the generator of heads from the open head model."""
         input:
-            code=code("face_model", "geometry/subdivision", "colour"),
+            code=code("face_model.command"),
         output:
             model="<results>/face_model/face_model.npz",
             heads="<results>/face_model/heads.npz",
@@ -35,7 +35,7 @@ else:
     rule build_open_model:
         """Build the open model, which lends the imported one its regions, and the generator of heads."""
         input:
-            code=code("face_model", "geometry/subdivision", "colour"),
+            code=code("face_model.command"),
         output:
             model="<results>/face_model/open_model.npz",
             heads="<results>/face_model/heads.npz",
@@ -57,12 +57,7 @@ else:
     rule import_face_model:
         """Import the model that the user has the licence for."""
         input:
-            code=code(
-                "face_model",
-                "datasets/matlab",
-                "datasets/pixel_face",
-                "geometry/similarity",
-            ),
+            code=code("face_model.command"),
             folder=str(study.face_model.folder),
             checked=checked(),
             open_model="<results>/face_model/open_model.npz",

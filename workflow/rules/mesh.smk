@@ -8,7 +8,7 @@ gives   results/mesh/bosphorus/                    {scan}.ply and {scan}.landmar
 rule mesh_scans:
     """Mesh the scans of Bosphorus that are the ground truth."""
     input:
-        code=code("mesh", "datasets"),
+        code=code("mesh.command"),
         data=data_of("bosphorus"),
         checked=checked("bosphorus"),
     output:

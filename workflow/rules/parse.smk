@@ -11,7 +11,7 @@ gives   results/parse/parser.safetensors  the frozen parser
 rule pretrain_parser:
     """Pretrain BiSeNet with ten classes."""
     input:
-        code=code("parse", "networks/bisenet", "datasets/celebamask_hq"),
+        code=code("parse.command"),
         data=data_of("celebamask_hq"),
         checked=checked("celebamask_hq"),
     output:
@@ -41,7 +41,7 @@ rule pretrain_parser:
 rule parse_dataset:
     """Write the face mask and the weight map of every aligned crop."""
     input:
-        code=code("parse", "networks/bisenet"),
+        code=code("parse.command"),
         aligned="<results>/align/{dataset}",
         weights="<results>/parse/parser.safetensors",
     output:

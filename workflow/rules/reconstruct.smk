@@ -9,7 +9,7 @@ gives   results/reconstruct/{method}/{dataset}/   coefficients.npz, meshes/{samp
 rule reconstruct_samples:
     """Reconstruct with a trained network."""
     input:
-        code=code("reconstruct", "networks", "geometry/meshes"),
+        code=code("reconstruct.command"),
         aligned="<results>/align/{dataset}",
         parsed="<results>/parse/{dataset}",
         model="<results>/face_model/face_model.npz",
@@ -34,7 +34,7 @@ rule reconstruct_samples:
 rule predict_mean_face:
     """Predict the mean face for every sample: the trivial method."""
     input:
-        code=code("reconstruct", "geometry/meshes"),
+        code=code("reconstruct.command"),
         aligned="<results>/align/{dataset}",
         model="<results>/face_model/face_model.npz",
     output:
@@ -51,7 +51,7 @@ rule predict_mean_face:
 rule fit_floor:
     """Fit the face model to the scans themselves: no method with this model can do better."""
     input:
-        code=code("reconstruct", "register", "geometry/meshes"),
+        code=code("reconstruct.command"),
         aligned="<results>/align/{dataset}",
         scans=scans_of,
         model="<results>/face_model/face_model.npz",
@@ -74,7 +74,7 @@ rule fit_floor:
 rule reconstruct_real_scan:
     """Reconstruct the photographed head scan with a trained network, as a person's own photographs."""
     input:
-        code=code("reconstruct", "align", "networks"),
+        code=code("reconstruct.command"),
         photographs="<results>/simulate/real_scan",
         model="<results>/face_model/face_model.npz",
         parser="<results>/parse/parser.safetensors",
@@ -97,7 +97,7 @@ rule reconstruct_real_scan:
 rule predict_mean_face_of_scan:
     """Predict the mean face for the head scan."""
     input:
-        code=code("reconstruct", "geometry/meshes"),
+        code=code("reconstruct.command"),
         model="<results>/face_model/face_model.npz",
     output:
         directory("<results>/reconstruct/mean_face/real_scan"),

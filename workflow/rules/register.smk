@@ -10,7 +10,7 @@ gives   results/register/{method}/{dataset}.npz    transform from each predictio
 rule register_meshes:
     """Register by seven points, then by ICP on the front of the face."""
     input:
-        code=code("register", "geometry"),
+        code=code("register.command"),
         aligned="<results>/align/{dataset}",
         scans=scans_of,
         meshes="<results>/reconstruct/{method}/{dataset}",

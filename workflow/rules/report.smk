@@ -6,8 +6,6 @@ gives   results/report.html    everything on one page that needs no network
         results/table_1.html   and results/table_1/, and so on: the page of one table (`snakemake table_1`)
 """
 
-from glob import glob
-
 for _table in settings_of_dfmvr.TABLES:
 
     rule:
@@ -20,18 +18,7 @@ for _table in settings_of_dfmvr.TABLES:
 rule make_report:
     """Make the tables, the figures and the page."""
     input:
-        code=code(
-            "report",
-            "webpage",
-            "align/crop",
-            "register",
-            "rendering",
-            "parse",
-            "geometry",
-        ),
-        texts=glob("dfmvr/report/**/*.yaml", recursive=True)
-        + glob("dfmvr/report/templates/*")
-        + ["dfmvr/webpage/scene.js"],
+        code=code("report.command", *map(reader_of, datasets.SCANNED)),
         model="<results>/face_model/face_model.npz",
         summary="<results>/face_model/summary.json",
         preview="<results>/face_model/preview.png",

@@ -10,7 +10,7 @@ gives   results/score/{method}/{dataset}.parquet     errors in mm, one row a sam
 rule score_meshes:
     """Measure the point-to-plane error of every sample."""
     input:
-        code=code("score", "register", "geometry"),
+        code=code("score.command"),
         aligned="<results>/align/{dataset}",
         scans=scans_of,
         meshes="<results>/reconstruct/{method}/{dataset}",
@@ -37,7 +37,7 @@ rule score_meshes:
 rule score_real_scan:
     """Score a reconstruction of the head scan: the same registration and error, two meshes alone."""
     input:
-        code=code("score", "register", "geometry"),
+        code=code("score.command"),
         photographs="<results>/simulate/real_scan",
         face="<results>/reconstruct/{method}/real_scan",
     output:

@@ -9,16 +9,7 @@ gives   results/simulate/{dataset}/   photographs, scans and annotations
 rule simulate_dataset:
     """Photograph and scan simulated people, in the layout of the data set that they stand in for."""
     input:
-        code=lambda wildcards: code(
-            "simulate",
-            f"datasets/{layout_of(wildcards.dataset)}",
-            "geometry/vectors",
-            "rendering",
-            "face_model/heads",
-            "face_model/ict_files",
-            "face_model/transfer",
-            "face_model/expressions",
-        ),
+        code=lambda wildcards: code("simulate.command", maker_of(wildcards.dataset)),
         heads="<results>/face_model/heads.npz",
     output:
         directory("<results>/simulate/{dataset}"),
@@ -39,7 +30,7 @@ rule simulate_dataset:
 rule photograph_real_scan:
     """Photograph a real head scan from left, front and right."""
     input:
-        code=code("simulate"),
+        code=code("simulate.command"),
         scan=study.simulate.real_scan or [],
     output:
         directory("<results>/simulate/real_scan"),

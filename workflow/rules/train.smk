@@ -11,7 +11,7 @@ gives   results/train/{method}/weights.safetensors             the network after
 rule train_variant:
     """Train one variant; a run that was stopped goes on from its last checkpoint."""
     input:
-        code=code("train", "networks", "losses", "rendering", "face_model/model"),
+        code=code("train.command"),
         aligned=lambda wildcards: f"<results>/align/{TRAINING_DATA[wildcards.method]}",
         parsed=lambda wildcards: f"<results>/parse/{TRAINING_DATA[wildcards.method]}",
         model="<results>/face_model/face_model.npz",

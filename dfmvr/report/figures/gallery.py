@@ -23,7 +23,7 @@ from dfmvr.report.figures.source import Shapes, Source
 from dfmvr.report.tables.table import number
 
 if TYPE_CHECKING:
-    from dfmvr.rendering.views import Views
+    from dfmvr.face_model.views import Views
 
 TURNED_DEG = -30.0
 """Yaw of the meshes that stand beside each other: depth shows best from the side."""
@@ -139,7 +139,7 @@ def texture_panel(source: Source, samples: Sequence[str], method: str, names: Se
 
 
 def _views(source: Source, method: str, sample: str) -> Views:
-    from dfmvr.rendering.views import render_views
+    from dfmvr.face_model.views import render_views
 
     with torch.inference_mode():
         return render_views(source.model, source.coefficients(method, sample), TILE_PX)
@@ -216,7 +216,7 @@ def crop_panel(source: Source, sample: str, method: str) -> Image.Image:
 
 def _moved_like(before: np.ndarray, after: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Move points (n, 3) as a scan was moved from `before` to `after`, both (N, 3)."""
-    from dfmvr.register import align_landmarks
+    from dfmvr.register.target import align_landmarks
 
     every = max(1, len(before) // 1000)
     return align_landmarks(before[::every], after[::every]).apply(points)

@@ -71,7 +71,7 @@ def choose_samples(errors: pd.Series, count: int) -> list[Chosen]:
 
 def inputs_panel(source: Source, sample: str, method: str) -> Image.Image:
     """Three views: photograph, classes, weights, the result over the photograph, landmarks."""
-    from dfmvr.rendering.views import render_views
+    from dfmvr.face_model.views import render_views
 
     i = source.index(sample)
     with torch.inference_mode():

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from dfmvr.geometry.normals import vertex_normals
 from dfmvr.geometry.rotation import euler_to_rotmat
 from dfmvr.geometry.vectors import unit
-from dfmvr.rendering import render, vertex_normals
+from dfmvr.rendering.renderer import render
 from dfmvr.report.figures.style import error_colours
 
 TILE_PX = 240

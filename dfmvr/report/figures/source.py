@@ -26,10 +26,12 @@ from dfmvr.report.figures.pictures import TILE_PX
 from dfmvr.report.names import FLOOR
 
 if TYPE_CHECKING:
+    from dfmvr.face_model.coefficients import Coefficients
     from dfmvr.face_model.model import MorphableModel
     from dfmvr.geometry.surface import Surface
-    from dfmvr.networks.df_mvr import Coefficients
-    from dfmvr.register import Registration, Registrations, Target
+    from dfmvr.register.icp import Registration
+    from dfmvr.register.registrations import Registrations
+    from dfmvr.register.target import Target
 
 SHAPES_KEPT = 12
 """Samples of a data set whose shapes, some 20 MB each, stay in memory from one figure to the next."""
@@ -103,7 +105,7 @@ class Source:
 
     def coefficients(self, method: str, sample: str) -> Coefficients:
         """What the network answered for a sample."""
-        from dfmvr.networks.df_mvr import Coefficients
+        from dfmvr.face_model.coefficients import Coefficients
 
         path = self.root / "reconstruct" / method / self.dataset / "coefficients.npz"
         if method not in self._coefficients:
@@ -114,13 +116,13 @@ class Source:
 
     def target(self, sample: str) -> Target:
         """The scan of a sample, its landmarks and its triangles."""
-        from dfmvr.register import Targets
+        from dfmvr.register.target import Targets
 
         return Targets(self.root / "mesh" / self.dataset).read(self._targets[sample])
 
     def shapes(self, sample: str) -> Shapes:
         """Read the scan and all registered predictions of a sample, and measure the distances."""
-        from dfmvr.register import Surfaces
+        from dfmvr.register.registrations import Surfaces
 
         if sample in self._shapes:
             return self._shapes[sample]
@@ -136,7 +138,7 @@ class Source:
 
     def registration(self, method: str, sample: str) -> Registration | str:
         """The registration of a sample, or the reason why there is none."""
-        from dfmvr.register import Registrations
+        from dfmvr.register.registrations import Registrations
 
         if method not in self._registered:
             path = self.root / "register" / method / f"{self.dataset}.npz"
@@ -173,7 +175,8 @@ def registered_shapes(
         surfaces, registrations: by method.
         protocol: its crop says which points are measured.
     """
-    from dfmvr.register import crop, pair
+    from dfmvr.register.icp import pair
+    from dfmvr.register.target import crop
 
     inside = _rows_within(target.vertices, crop(target, protocol))
     frame = registrations[FLOOR if FLOOR in registrations else next(reversed(registrations))]

@@ -95,7 +95,7 @@ def measure(exhibit: Exhibit, scores: pd.DataFrame) -> pd.DataFrame:
 
 def _landmark_error(exhibit: Exhibit, sample: str) -> float:
     """Mean distance of the reconstruction's landmarks from the photographs', px of a 224 px crop."""
-    from dfmvr.rendering.views import see_landmarks
+    from dfmvr.face_model.views import see_landmarks
 
     with torch.inference_mode():
         _, found = see_landmarks(exhibit.source.model, exhibit.source.coefficients(exhibit.ours, sample), TILE_PX)

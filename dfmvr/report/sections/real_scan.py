@@ -84,7 +84,8 @@ def _pictures(report: Report, section: Section, scores: dict[str, dict[str, Any]
 def _shapes(report: Report, scores: dict[str, dict[str, Any]]) -> panels.Shapes:
     from dfmvr.geometry.meshes import read_landmarks, read_mesh
     from dfmvr.geometry.surface import Surface
-    from dfmvr.register import Registration, Target
+    from dfmvr.register.icp import Registration
+    from dfmvr.register.target import Target
 
     path = Path(next(iter(scores.values()))["ground_truth"])
     scan = read_mesh(path)

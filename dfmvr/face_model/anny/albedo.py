@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dfmvr.face_model.labels import EAR, HAIR, NECK, brow_share, hairline
-from dfmvr.face_model.skin_colour import skin_lookup
+from dfmvr.face_model.anny.labels import EAR, HAIR, NECK, brow_share, hairline
+from dfmvr.face_model.anny.skin_colour import skin_lookup
 
 WAVES = 48
 """Number of smooth functions from which uneven skin tone is mixed."""

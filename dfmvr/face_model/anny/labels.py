@@ -16,7 +16,7 @@ from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 
 from dfmvr.conventions import CLASSES, REGIONS
-from dfmvr.face_model.anny_head import PARTS, Head, data_folder, read_cavities
+from dfmvr.face_model.anny.head import PARTS, Head, data_folder, read_cavities
 
 HAIR, EAR, NECK = 10, 11, 12
 HEAD_CLASSES = (*CLASSES, "hair", "ear", "neck")

@@ -25,7 +25,7 @@ from dfmvr import __version__
 from dfmvr.errors import DataError
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.networks.checkpoint import build_network, write_network
-from dfmvr.networks.released import Released, convert
+from dfmvr.released.weights import Released, convert
 
 logger = logging.getLogger(__name__)
 

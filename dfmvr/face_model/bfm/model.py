@@ -1,6 +1,6 @@
 """The Basel Face Model 2009 as a face model, from the user's own files.
 
-In     the files (see bfm_files.py), and an open model, which lends classes and regions.
+In     the files (see files.py), and an open model, which lends classes and regions.
        Optional, for the keypoints: pre_index_101.npy of the authors' code (101 vertices of the face, counted from 0)
        or gt.mat of any sample of Pixel-Face.
 Gives  a model of 35,709 vertices (see model.py): its mean, colours and components are the files', in mm and [0, 1].
@@ -21,7 +21,7 @@ from dfmvr.config import FaceModelSection
 from dfmvr.conventions import ALIGNMENT_IN_68, ALIGNMENT_IN_101, DROPPED_FROM_106
 from dfmvr.datasets.pixel_face.ground_truth import read_ground_truth
 from dfmvr.errors import DataError
-from dfmvr.face_model.bfm_files import (
+from dfmvr.face_model.bfm.files import (
     FRONT,
     LANDMARKS_68,
     VERTICES,

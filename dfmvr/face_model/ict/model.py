@@ -1,6 +1,6 @@
 """ICT-FaceKit as a face model.
 
-In     its files (see ict_files.py), and an open model, which lends what ICT-FaceKit lacks.
+In     its files (see files.py), and an open model, which lends what ICT-FaceKit lacks.
 Gives  a model (see model.py) of the face as far as the open model covers it, with the front of the eyeballs and
        the socket of the mouth, in mm.
 
@@ -17,8 +17,8 @@ import numpy as np
 from scipy import sparse
 
 from dfmvr.config import FaceModelSection
-from dfmvr.face_model.expressions import expression_basis
-from dfmvr.face_model.ict_files import EYEBALL, FACE, MM_PER_UNIT, MOUTH, IctFiles, drivers, read_ict
+from dfmvr.face_model.anny.expressions import expression_basis
+from dfmvr.face_model.ict.files import EYEBALL, FACE, MM_PER_UNIT, MOUTH, IctFiles, drivers, read_ict
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.face_model.transfer import EYE, SKIN, borrow
 from dfmvr.face_model.transfer import MOUTH as INSIDE

@@ -14,7 +14,7 @@ centroid of the morphable model's mean, and heads are rigidly aligned to that me
 Attributes: triangles (Fh, 3), counter-clockwise seen from outside; labels (Vh,) ids into labels.HEAD_CLASSES (0 to 9 as
 in conventions.CLASSES, then 10 hair, 11 ear, 12 neck); landmarks_68 (68,), landmarks_106 (106,) and alignment (7,)
 vertices; face_index (V,) the vertex of the head that each vertex of the morphable model is; part (Vh,) ids into
-anny_head.PARTS; expressions: the names that `sample_expression` knows, neutral first.
+head.PARTS; expressions: the names that `sample_expression` knows, neutral first.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from scipy import sparse
 
 from dfmvr.conventions import ALIGNMENT_IN_68
 from dfmvr.errors import DataError
-from dfmvr.face_model.albedo import AlbedoMaps, AlbedoSampler
-from dfmvr.face_model.expressions import KINDS, sample_actions
-from dfmvr.face_model.population import Population
+from dfmvr.face_model.anny.albedo import AlbedoMaps, AlbedoSampler
+from dfmvr.face_model.anny.expressions import KINDS, sample_actions
+from dfmvr.face_model.anny.population import Population
 from dfmvr.files import read_npz, write_npz
 
 _MAPS = AlbedoMaps._fields

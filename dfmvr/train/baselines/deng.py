@@ -14,12 +14,10 @@ from typing import NamedTuple
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
+from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.losses import lighting_loss, regularisation_loss
 from dfmvr.networks.deep3d import Deep3D, Deep3DSettings
-from dfmvr.networks.df_mvr import Coefficients
-from dfmvr.train.batch import Batch
-from dfmvr.train.data import cosine_rate
-from dfmvr.train.single_image import (
+from dfmvr.train.baselines.single_image import (
     SingleImageSystem,
     albedo_loss,
     as_samples,
@@ -29,6 +27,8 @@ from dfmvr.train.single_image import (
     squared_landmark_loss,
     weighted_sum,
 )
+from dfmvr.train.batch import Batch
+from dfmvr.train.data import cosine_rate
 
 EMPHASISED_68 = (28, 29, 30, *range(60, 68))
 """The lower bridge of the nose and the inner mouth."""

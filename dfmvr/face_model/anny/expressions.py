@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dfmvr.errors import DataError
-from dfmvr.face_model.anny_head import data_folder
+from dfmvr.face_model.anny.head import data_folder
 
 # ASSUME: strength of every action in each named expression; "*" stands for Left and Right.
 KINDS: dict[str, dict[str, float]] = {

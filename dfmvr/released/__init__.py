@@ -1,0 +1,1 @@
+"""What the authors' released code does otherwise than the paper: losses, colours, weight map, weights."""
