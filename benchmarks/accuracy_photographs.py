@@ -60,11 +60,11 @@ def of_data(folder: Path, most: int) -> Iterator[Person]:
 
 def of_scan(folder: Path) -> Iterator[Person]:
     """A head scan under three lights: as in the study, from the other side, and from above with little else."""
-    from dfmvr.simulate import head_scan
+    from dfmvr.simulate import real_scan
 
-    scan = head_scan.read_head_scan(folder, 50.0)
-    target = Target(head_scan.visible_surface(scan).vertices, scan.landmarks)
-    base = head_scan.LIGHT
+    scan = real_scan.read_head_scan(folder, 50.0)
+    target = Target(real_scan.visible_surface(scan).vertices, scan.landmarks)
+    base = real_scan.LIGHT
     lights = {
         "daylight": base,
         "from the other side, warm": base._replace(
@@ -75,8 +75,8 @@ def of_scan(folder: Path) -> Iterator[Person]:
         ),
     }
     for name, light in lights.items():
-        photos = {view: head_scan.photograph_scan(scan, view, light) for view in VIEWS}
-        marks = {view: head_scan.five_of(head_scan.camera_of(view).project(scan.landmarks)[:, :2]) for view in VIEWS}
+        photos = {view: real_scan.photograph_scan(scan, view, light) for view in VIEWS}
+        marks = {view: real_scan.five_of(real_scan.camera_of(view).project(scan.landmarks)[:, :2]) for view in VIEWS}
         yield Person(name, photos, marks, target)
 
 

@@ -83,11 +83,11 @@ def test_found_landmarks_align_photographs_that_have_none(reconstructor, hopper)
 def test_a_head_scan_is_met_better_than_by_the_mean_face(reconstructor):
     if not SCAN.is_dir():
         pytest.skip("no head scan: ../shared/scans/lee_perry_smith is not there")
-    from dfmvr.simulate import head_scan
+    from dfmvr.simulate import real_scan
 
-    scan = head_scan.read_head_scan(SCAN, 50.0)
-    face = reconstructor(**{view: head_scan.photograph_scan(scan, view) for view in VIEWS})
-    target = Target(head_scan.visible_surface(scan).vertices, scan.landmarks)
+    scan = real_scan.read_head_scan(SCAN, 50.0)
+    face = reconstructor(**{view: real_scan.photograph_scan(scan, view) for view in VIEWS})
+    target = Target(real_scan.visible_surface(scan).vertices, scan.landmarks)
     seven = face.model.alignment.numpy()
     errors = []
     for vertices in (face.vertices, face.model.mean.double().numpy()):

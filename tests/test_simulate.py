@@ -17,13 +17,14 @@ from dfmvr.datasets.pixel_face.dataset import PixelFace, read_ground_truth, read
 from dfmvr.errors import ConfigError, DataError
 from dfmvr.geometry.subdivision import subdivide
 from dfmvr.geometry.surface import Surface
-from dfmvr.simulate import celebamask_hq, light, multi_pie, noise, pixel_face, sensor
+from dfmvr.simulate import celebamask_hq, multi_pie, pixel_face
 from dfmvr.simulate.command import DATASETS, Work, make_jobs, simulate
-from dfmvr.simulate.heads import Heads, coarser
-from dfmvr.simulate.ict_facekit import IctHeads
-from dfmvr.simulate.people import Studio
-from dfmvr.simulate.photograph import cast_shadow, expose, fragments, see
-from dfmvr.simulate.scanner import Head, scan
+from dfmvr.simulate.people.anny import Heads, coarser
+from dfmvr.simulate.people.ict import IctHeads
+from dfmvr.simulate.people.person import Studio
+from dfmvr.simulate.studio import light, noise, sensor
+from dfmvr.simulate.studio.photograph import cast_shadow, expose, fragments, see
+from dfmvr.simulate.studio.scanner import Head, scan
 
 SHARED = Path(__file__).parents[2] / "shared"
 SETTINGS = config.validate(

@@ -16,11 +16,11 @@ from dfmvr.errors import ConfigError
 from dfmvr.geometry.meshes import import_open3d
 from dfmvr.geometry.surface import Surface
 from dfmvr.simulate import bosphorus
-from dfmvr.simulate import structured_light as sensor
 from dfmvr.simulate.command import Work, make_jobs, simulate
-from dfmvr.simulate.heads import Heads
-from dfmvr.simulate.people import Studio
-from dfmvr.simulate.photograph import Body
+from dfmvr.simulate.people.anny import Heads
+from dfmvr.simulate.people.person import Studio
+from dfmvr.simulate.studio import structured_light as sensor
+from dfmvr.simulate.studio.photograph import Body
 
 SPACING, NOISE = 2.0, 0.2
 SETTINGS = config.validate(

@@ -28,7 +28,7 @@ from dfmvr.align.regressor import (
     normalise_picture,
 )
 from dfmvr.conventions import MIRRORED_68
-from dfmvr.simulate.backdrop import draw_scene, paint
+from dfmvr.simulate.studio.backdrop import draw_scene, paint
 
 FACE_PX = 60
 """Width of the faces in the bank, px: half again that of a crop, so that zooming in stays sharp."""

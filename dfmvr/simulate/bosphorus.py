@@ -23,12 +23,12 @@ from dfmvr.datasets.bosphorus.names import ScanName
 from dfmvr.errors import ConfigError
 from dfmvr.geometry.meshes import Mesh
 from dfmvr.geometry.surface import barycentric_of_closest
-from dfmvr.simulate.light import Light, direction_of
-from dfmvr.simulate.people import Person, Studio, shadow_of
-from dfmvr.simulate.photograph import Camera, expose, see
+from dfmvr.simulate.people.person import Person, Studio, shadow_of
 from dfmvr.simulate.pixel_face import DISTANCE_MM, rotation
-from dfmvr.simulate.sensor import CameraMaker, develop
-from dfmvr.simulate.structured_light import WORKING_MM, Scene, aim, grid, scan, to_sensor
+from dfmvr.simulate.studio.light import Light, direction_of
+from dfmvr.simulate.studio.photograph import Camera, expose, see
+from dfmvr.simulate.studio.sensor import CameraMaker, develop
+from dfmvr.simulate.studio.structured_light import WORKING_MM, Scene, aim, grid, scan, to_sensor
 
 EMOTIONS = {
     "HAPPY": {"smile": 1.0},

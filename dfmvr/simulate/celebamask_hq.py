@@ -9,10 +9,10 @@ import numpy as np
 
 from dfmvr.config import SimulateSection
 from dfmvr.datasets.celebamask_hq import write_item, write_mapping
-from dfmvr.simulate.people import Studio
-from dfmvr.simulate.photograph import Camera
+from dfmvr.simulate.people.person import Studio
 from dfmvr.simulate.pixel_face import DISTANCE_MM, Shot, rotation, set_up, shoot
-from dfmvr.simulate.sensor import draw_camera_maker
+from dfmvr.simulate.studio.photograph import Camera
+from dfmvr.simulate.studio.sensor import draw_camera_maker
 
 YAW_SIGMA_DEG, YAW_LIMIT_DEG, TILT_SIGMA_DEG = 25.0, 60.0, 8.0
 SPAN_MM = (215.0, 300.0)  # what the image shows at the face: the faces fill it

@@ -91,7 +91,7 @@ def main(args: argparse.Namespace, settings: Any) -> None:
 
 def _photograph_scan(output: Path, settings: Any) -> None:
     """Photograph the configured head scan."""
-    from dfmvr.simulate.head_scan import read_head_scan, write_photographs
+    from dfmvr.simulate.real_scan import read_head_scan, write_photographs
 
     if settings.real_scan is None:
         raise ConfigError("simulate.real_scan: missing; name the folder of a scan: head.obj, albedo.jpg, landmarks.csv")
@@ -156,7 +156,7 @@ def _maker(work: Work) -> Callable[[Any], Any]:
     import cv2
     import torch
 
-    from dfmvr.simulate.people import Studio
+    from dfmvr.simulate.people.person import Studio
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -166,12 +166,12 @@ def _maker(work: Work) -> Callable[[Any], Any]:
 
 def _population(work: Work) -> Any:
     """The people of a data set."""
-    from dfmvr.simulate.heads import Heads
+    from dfmvr.simulate.people.anny import Heads
 
     heads = Heads(work.heads, work.settings.photo_height_px)
     if work.dataset != "pixel_face_ict":
         return heads
-    from dfmvr.simulate.ict_facekit import IctHeads
+    from dfmvr.simulate.people.ict import IctHeads
 
     return IctHeads(work.settings.ict_facekit, heads)
 

@@ -21,12 +21,12 @@ import numpy as np
 from dfmvr.config import SimulateSection
 from dfmvr.datasets.multi_pie.dataset import YAWS, write_photo
 from dfmvr.errors import ConfigError
-from dfmvr.simulate.light import Light, direction_of
-from dfmvr.simulate.noise import fractal
-from dfmvr.simulate.people import Person, Studio, shadow_of
-from dfmvr.simulate.photograph import Body, Camera, Hair, Shadow, expose, see
+from dfmvr.simulate.people.person import Person, Studio, shadow_of
 from dfmvr.simulate.pixel_face import annotate, rotation
-from dfmvr.simulate.sensor import CameraMaker, develop, vary_camera_maker
+from dfmvr.simulate.studio.light import Light, direction_of
+from dfmvr.simulate.studio.noise import fractal
+from dfmvr.simulate.studio.photograph import Body, Camera, Hair, Shadow, expose, see
+from dfmvr.simulate.studio.sensor import CameraMaker, develop, vary_camera_maker
 
 HANGING_DEG = {"081": 35.0, "191": 35.0}
 CAMERAS = {name: (yaw, HANGING_DEG.get(name, 0.0)) for name, yaw in YAWS.items()}

@@ -13,12 +13,12 @@ from dfmvr.conventions import FOCAL_PX_AT_224
 from dfmvr.datasets.pixel_face.dataset import SampleInfo, write_sample, write_splits
 from dfmvr.datasets.pixel_face.ground_truth import GroundTruth
 from dfmvr.geometry.rotation import euler_to_rotmat
-from dfmvr.simulate.backdrop import Scene, draw_scene, paint
-from dfmvr.simulate.light import Light, draw_light, mean_light
-from dfmvr.simulate.people import Person, Studio, shadow_of
-from dfmvr.simulate.photograph import Body, Camera, Hair, Shadow, expose, see
-from dfmvr.simulate.scanner import Head, scan
-from dfmvr.simulate.sensor import CameraMaker, develop, draw_camera_maker, vary_camera_maker
+from dfmvr.simulate.people.person import Person, Studio, shadow_of
+from dfmvr.simulate.studio.backdrop import Scene, draw_scene, paint
+from dfmvr.simulate.studio.light import Light, draw_light, mean_light
+from dfmvr.simulate.studio.photograph import Body, Camera, Hair, Shadow, expose, see
+from dfmvr.simulate.studio.scanner import Head, scan
+from dfmvr.simulate.studio.sensor import CameraMaker, develop, draw_camera_maker, vary_camera_maker
 
 VIEW_YAW_DEG = (-35.0, 0.0, 35.0)
 """Rotation of the head about y in each view: the nose points to the image's left, front, right."""

@@ -33,7 +33,7 @@ def write_preview(root: Path, dataset: str) -> None:
 
     Args:
         root: folder of the data set.
-        dataset: a name of `dfmvr.simulate.DATASETS`.
+        dataset: a name of `dfmvr.simulate.command.DATASETS`.
     Raises:
         OutputError: the file cannot be written.
     """

@@ -22,9 +22,9 @@ import torch
 from dfmvr.datasets.bosphorus.range_image import RangeImage
 from dfmvr.geometry.normals import vertex_normals
 from dfmvr.geometry.vectors import dot, unit
-from dfmvr.simulate.light import Light, Material, shade
-from dfmvr.simulate.photograph import DENSE, Body, Camera, Hair, Layer, fragments, mix, see
-from dfmvr.simulate.scanner import GRAZING
+from dfmvr.simulate.studio.light import Light, Material, shade
+from dfmvr.simulate.studio.photograph import DENSE, Body, Camera, Hair, Layer, fragments, mix, see
+from dfmvr.simulate.studio.scanner import GRAZING
 
 WORKING_MM = 1500.0
 FIELD_MM = (310.0, 300.0)  # height and width of what the grid covers at the origin

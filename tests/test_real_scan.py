@@ -11,7 +11,7 @@ from dfmvr.datasets.images import read_image
 from dfmvr.datasets.landmark_files import read_landmark_file
 from dfmvr.errors import DataError
 from dfmvr.geometry.meshes import read_landmarks, read_mesh
-from dfmvr.simulate.head_scan import camera_of, read_head_scan
+from dfmvr.simulate.real_scan import camera_of, read_head_scan
 
 SCAN = Path(__file__).parents[2] / "shared" / "scans" / "lee_perry_smith"
 needs_scan = pytest.mark.skipif(not SCAN.exists(), reason=f"no head scan at ../shared/scans/{SCAN.name}")

@@ -16,8 +16,8 @@ from scipy.spatial import cKDTree
 
 from dfmvr.geometry.normals import vertex_normals
 from dfmvr.geometry.vectors import dot, length, unit
-from dfmvr.simulate.noise import fractal
-from dfmvr.simulate.photograph import fragments, mix
+from dfmvr.simulate.studio.noise import fractal
+from dfmvr.simulate.studio.photograph import fragments, mix
 
 AXIS_Z_MM = -62.0
 RADIUS_MM = 85.0  # at which samples are as far apart along the circle as along the axis

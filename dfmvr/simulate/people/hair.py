@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dfmvr.simulate.noise import fractal
-from dfmvr.simulate.scalp import AZIMUTHS, Scalp, grid_triangles
+from dfmvr.simulate.people.scalp import AZIMUTHS, Scalp, grid_triangles
+from dfmvr.simulate.studio.noise import fractal
 
 SCALP_ROWS, HANG_ROWS = 24, 12
 STRAND_TEXTURE = (128, 1024)

@@ -22,7 +22,7 @@ from dfmvr.face_model.anny.expressions import sample_actions
 from dfmvr.face_model.ict.files import EYEBALL, FACE, HEAD, MM_PER_UNIT, MOUTH, IctFiles, drivers, read_ict
 from dfmvr.face_model.transfer import EYE, SKIN, keypoints_106, nearest_of_kind, warp
 from dfmvr.face_model.transfer import MOUTH as INSIDE
-from dfmvr.simulate.people import Anatomy, Population, Surface
+from dfmvr.simulate.people.person import Anatomy, Population, Surface
 
 WEIGHT_LIMIT = 2.5  # weights beyond are drawn in: they give faces that nobody has
 

@@ -16,7 +16,7 @@ from dfmvr.face_model.anny.albedo import AlbedoMaps, AlbedoSampler
 from dfmvr.face_model.anny.head import PARTS
 from dfmvr.face_model.anny.heads import HeadGenerator
 from dfmvr.face_model.anny.labels import HAIR
-from dfmvr.simulate.people import Anatomy, Surface
+from dfmvr.simulate.people.person import Anatomy, Surface
 
 FINE_FROM_PX = 360
 """Height of a photograph from which its pixels are finer than the coarser mesh."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dfmvr.simulate.scalp import grid_triangles
+from dfmvr.simulate.people.scalp import grid_triangles
 
 RING_POINTS, RINGS = 64, 22
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dfmvr.simulate.noise import Field3D, octaves
-from dfmvr.simulate.sensor import decode_srgb
+from dfmvr.simulate.studio.noise import Field3D, octaves
+from dfmvr.simulate.studio.sensor import decode_srgb
 
 GLOSS, SHARPNESS, SOFTNESS = 3, 4, slice(5, 8)
 PAINT_SIZE = 8

@@ -27,9 +27,9 @@ from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
 from dfmvr.geometry.rotation import euler_to_rotmat
 from dfmvr.geometry.vectors import unit
 from dfmvr.rendering.rasterizer import rasterize
-from dfmvr.simulate.light import Light, Material, shade
-from dfmvr.simulate.photograph import Camera, cast_shadow, fragments, mix
-from dfmvr.simulate.sensor import CameraMaker, decode_srgb, develop
+from dfmvr.simulate.studio.light import Light, Material, shade
+from dfmvr.simulate.studio.photograph import Camera, cast_shadow, fragments, mix
+from dfmvr.simulate.studio.sensor import CameraMaker, decode_srgb, develop
 
 PHOTO_PX = 512
 FIELD = 1.6

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 
 from dfmvr.geometry.normals import vertex_normals
-from dfmvr.simulate.clothes import Clothes, draw_clothes, shoulders
-from dfmvr.simulate.hair import BAND_MM, HairStyle, Shell, Strands, band_plane, draw_hair, draw_strands, grow
-from dfmvr.simulate.light import Light
-from dfmvr.simulate.paint import PAINT_SIZE, Canvas, paint_skin
-from dfmvr.simulate.photograph import Body, Hair, Shadow, cast_shadow
-from dfmvr.simulate.scalp import Scalp
-from dfmvr.simulate.sensor import decode_srgb
+from dfmvr.simulate.people.clothes import Clothes, draw_clothes, shoulders
+from dfmvr.simulate.people.hair import BAND_MM, HairStyle, Shell, Strands, band_plane, draw_hair, draw_strands, grow
+from dfmvr.simulate.people.scalp import Scalp
+from dfmvr.simulate.people.skin import PAINT_SIZE, Canvas, paint_skin
+from dfmvr.simulate.studio.light import Light
+from dfmvr.simulate.studio.photograph import Body, Hair, Shadow, cast_shadow
+from dfmvr.simulate.studio.sensor import decode_srgb
 
 SKY_DIRECTIONS = 20
 IRISES = ((0.035, 0.016, 0.008), (0.08, 0.04, 0.015), (0.12, 0.1, 0.04), (0.12, 0.17, 0.24), (0.16, 0.2, 0.17))

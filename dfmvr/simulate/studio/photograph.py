@@ -14,8 +14,8 @@ import torch
 
 from dfmvr.geometry.vectors import dot, unit
 from dfmvr.rendering.rasterizer import rasterize_hits
-from dfmvr.simulate.hair import BAND_MM, STRAND_MM, Strands
-from dfmvr.simulate.light import Light, Material, shade
+from dfmvr.simulate.people.hair import BAND_MM, STRAND_MM, Strands
+from dfmvr.simulate.studio.light import Light, Material, shade
 
 SHADOW_PX = 192
 SHADOW_SPAN_MM = 520.0

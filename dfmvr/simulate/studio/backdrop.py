@@ -8,7 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from dfmvr.simulate.noise import fractal
+from dfmvr.simulate.studio.noise import fractal
 
 
 class Scene(NamedTuple):

@@ -1,0 +1,1 @@
+"""Who is photographed: heads of two populations, with skin, hair and clothes."""

@@ -1,0 +1,1 @@
+"""Where people are photographed and scanned: light, cameras, backdrops, scanners."""
