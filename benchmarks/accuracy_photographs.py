@@ -21,7 +21,8 @@ import torch
 from tqdm import tqdm
 
 from dfmvr import Reconstruction, Reconstructor
-from dfmvr.config import PROTOCOLS, Config
+from dfmvr.config.configuration import Config
+from dfmvr.config.evaluation import PROTOCOLS
 from dfmvr.conventions import ALIGNMENT_IN_101, DROPPED_FROM_106, VIEWS
 from dfmvr.datasets import open_dataset
 from dfmvr.datasets.pixel_face.ground_truth import read_ground_truth

@@ -28,7 +28,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from dfmvr.config import Config, MultiPieData
+from dfmvr.config.configuration import Config
+from dfmvr.config.data import MultiPieData
 from dfmvr.datasets.images import write_image
 from dfmvr.datasets.multi_pie.dataset import YAWS, MultiPie
 from dfmvr.datasets.multi_pie.folders import CROPPED_ENDING, Shot

@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from analytic_face import MOTION, face
 
-from dfmvr.config import ProtocolSection, RegisterSection
+from dfmvr.config.evaluation import ProtocolSection, RegisterSection
 from dfmvr.geometry.meshes import import_open3d
 from dfmvr.geometry.surface import Surface, vertex_normals
 from dfmvr.register.icp import Registration

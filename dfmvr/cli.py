@@ -94,14 +94,14 @@ def run(stage: Stage, arguments: Sequence[str]) -> None:
     args = parser(stage).parse_args(arguments)
     settings = None
     if stage.section:
-        from dfmvr import config
+        from dfmvr.config import configuration
 
         if args.settings is None:
-            loaded = config.load(args.config, args.set)
+            loaded = configuration.load(args.config, args.set)
         elif stage.section == WHOLE:
-            loaded = config.validate(_read_json(args.settings), "--settings")
+            loaded = configuration.validate(_read_json(args.settings), "--settings")
         else:
-            loaded = config.load(None, [f"{stage.section}={args.settings}"])
+            loaded = configuration.load(None, [f"{stage.section}={args.settings}"])
         settings = loaded if stage.section == WHOLE else loaded.section(stage.section)
         args.configuration = loaded  # for a stage that looks beyond its own section
     importlib.import_module(stage.module).main(args, settings)

@@ -21,7 +21,8 @@ from dfmvr.align.crop import (
     read_standard_points,
 )
 from dfmvr.align.detect import detect_faces
-from dfmvr.config import AlignSection, PixelFaceData
+from dfmvr.config.data import PixelFaceData
+from dfmvr.config.training import AlignSection
 from dfmvr.conventions import ALIGNMENT_IN_68, CAMERA_DISTANCE_MM, DROPPED_FROM_106, FOCAL_PX_AT_224
 from dfmvr.datasets import open_dataset
 from dfmvr.datasets.landmark_files import read_landmark_file, write_landmark_file

@@ -7,9 +7,9 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from dfmvr import config
-from dfmvr.config import docs
+from dfmvr.config import configuration, docs
 from dfmvr.config.names import split_seed
+from dfmvr.config.training import VARIANTS, LossSection
 from dfmvr.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -17,28 +17,28 @@ ROOT = Path(__file__).parents[1]
 
 def test_a_mistyped_key_names_the_nearest():
     with pytest.raises(ConfigError, match=r"unknown key 'train.epoch'; did you mean 'epochs'\?"):
-        config.validate({"train": {"epoch": 3}})
+        configuration.validate({"train": {"epoch": 3}})
 
 
 def test_a_mistyped_section_names_the_nearest():
     with pytest.raises(ConfigError, match=r"unknown key 'trian'; did you mean 'train'\?"):
-        config.validate({"trian": {}})
+        configuration.validate({"trian": {}})
 
 
 def test_a_key_like_no_other_lists_what_there_is():
     with pytest.raises(ConfigError, match=r"unknown key 'train.loss.zzzz'; the keys here are photo, mask"):
-        config.validate({"train": {"loss": {"zzzz": 1}}})
+        configuration.validate({"train": {"loss": {"zzzz": 1}}})
 
 
 def test_a_wrong_value_is_named_with_its_key():
     with pytest.raises(ConfigError, match=r"train\.batch_size: .*greater than or equal to 2, found 0"):
-        config.validate({"train": {"batch_size": 0}})
+        configuration.validate({"train": {"batch_size": 0}})
 
 
 def test_overrides_win(tmp_path):
     file = tmp_path / "c.yaml"
     file.write_text("train: {epochs: 3, batch_size: 2}\n")
-    train = config.load(file, ["train.epochs=5", "train.loss.mask=0"]).train
+    train = configuration.load(file, ["train.epochs=5", "train.loss.mask=0"]).train
     assert (train.epochs, train.batch_size, train.loss.mask) == (5, 2, 0)
 
 
@@ -47,31 +47,33 @@ def test_a_file_that_is_no_configuration_is_one_error(tmp_path, text):
     file = tmp_path / "c.yaml"
     file.write_text(text)
     with pytest.raises(ConfigError, match=r"c\.yaml") as error:
-        config.load(file)
+        configuration.load(file)
     assert "\n" not in str(error.value)
 
 
 def test_a_section_survives_json():
-    train = config.load(None, ["train.network.width=4", "train.learning_rate=0.002"]).train
-    assert type(train).model_validate_json(config.as_json(train)) == train
+    train = configuration.load(None, ["train.network.width=4", "train.learning_rate=0.002"]).train
+    assert type(train).model_validate_json(train.as_json()) == train
 
 
 def test_a_variant_differs_only_in_its_overrides():
-    settings = config.validate({"train": {"epochs": 3}, "variants": {"a": {"loss": {"landmark_3d": 0}}, "b": {}}})
+    settings = configuration.validate(
+        {"train": {"epochs": 3}, "variants": {"a": {"loss": {"landmark_3d": 0}}, "b": {}}}
+    )
     a, b = settings.variant("a"), settings.variant("b")
     assert (a.loss.landmark_3d, b.loss.landmark_3d, a.epochs) == (0, 1, 3)
     assert a.model_copy(update={"loss": b.loss}) == b
 
 
 def test_a_variant_with_a_mistyped_key_is_an_error():
-    settings = config.validate({"variants": {"a": {"los": {}}}})
+    settings = configuration.validate({"variants": {"a": {"los": {}}}})
     with pytest.raises(ConfigError, match=r"variants\.a: unknown key 'train.los'; did you mean 'loss'\?"):
         settings.variant("a")
 
 
 @pytest.mark.parametrize("file", sorted(p.name for p in (ROOT / "config").glob("*.yaml")))
 def test_shipped_configurations_are_valid(file):
-    settings = config.load(ROOT / "config" / file)
+    settings = configuration.load(ROOT / "config" / file)
     for name in settings.variants:
         settings.variant(name)
 
@@ -89,7 +91,7 @@ def _leaves(model: type[BaseModel]):
 
 
 def test_every_key_is_described():
-    assert [name for name, field in _leaves(config.Config) if not field.description] == []
+    assert [name for name, field in _leaves(configuration.Config) if not field.description] == []
 
 
 def test_no_section_takes_unknown_keys():
@@ -98,7 +100,7 @@ def test_no_section_takes_unknown_keys():
 
 
 def test_the_loss_weights_are_the_papers():
-    loss = config.LossSection()
+    loss = LossSection()
     assert (loss.photo, loss.mask, loss.landmark, loss.landmark_2d, loss.landmark_3d) == (4, 3, 1, 0.02, 1)
     assert (loss.regularisation, loss.identity, loss.expression, loss.texture) == (3e-4, 1, 0.8, 0.017)
 
@@ -108,7 +110,7 @@ def test_the_schema_is_json_that_yaml_reads_alike():
 
 
 def test_another_seed_of_a_variant_differs_by_the_seed_alone():
-    settings = config.validate({"train": {"seed": 5}})
+    settings = configuration.validate({"train": {"seed": 5}})
     first, third = settings.variant("dfmvr_cnn"), settings.variant("dfmvr_cnn_seed2")
     assert (first.seed, third.seed) == (5, 7)
     assert third.model_copy(update={"seed": 5}) == first
@@ -117,7 +119,7 @@ def test_another_seed_of_a_variant_differs_by_the_seed_alone():
 
 
 def test_a_method_with_its_seeds_bears_the_names_that_the_report_reads():
-    study = config.validate({"study": {"seeds": 3}}).study
+    study = configuration.validate({"study": {"seeds": 3}}).study
     assert study.repeated("floor") == ["floor"]
     assert study.repeated("dfmvr") == ["dfmvr", "dfmvr_seed1", "dfmvr_seed2"]
     named = [split_seed(name) for name in study.repeated("shang_from_left")]
@@ -125,5 +127,5 @@ def test_a_method_with_its_seeds_bears_the_names_that_the_report_reads():
 
 
 def test_variants_given_join_the_built_in_ones():
-    settings = config.validate({"variants": {"dfmvr_mask_0": {"loss": {"mask": 0.0}}}})
-    assert set(settings.variants) == {*config.VARIANTS, "dfmvr_mask_0"}
+    settings = configuration.validate({"variants": {"dfmvr_mask_0": {"loss": {"mask": 0.0}}}})
+    assert set(settings.variants) == {*VARIANTS, "dfmvr_mask_0"}

@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 from scipy import ndimage
 
 from dfmvr import cli
-from dfmvr.config import FaceModelSection
+from dfmvr.config.data import FaceModelSection
 from dfmvr.conventions import ALIGNMENT_IN_68, CLASSES, MIRRORED_68, MIRRORED_CLASS
 from dfmvr.errors import DataError
 from dfmvr.face_model.anny.components import principal_components

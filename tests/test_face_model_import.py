@@ -18,7 +18,7 @@ from scipy.io import savemat
 from scipy.spatial import cKDTree
 
 from dfmvr import cli
-from dfmvr.config import FaceModelSection
+from dfmvr.config.data import FaceModelSection
 from dfmvr.conventions import ALIGNMENT_IN_68, CLASSES, DROPPED_FROM_106, REGIONS
 from dfmvr.datasets.matlab import read_arrays
 from dfmvr.datasets.pixel_face.ground_truth import GroundTruth, write_ground_truth

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import scipy.io
 
-from dfmvr import cli, config
-from dfmvr.config import docs
+from dfmvr import cli
+from dfmvr.config import configuration, docs
+from dfmvr.config.data import PixelFaceData
 from dfmvr.datasets import celebamask_hq
 from dfmvr.datasets.bosphorus import dataset as bosphorus_files
 from dfmvr.datasets.bosphorus.names import ScanName
@@ -82,7 +83,7 @@ FILL = {
 
 def checked(name, root, *overrides):
     """The finding on a data set in a folder."""
-    (finding,) = check(config.load(None, [f"datasets.{name}.root={root}", *overrides]), [name])
+    (finding,) = check(configuration.load(None, [f"datasets.{name}.root={root}", *overrides]), [name])
     return finding
 
 
@@ -129,7 +130,7 @@ def test_the_folder_of_something_else_blocks(tmp_path, name):
 
 @pytest.mark.parametrize("name", FILL)
 def test_a_data_set_without_a_folder_is_not_needed(name):
-    (finding,) = check(config.load(), [name])
+    (finding,) = check(configuration.load(), [name])
     assert not finding.needed
     assert finding.blocking == []
 
@@ -200,7 +201,7 @@ def test_first_last_and_some_between_are_read(tmp_path, monkeypatch):
         pixel_face_files.PixelFace, "read_photo", lambda self, path: read.append(path.parts[-3]) or real(self, path)
     )
     checked("pixel_face", tmp_path, DETECT)
-    names = [sample.sample for sample in pixel_face_files.PixelFace(tmp_path, config.PixelFaceData()).samples()]
+    names = [sample.sample for sample in pixel_face_files.PixelFace(tmp_path, PixelFaceData()).samples()]
     assert len(set(read)) == PROBES
     assert {names[0], names[-1]} < set(read)
 
@@ -239,7 +240,9 @@ def fill_bfm(folder, ready=False):
 
 
 def bfm(folder):
-    (finding,) = check(config.load(None, ["face_model.source=bfm_2009", f"face_model.folder={folder}"]), ["bfm_2009"])
+    (finding,) = check(
+        configuration.load(None, ["face_model.source=bfm_2009", f"face_model.folder={folder}"]), ["bfm_2009"]
+    )
     return finding
 
 
@@ -297,7 +300,7 @@ def test_bfm_of_another_version_or_size_is_damaged(tmp_path):
 
 
 def test_an_imported_model_needs_a_folder():
-    (finding,) = check(config.load(None, ["face_model.source=bfm_2009"]), ["bfm_2009"])
+    (finding,) = check(configuration.load(None, ["face_model.source=bfm_2009"]), ["bfm_2009"])
     assert finding.status == "missing"
     assert "face_model.folder" in finding.blocking[0]
 
@@ -310,7 +313,7 @@ def fill_ict(folder, identities=100):
 
 
 def ict(*overrides):
-    (finding,) = check(config.load(None, list(overrides)), ["ict_facekit"])
+    (finding,) = check(configuration.load(None, list(overrides)), ["ict_facekit"])
     return finding
 
 
@@ -346,7 +349,7 @@ def hub(tmp_path, monkeypatch):
 
 
 def test_landmark_weights_are_looked_for_but_not_downloaded(hub):
-    settings = config.load(None, [DETECT])
+    settings = configuration.load(None, [DETECT])
     (finding,) = check(settings, ["face_alignment"])
     assert (finding.status, finding.unavailable, finding.counts["files"]) == ("missing", True, (0, 2))
     assert "https://" in finding.blocking[0]
@@ -360,7 +363,7 @@ def test_landmark_weights_are_looked_for_but_not_downloaded(hub):
 
 def test_a_missing_package_is_said(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    (finding,) = check(config.load(None, [DETECT]), ["face_alignment"])
+    (finding,) = check(configuration.load(None, [DETECT]), ["face_alignment"])
     assert finding.unavailable
     assert "pip install face-alignment" in finding.blocking[0]
 
@@ -369,7 +372,7 @@ def test_a_missing_package_is_said(monkeypatch):
 def test_the_parser_weights_are_loaded(tmp_path, content, status):
     if content is not None:
         (tmp_path / "w.pth").write_bytes(content)
-    settings = config.load(None, [f"parse.facexlib_weights={tmp_path / 'w.pth'}"])
+    settings = configuration.load(None, [f"parse.facexlib_weights={tmp_path / 'w.pth'}"])
     (finding,) = check(settings, ["facexlib"])
     assert finding.status == status
     assert str(tmp_path / "w.pth") in finding.blocking[0]
@@ -386,7 +389,7 @@ def archive_of(folder, path):
 
 
 def settings_of(name, root, url):
-    return config.load(None, [f"datasets.{name}.root={root}", f"datasets.{name}.url={url}"])
+    return configuration.load(None, [f"datasets.{name}.root={root}", f"datasets.{name}.url={url}"])
 
 
 def test_a_data_set_is_downloaded_and_unpacked_once(tmp_path):
@@ -423,7 +426,7 @@ def test_a_folder_with_other_files_is_not_downloaded_into(tmp_path):
 @pytest.mark.parametrize(("overrides", "key"), [([], "root"), (["datasets.celebamask_hq.root=/x"], "url")])
 def test_a_download_without_its_keys_names_them(overrides, key):
     with pytest.raises(ConfigError, match=rf"datasets\.celebamask_hq\.{key}: expected a value"):
-        obtain("celebamask_hq", config.load(None, overrides))
+        obtain("celebamask_hq", configuration.load(None, overrides))
 
 
 def test_weights_are_downloaded_to_where_they_are_looked_for(hub, tmp_path, monkeypatch):
@@ -433,7 +436,7 @@ def test_weights_are_downloaded_to_where_they_are_looked_for(hub, tmp_path, monk
     (tmp_path / "weights.pth").write_bytes(b"weights")
     monkeypatch.setitem(api.models_urls, "3DFAN-4", (tmp_path / "weights.pth").as_uri())
     monkeypatch.setitem(sfd_detector.models_urls, "s3fd", (tmp_path / "weights.pth").as_uri())
-    assert obtain("face_alignment", config.load(None, [DETECT])) == hub
+    assert obtain("face_alignment", configuration.load(None, [DETECT])) == hub
     assert (hub / "weights.pth").read_bytes() == b"weights"
 
 
@@ -477,7 +480,7 @@ def test_one_data_set_is_described(capsys):
 
 def test_json_tells_the_same(capsys, tmp_path):
     fill_celebamask_hq(tmp_path / "data")
-    whole = config.as_json(config.load(None, [f"datasets.celebamask_hq.root={tmp_path / 'data'}"]))
+    whole = configuration.load(None, [f"datasets.celebamask_hq.root={tmp_path / 'data'}"]).as_json()
     code, _, _ = run(capsys, "--settings", whole, "--json", tmp_path / "found.json")
     found = json.loads((tmp_path / "found.json").read_text())
     assert code == 0

@@ -9,7 +9,7 @@ from analytic_face import MOTION, SEVEN, face, height
 from numpy.testing import assert_allclose, assert_array_equal
 from toy_manifest import scanned, write_manifest
 
-from dfmvr.config import ProtocolSection
+from dfmvr.config.evaluation import ProtocolSection
 from dfmvr.conventions import ALIGNMENT_IN_101, DROPPED_FROM_106
 from dfmvr.datasets.pixel_face.dataset import write_sample
 from dfmvr.datasets.pixel_face.ground_truth import GroundTruth

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from dfmvr.config import LossSection
+from dfmvr.config.training import LossSection
 from dfmvr.conventions import ALIGNMENT_IN_101
 from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.geometry.rotation import euler_to_rotmat

@@ -10,7 +10,7 @@ import trimesh
 from numpy.testing import assert_allclose, assert_array_equal
 
 from dfmvr import cli
-from dfmvr.config import BosphorusData, MeshSection
+from dfmvr.config.data import BosphorusData, MeshSection
 from dfmvr.datasets.bosphorus.dataset import write_scan
 from dfmvr.datasets.bosphorus.names import ScanName
 from dfmvr.datasets.bosphorus.range_image import RangeImage, read_bnt, write_bnt

@@ -10,8 +10,8 @@ import torch
 from test_bisenet import official
 from toy_model import SIZES, toy_samples
 
-from dfmvr import config
-from dfmvr.config import NetworkSection
+from dfmvr.config import configuration
+from dfmvr.config.training import NetworkSection
 from dfmvr.errors import ConfigError, DataError
 from dfmvr.geometry.rotation import euler_to_rotmat
 from dfmvr.losses import LossWeights
@@ -367,7 +367,7 @@ def test_describe_prints_a_table(capsys):
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     args = parser.parse_args(["--image-size", "96"])
-    args.configuration = config.load(None, ["train.network.fusion=cnn"])
+    args.configuration = configuration.load(None, ["train.network.fusion=cnn"])
     main(args, args.configuration.train)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "One sample of 96 px."

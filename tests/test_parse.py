@@ -11,7 +11,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 
 from dfmvr import cli
-from dfmvr.config import ParseSection
+from dfmvr.config.training import ParseSection
 from dfmvr.conventions import CLASSES, MIRRORED_CLASS
 from dfmvr.datasets import celebamask_hq
 from dfmvr.errors import DataError

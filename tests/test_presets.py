@@ -13,7 +13,9 @@ from PIL import Image, ImageEnhance, ImageFilter
 from test_train import arguments, random_parser, small_network
 from toy_model import toy_model, toy_samples
 
-from dfmvr import cli, config
+from dfmvr import cli
+from dfmvr.config import configuration
+from dfmvr.config.training import ParseSection
 from dfmvr.conventions import CLASSES, VIEWS
 from dfmvr.losses import Losses, LossWeights, MoreLosses, is_skin
 from dfmvr.networks.checkpoint import read_network
@@ -31,7 +33,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def preset(name):
-    return config.load(ROOT / "config" / f"{name}.yaml")
+    return configuration.load(ROOT / "config" / f"{name}.yaml")
 
 
 def check(section, expected, where):
@@ -156,7 +158,7 @@ def test_a_flat_start_and_a_last_rate():
 def test_the_features_of_left_views_alone_lose_their_weight():
     mask = np.ones((40, 40), np.uint8)
     mask[:, :10], mask[20:24, 20:24] = 0, 6
-    right, wrong = config.ParseSection(dilation_px=0), config.ParseSection(dilation_px=0, left_features_bug=True)
+    right, wrong = ParseSection(dilation_px=0), ParseSection(dilation_px=0, left_features_bug=True)
     for view in (*VIEWS, None):
         assert_array_equal(weight_map(mask, right, view), np.choose(mask.clip(0, 2), [32, 128, 254]))
         feature = 1 if view == "left" else 254
@@ -166,10 +168,10 @@ def test_the_features_of_left_views_alone_lose_their_weight():
 def test_a_dilation_inside_the_face_alone_leaves_the_background():
     mask = np.ones((224, 224), np.uint8)
     mask[:, :100], mask[100:110, 100:110] = 0, 6
-    found = weight_map(mask, config.ParseSection(dilation_px=5, dilate_background=False))
+    found = weight_map(mask, ParseSection(dilation_px=5, dilate_background=False))
     assert (found[mask == 0] == 32).all()
     assert (found[95:115, 110:115] == 254).sum() > 50
-    grown = weight_map(mask, config.ParseSection(dilation_px=5))
+    grown = weight_map(mask, ParseSection(dilation_px=5))
     assert (grown[mask == 0] != 32).any()
 
 
@@ -180,7 +182,7 @@ def test_the_stage_tells_left_views_from_others(tmp_path):
     (tmp_path / "align").mkdir()
     images = np.random.default_rng(0).integers(0, 256, (2, 3, 32, 32, 3), np.uint8)
     np.save(tmp_path / "align" / "images.npy", images)
-    settings = config.ParseSection(left_features_bug=True)
+    settings = ParseSection(left_features_bug=True)
     apply(tmp_path / "align", tmp_path / "p.safetensors", tmp_path / "out", settings, examples=tmp_path / "e.png")
     masks, weights = (np.load(tmp_path / "out" / name) for name in ("masks.npy", "weights.npy"))
     assert (masks > 1).any((0, 2, 3)).all()

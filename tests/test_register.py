@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from dfmvr.config import ProtocolSection, RegisterSection, load
+from dfmvr.config.configuration import load
+from dfmvr.config.evaluation import ProtocolSection, RegisterSection
 from dfmvr.conventions import ALIGNMENT_POINTS
 from dfmvr.errors import ConfigError, DataError
 from dfmvr.geometry.similarity import fit_similarity

@@ -16,7 +16,10 @@ from PIL import Image
 from scipy.stats import t
 from toy_manifest import scanned, write_manifest
 
-from dfmvr import cli, config
+from dfmvr import cli
+from dfmvr.config import configuration
+from dfmvr.config.data import DatasetsSection
+from dfmvr.config.evaluation import PROTOCOLS, RegisterSection, ReportSection
 from dfmvr.conventions import ALIGNMENT_IN_68, ALIGNMENT_IN_101, CLASSES, DROPPED_FROM_106, REGIONS, VIEWS
 from dfmvr.datasets.pixel_face.dataset import write_sample
 from dfmvr.datasets.pixel_face.ground_truth import GroundTruth
@@ -166,7 +169,7 @@ def _write_scan(root, folder, model):
     for method in ("mean_face", "dfmvr"):
         mesh = root / "reconstruct" / method / "pixel_face" / "meshes" / "01_1.ply"
         landmarks = (mesh.with_suffix(".landmarks.csv"), folder / "scan.landmarks.csv")
-        score = score_two(mesh, folder / "scan.ply", landmarks, ("mm", "mm"), config.RegisterSection())
+        score = score_two(mesh, folder / "scan.ply", landmarks, ("mm", "mm"), RegisterSection())
         write_json(root / "score" / method / "real_scan.json", score)
 
 
@@ -184,11 +187,9 @@ def results(tmp_path_factory):
         noise = 0.1 * rng.normal(size=truth.shape) * (share > 0)
         _write_method(root, method, model, names, share * truth + noise)
         meshes = root / "reconstruct" / method / "pixel_face" / "meshes"
-        registrations = register_all(meshes, manifest, config.RegisterSection())
+        registrations = register_all(meshes, manifest, RegisterSection())
         registrations.write(root / "register" / method / "pixel_face.npz")
-        scores = score_all(
-            meshes, manifest, registrations, config.RegisterSection(), root / "face_model/face_model.npz"
-        )
+        scores = score_all(meshes, manifest, registrations, RegisterSection(), root / "face_model/face_model.npz")
         path = root / "score" / method / "pixel_face.parquet"
         path.parent.mkdir(parents=True)
         scores.assign(method=method, dataset="pixel_face").to_parquet(path)
@@ -206,7 +207,7 @@ def _report(results, output, **settings):
         output=output,
         tables=output.parent / "tables",
     )
-    main(args, config.ReportSection(**{"bootstrap": 500, "panels": 2, **settings}))
+    main(args, ReportSection(**{"bootstrap": 500, "panels": 2, **settings}))
     return output.read_text(encoding="utf-8")
 
 
@@ -374,9 +375,7 @@ def test_regions_and_protocols_have_every_method(results, page):
     found = regions.set_index("method").loc["dfmvr", "nose_rmse_mm"]
     assert found == pytest.approx(nose["rmse_mm"].mean(), rel=1e-12)
     protocols = pd.read_csv(page[1].parent / "tables" / "protocols.csv")
-    assert set(zip(protocols.protocol, protocols.method, strict=True)) >= {
-        (p, m) for p in config.PROTOCOLS for m in METHODS
-    }
+    assert set(zip(protocols.protocol, protocols.method, strict=True)) >= {(p, m) for p in PROTOCOLS for m in METHODS}
 
 
 def test_the_real_scan_has_the_numbers_of_its_score(results, page):
@@ -413,16 +412,14 @@ def test_error_maps_show_what_was_scored(results):
     scores = pd.read_parquet(results / "score" / "dfmvr" / "pixel_face.parquet")
     row = scores.query("sample == '01_1' and protocol == 'paper' and region == 'all'").iloc[0]
     errors = (
-        Source(results, "pixel_face", METHODS, config.PROTOCOLS["paper"], config.DatasetsSection())
-        .shapes("01_1")
-        .errors_mm["dfmvr"]
+        Source(results, "pixel_face", METHODS, PROTOCOLS["paper"], DatasetsSection()).shapes("01_1").errors_mm["dfmvr"]
     )
     assert np.isfinite(errors).sum() == row["points"]
     assert np.sqrt(np.nanmean(errors**2)) == pytest.approx(row["rmse_mm"], rel=1e-9)
 
 
 def test_photographs_are_cut_anew_in_register_with_the_landmarks(results):
-    source = Source(results, "pixel_face", METHODS, config.PROTOCOLS["paper"], config.DatasetsSection())
+    source = Source(results, "pixel_face", METHODS, PROTOCOLS["paper"], DatasetsSection())
     photo = source.photographs("01_2")[1].astype(float)
     truth = source.aligned["landmarks"][source.index("01_2")][1] * len(photo) / CROP_PX
     with torch.no_grad():
@@ -520,7 +517,7 @@ def test_the_command_writes_the_page(results, tmp_path):
     output = tmp_path / "out" / "report.html"
     arguments = ["report", "--results", str(results), "--output", str(output), "--tables", str(tmp_path / "tables")]
     scores = [str(results / "score" / method / "pixel_face.parquet") for method in ("mean_face", "dfmvr")]
-    arguments += ["--scores", *scores, "--study", config.as_json(config.Config())]
+    arguments += ["--scores", *scores, "--study", configuration.Config().as_json()]
     assert cli.main([*arguments, "--settings", '{"bootstrap": 200, "panels": 0}']) == 0
     text = output.read_text(encoding="utf-8")
     assert "train.seed" in text

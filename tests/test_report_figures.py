@@ -14,7 +14,8 @@ from PIL import Image
 from toy_manifest import write_manifest
 from toy_model import SIZES, toy_model
 
-from dfmvr.config import ParseSection, RegisterSection, ReportSection
+from dfmvr.config.evaluation import RegisterSection, ReportSection
+from dfmvr.config.training import ParseSection
 from dfmvr.conventions import ALIGNMENT_IN_68, ALIGNMENT_IN_101, CLASSES, DROPPED_FROM_106
 from dfmvr.datasets.pixel_face.dataset import write_sample
 from dfmvr.datasets.pixel_face.ground_truth import GroundTruth

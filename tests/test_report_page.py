@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,6 @@ import pytest
 from page_reader import WEBGL, Reader, found_in_browser
 from PIL import Image
 
-from dfmvr import config
 from dfmvr.report.figures import scenes
 from dfmvr.report.page import Maker, Section, write_page
 from dfmvr.report.sections import provenance
@@ -160,7 +160,7 @@ def test_without_webgl_the_picture_stays_and_a_message_tells(tmp_path):
 
 
 def test_steps_of_the_workflow_are_those_that_the_page_names():
-    rules = config.Path(__file__).parents[1] / "workflow" / "rules"
+    rules = Path(__file__).parents[1] / "workflow" / "rules"
     assert {f"{step}.smk" for step in provenance.FILES} <= {path.name for path in rules.glob("*.smk")}
     named = {step for steps in provenance.STEPS.values() for step in steps} | set(provenance.OTHERS)
     assert named <= set(provenance.FILES)

@@ -2,6 +2,7 @@ import html
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,9 @@ import yaml
 from scipy.stats import kendalltau
 from toy_study import MEANS, write_study
 
-from dfmvr import cli, config
+from dfmvr import cli
+from dfmvr.config import configuration
+from dfmvr.config.evaluation import TABLES, StudySection
 from dfmvr.config.names import split_seed, trained_as
 from dfmvr.errors import DataError
 from dfmvr.files import read_json, write_json
@@ -171,11 +174,11 @@ def test_the_papers_numbers_have_the_orders_that_are_looked_for(comparison):
 def test_the_rows_beside_the_papers_are_tested_by_default(comparison):
     for row in comparison.rows:
         parts = DERIVED[row.method].parts if row.method in DERIVED else (row.method,)
-        assert not row.paper or set(parts) <= set(config.StudySection().tests[comparison.datasets[0]])
+        assert not row.paper or set(parts) <= set(StudySection().tests[comparison.datasets[0]])
 
 
 def test_the_papers_numbers_equal_the_shared_ones():
-    shared = config.Path(__file__).parents[2] / "shared" / "paper" / "tables.yaml"
+    shared = Path(__file__).parents[2] / "shared" / "paper" / "tables.yaml"
     if not shared.exists():
         pytest.skip("the shared tables of the paper are not here")
     assert paper_numbers() == yaml.safe_load(shared.read_text(encoding="utf-8"))
@@ -371,10 +374,10 @@ def test_no_stand_in_bears_the_name_of_the_real_data(study):
 
 def test_licensed_data_bear_their_names_and_compare_with_the_papers(tmp_path):
     write_study(tmp_path, {"bosphorus": ("mean_face", "dfmvr_multi_pie", "floor")}, subjects=4)
-    given = config.validate(
+    given = configuration.validate(
         {"datasets": {"bosphorus": {"root": "b"}}, "report": {"data_names": {"bosphorus": "Bosphorus"}}}
     )
-    assert _make(tmp_path, "--study", config.as_json(given)) == 0
+    assert _make(tmp_path, "--study", given.as_json()) == 0
     shown = _shown(tmp_path, "table_2")
     assert "paper&#x27;s own, Bosphorus" in shown
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -536,7 +539,7 @@ def test_a_page_needs_a_name(study):
 def test_the_workflow_makes_for_each_table_what_it_shows():
     optional = {"deng_from_front"}
     for comparison in COMPARISONS:
-        ((dataset, methods),) = config.TABLES[comparison.name].items()
+        ((dataset, methods),) = TABLES[comparison.name].items()
         rows = [DERIVED[row.method].parts if row.method in DERIVED else (row.method,) for row in comparison.rows]
         assert dataset == comparison.datasets[0]
         assert set(methods) == {part for parts in rows for part in parts} - optional

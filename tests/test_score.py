@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from toy_manifest import scanned, write_manifest
 
 from dfmvr.cli import main
-from dfmvr.config import ProtocolSection, RegisterSection
+from dfmvr.config.evaluation import ProtocolSection, RegisterSection
 from dfmvr.conventions import ALIGNMENT_IN_101, DROPPED_FROM_106, REGIONS
 from dfmvr.datasets.pixel_face.dataset import SampleInfo, write_sample
 from dfmvr.datasets.pixel_face.ground_truth import GroundTruth

@@ -13,7 +13,8 @@ from dfmvr import Reconstructor
 from dfmvr.align.command import align_sample
 from dfmvr.align.crop import standard_points
 from dfmvr.assets import FOLDER, SUMS, read_sums
-from dfmvr.config import PROTOCOLS, AlignSection
+from dfmvr.config.evaluation import PROTOCOLS
+from dfmvr.config.training import AlignSection
 from dfmvr.conventions import VIEWS
 from dfmvr.datasets.images import read_image
 from dfmvr.datasets.sample import Sample

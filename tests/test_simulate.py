@@ -6,8 +6,9 @@ import trimesh
 from numpy.testing import assert_allclose, assert_array_equal
 from toy_heads import toy_heads
 
-from dfmvr import config
 from dfmvr.cli import main
+from dfmvr.config import configuration
+from dfmvr.config.data import MultiPieData, PixelFaceData
 from dfmvr.conventions import CLASSES
 from dfmvr.datasets import celebamask_hq as celebamask_files
 from dfmvr.datasets.images import read_image
@@ -27,7 +28,7 @@ from dfmvr.simulate.studio.photograph import cast_shadow, expose, fragments, see
 from dfmvr.simulate.studio.scanner import Head, scan
 
 SHARED = Path(__file__).parents[2] / "shared"
-SETTINGS = config.validate(
+SETTINGS = configuration.validate(
     {
         "simulate": {
             "photo_height_px": 96,
@@ -78,7 +79,7 @@ def many_sides(heads_file, tmp_path_factory):
 
 
 def _pixel_face(root):
-    dataset = PixelFace(root, config.PixelFaceData())
+    dataset = PixelFace(root, PixelFaceData())
     return dataset, list(dataset.samples())
 
 
@@ -335,7 +336,7 @@ def test_multi_pie_has_every_camera_and_light_of_every_recording(many_sides):
         lights = {p[1:4]: {q[4] for q in photos if q[:4] == p[:4]} for p in photos if p[0] == subject}
         assert len(set(map(frozenset, lights.values()))) == 1
         assert len(next(iter(lights.values()))) == 2
-    samples = list(MultiPie(many_sides, config.MultiPieData()).samples())
+    samples = list(MultiPie(many_sides, MultiPieData()).samples())
     assert len(samples) == 2 * 3 * 2 * 2
     assert all(None not in (*s.photos, *s.annotations) for s in samples)
     assert {s.expression for s in samples} == {"neutral", "smile", "surprise"}
@@ -344,7 +345,7 @@ def test_multi_pie_has_every_camera_and_light_of_every_recording(many_sides):
 
 
 def test_the_nose_points_to_the_side_that_the_yaw_of_the_camera_says(many_sides):
-    dataset = MultiPie(many_sides, config.MultiPieData())
+    dataset = MultiPie(many_sides, MultiPieData())
     for sample in dataset.samples():
         marks = np.stack([dataset.read_annotation(path) for path in sample.annotations])
         share = (marks[:, 30, 0] - marks[:, 36:42, 0].mean(1)) / (marks[:, 42:48, 0] - marks[:, 36:42, 0]).mean(1)
@@ -407,7 +408,7 @@ def test_a_flash_lights_the_half_of_the_face_that_looks_at_it(studio, illuminati
     ],
 )
 def test_what_multi_pie_cannot_name_is_refused(heads_file, tmp_path, size, message):
-    settings = config.validate({"simulate": {"multi_pie": size}}).simulate
+    settings = configuration.validate({"simulate": {"multi_pie": size}}).simulate
     with pytest.raises(ConfigError, match=message):
         simulate(Work("multi_pie", heads_file, tmp_path, settings))
 

@@ -7,7 +7,8 @@ from numpy.testing import assert_allclose
 from scipy.spatial import cKDTree
 from toy_heads import toy_heads
 
-from dfmvr import config
+from dfmvr.config import configuration
+from dfmvr.config.data import BosphorusData
 from dfmvr.datasets.bosphorus.dataset import Bosphorus
 from dfmvr.datasets.bosphorus.landmarks import read_lm2, read_lm3
 from dfmvr.datasets.bosphorus.range_image import read_bnt
@@ -23,7 +24,7 @@ from dfmvr.simulate.studio import structured_light as sensor
 from dfmvr.simulate.studio.photograph import Body
 
 SPACING, NOISE = 2.0, 0.2
-SETTINGS = config.validate(
+SETTINGS = configuration.validate(
     {
         "simulate": {
             "photo_height_px": 96,
@@ -238,7 +239,7 @@ def _stem(root, subject, scan):
 
 
 def test_the_data_set_is_complete(data_set):
-    samples = list(Bosphorus(data_set, config.BosphorusData()).samples())
+    samples = list(Bosphorus(data_set, BosphorusData()).samples())
     assert [s.sample for s in samples] == [f"bs000_{code}" for code in ("R10", "R20", "R30", "R45")]
     assert all(None not in (*s.photos, *s.annotations, s.scan) for s in samples)
     assert samples[0].yaws == (-10.0, 0.0, 45.0)
@@ -325,6 +326,6 @@ def test_marks_scatter_in_the_photograph_as_asked(studio):
 
 
 def test_more_subjects_than_names_are_refused(heads_file, tmp_path):
-    settings = config.validate({"simulate": {"bosphorus": {"subjects": 1001}}}).simulate
+    settings = configuration.validate({"simulate": {"bosphorus": {"subjects": 1001}}}).simulate
     with pytest.raises(ConfigError, match=r"simulate.bosphorus.subjects: 1001.*at most 1000"):
         make_jobs(Work("bosphorus", heads_file, tmp_path, settings))

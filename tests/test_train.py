@@ -16,7 +16,8 @@ from gradients_of_a_team import gradients
 from numpy.testing import assert_allclose
 from toy_model import SIZES, toy_model, toy_samples
 
-from dfmvr import cli, config
+from dfmvr import cli
+from dfmvr.config import configuration
 from dfmvr.conventions import CLASSES
 from dfmvr.errors import DataError
 from dfmvr.losses import LossWeights
@@ -362,7 +363,7 @@ def test_two_processes_find_the_gradient_of_one(tmp_path, process_group):
     ("share", "first"), [(0.9, False), (0.9, True), (0.6, False), (1 / 3, False), (0, True), (1, False)]
 )
 def test_the_steps_with_renderings_are_spread_or_last(share, first):
-    settings = config.validate({"train": {"landmark_share": share, "landmark_first": first}}).train
+    settings = configuration.validate({"train": {"landmark_share": share, "landmark_first": first}}).train
     steps = [step for step in range(450) if command.has_renderings(step, 450, settings)]
     assert len(steps) == 450 - round(share * 450)
     if first:

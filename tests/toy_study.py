@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 from toy_manifest import write_manifest
 
-from dfmvr import config
+from dfmvr.config.evaluation import StudySection
 from dfmvr.conventions import REGIONS
 from dfmvr.datasets.sample import Sample
 from dfmvr.files import write_npz
 
-TESTS = config.StudySection().tests
+TESTS = StudySection().tests
 
 YAWS = (-10.0, -20.0, -30.0, -45.0)
 

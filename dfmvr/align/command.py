@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from dfmvr.align.crop import align_photo, map_points, read_standard_points
 from dfmvr.align.find import find_faces
-from dfmvr.config import AlignSection
+from dfmvr.config.training import AlignSection
 from dfmvr.conventions import DROPPED_FROM_106, VIEWS
 from dfmvr.datasets import SCANNED, open_dataset, reading_options
 from dfmvr.datasets.manifest import ManifestWriter, rows_of

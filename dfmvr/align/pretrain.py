@@ -20,11 +20,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dfmvr import config
 from dfmvr.align.accuracy import Accuracy, marked_photos, measure, table
 from dfmvr.align.crop import read_standard_points
 from dfmvr.align.practice import Bank, Canvases, Crops, canvases, crops
 from dfmvr.align.regressor import CROP_PX, Finder, Points, read_finder, write_finder
+from dfmvr.config import configuration
 from dfmvr.datasets import SCANNED, open_dataset
 from dfmvr.datasets.sample import Dataset
 from dfmvr.errors import ConfigError, DataError
@@ -184,7 +184,7 @@ def main(args: argparse.Namespace, _: None) -> None:
     """
     if not args.evaluate and (args.face_model is None or args.steps < 1):
         raise ConfigError("align pretrain: expected --face-model FILE and one step or more; give them")
-    options = config.load(None, [f"datasets.{args.format}={args.reading}"] if args.reading else [])
+    options = configuration.load(None, [f"datasets.{args.format}={args.reading}"] if args.reading else [])
     reading = getattr(options.datasets, args.format)
     data = open_dataset(args.format, args.data, reading)
     if args.evaluate:

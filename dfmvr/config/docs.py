@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from dfmvr.config import Config
+from dfmvr.config.configuration import Config
 
 
 def schema() -> str:

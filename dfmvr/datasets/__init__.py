@@ -40,8 +40,8 @@ def open_dataset(name: str, root: Path | str, reading: Any) -> Dataset:
 
 def reading_options(args: argparse.Namespace, name: str) -> Any:
     """Tell how a data set is to be read: by `--reading`, else by the configuration of the command."""
-    from dfmvr import config
+    from dfmvr.config import configuration
 
     if args.reading is None:
         return getattr(args.configuration.datasets, name)
-    return getattr(config.load(None, [f"datasets.{name}={args.reading}"]).datasets, name)
+    return getattr(configuration.load(None, [f"datasets.{name}={args.reading}"]).datasets, name)

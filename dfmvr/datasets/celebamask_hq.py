@@ -28,7 +28,7 @@ from dfmvr.errors import DataError
 from dfmvr.files import writing
 
 if TYPE_CHECKING:
-    from dfmvr.config import CelebAMaskHQData
+    from dfmvr.config.data import CelebAMaskHQData
 
 SPLITS = ("train", "val", "test")
 FIRST_CELEBA_ID = {"train": 0, "val": 162771, "test": 182638}

@@ -19,7 +19,7 @@ import numpy as np
 from scipy import sparse
 from tqdm import tqdm
 
-from dfmvr.config import FaceModelSection
+from dfmvr.config.data import FaceModelSection
 from dfmvr.errors import ConfigError
 from dfmvr.face_model.anny import labels as classes
 from dfmvr.face_model.anny.albedo import AlbedoSampler, albedo_maps

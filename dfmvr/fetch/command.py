@@ -21,7 +21,7 @@ from dfmvr.fetch.obtain import DOWNLOADABLE, obtain
 from dfmvr.fetch.sources import sources
 
 if TYPE_CHECKING:
-    from dfmvr.config import Config
+    from dfmvr.config.configuration import Config
 
 __all__ = ["Finding", "Status", "add_arguments", "check", "main", "obtain"]
 

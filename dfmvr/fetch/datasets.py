@@ -22,7 +22,8 @@ from dfmvr.fetch.finding import Finding, Status
 from dfmvr.fetch.sources import Source, sources
 
 if TYPE_CHECKING:
-    from dfmvr.config import CelebAMaskHQData, Config
+    from dfmvr.config.configuration import Config
+    from dfmvr.config.data import CelebAMaskHQData
     from dfmvr.datasets.sample import Dataset, Sample
 
 PROBES = 8

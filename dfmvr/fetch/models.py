@@ -15,7 +15,7 @@ from dfmvr.fetch.finding import Finding, Status
 from dfmvr.fetch.sources import FileOf, Source, sources
 
 if TYPE_CHECKING:
-    from dfmvr.config import Config
+    from dfmvr.config.configuration import Config
 
 _MATLAB_HEADER, _MATLAB_COMPRESSED = 128, 15
 

@@ -14,7 +14,7 @@ from dfmvr.fetch.models import landmark_weights
 from dfmvr.fetch.sources import sources
 
 if TYPE_CHECKING:
-    from dfmvr.config import Config
+    from dfmvr.config.configuration import Config
 
 log = logging.getLogger(__name__)
 

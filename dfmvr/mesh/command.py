@@ -10,7 +10,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from dfmvr.config import MeshSection
+from dfmvr.config.data import MeshSection
 from dfmvr.mesh.triangulate import Triangulation, triangulate
 
 __all__ = ["Triangulation", "add_arguments", "main", "triangulate"]

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from dfmvr.config import BosphorusData, MeshSection
+from dfmvr.config.data import BosphorusData, MeshSection
 from dfmvr.datasets.bosphorus.dataset import Bosphorus
 from dfmvr.datasets.bosphorus.landmarks import check_sides, named_points, read_lm2, read_lm3
 from dfmvr.datasets.bosphorus.names import ScanName

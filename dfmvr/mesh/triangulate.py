@@ -15,7 +15,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import Delaunay, QhullError
 
-from dfmvr.config import MeshSection
+from dfmvr.config.data import MeshSection
 from dfmvr.datasets.bosphorus.range_image import RangeImage
 from dfmvr.errors import DataError
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from dfmvr.errors import ConfigError
 
 if TYPE_CHECKING:
-    from dfmvr.config import ParseSection
+    from dfmvr.config.training import ParseSection
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

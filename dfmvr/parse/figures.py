@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dfmvr.config import ParseSection
+from dfmvr.config.training import ParseSection
 from dfmvr.conventions import CLASSES, REFERENCE_SIZE_PX
 from dfmvr.files import writing
 from dfmvr.parse.weight_map import dilate, weight_map

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from dfmvr.config import ParseSection
+from dfmvr.config.training import ParseSection
 from dfmvr.conventions import VIEWS
 from dfmvr.errors import DataError
 from dfmvr.files import open_npy, writing_folder

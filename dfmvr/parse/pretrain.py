@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from dfmvr.config import ParseSection
+from dfmvr.config.training import ParseSection
 from dfmvr.conventions import CLASSES
 from dfmvr.datasets import celebamask_hq
 from dfmvr.errors import DataError

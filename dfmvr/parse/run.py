@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dfmvr.config import ParseSection
+from dfmvr.config.training import ParseSection
 from dfmvr.datasets import celebamask_hq, reading_options
 from dfmvr.errors import DataError
 from dfmvr.files import write_json

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from dfmvr.config import ParseSection
+from dfmvr.config.training import ParseSection
 from dfmvr.conventions import CLASSES, REFERENCE_SIZE_PX
 
 FIRST_FEATURE = CLASSES.index("skin") + 1

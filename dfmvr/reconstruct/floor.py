@@ -15,7 +15,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from tqdm import tqdm
 
-from dfmvr.config import ProtocolSection
+from dfmvr.config.evaluation import ProtocolSection
 from dfmvr.conventions import VIEWS
 from dfmvr.datasets.manifest import samples_to_test
 from dfmvr.errors import DfmvrError, UnavailableError

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from dfmvr.align.crop import crop_photo, map_points
-from dfmvr.config import ParseSection
+from dfmvr.config.training import ParseSection
 from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.views import coarse_for, render_views
 from dfmvr.losses import landmark_2d_loss, photo_loss

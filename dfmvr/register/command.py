@@ -13,7 +13,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from dfmvr.config import RegisterSection
+from dfmvr.config.evaluation import RegisterSection
 from dfmvr.register.icp import Registration
 from dfmvr.register.registrations import DEFAULT_PROTOCOL, register_all
 

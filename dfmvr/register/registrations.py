@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from dfmvr.config import ProtocolSection, RegisterSection
+from dfmvr.config.evaluation import ProtocolSection, RegisterSection
 from dfmvr.datasets.manifest import samples_to_test
 from dfmvr.errors import DataError, DfmvrError, UnavailableError
 from dfmvr.files import read_npz, write_npz

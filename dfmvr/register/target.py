@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from dfmvr.config import ProtocolSection
+from dfmvr.config.evaluation import ProtocolSection
 from dfmvr.conventions import ALIGNMENT_IN_101, ALIGNMENT_POINTS, DROPPED_FROM_106
 from dfmvr.datasets.manifest import TestSample
 from dfmvr.errors import DataError

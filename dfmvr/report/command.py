@@ -16,8 +16,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from dfmvr import config
-from dfmvr.config import ReportSection
+from dfmvr.config.configuration import load, validate
+from dfmvr.config.evaluation import ReportSection
+from dfmvr.config.training import VARIANTS
 from dfmvr.errors import ConfigError
 from dfmvr.files import write_json, writing_folder
 from dfmvr.report import check
@@ -94,7 +95,7 @@ def main(args: argparse.Namespace, settings: ReportSection) -> None:
 def _trainings(configuration: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """What each variant is trained with, as far as it differs from the defaults of the report."""
     base = {key: value for key, value in configuration.get("train", {}).items() if key in ("method", "data")}
-    variants = configuration.get("variants", config.VARIANTS)
+    variants = configuration.get("variants", VARIANTS)
     return {name: base | differs for name, differs in variants.items()}
 
 
@@ -105,7 +106,7 @@ def _configuration(args: argparse.Namespace, settings: ReportSection) -> dict[st
             given = json.loads(args.study)
         except ValueError as error:
             raise ConfigError(f"--study: expected JSON ({error})") from None
-        return config.validate(given, "--study").model_dump(mode="json", by_alias=True)
+        return validate(given, "--study").model_dump(mode="json", by_alias=True)
     if getattr(args, "config", None) or getattr(args, "set", None):
-        return config.load(args.config, args.set).model_dump(mode="json", by_alias=True)
+        return load(args.config, args.set).model_dump(mode="json", by_alias=True)
     return {"report": settings.model_dump(mode="json")}

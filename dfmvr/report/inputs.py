@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from dfmvr.config import VARIANTS
 from dfmvr.config.names import split_seed, trained_as
+from dfmvr.config.training import VARIANTS
 from dfmvr.datasets.manifest import read_manifest
 from dfmvr.errors import DataError
 from dfmvr.files import read_json, read_npz

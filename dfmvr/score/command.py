@@ -10,7 +10,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from dfmvr.config import RegisterSection
+from dfmvr.config.evaluation import RegisterSection
 from dfmvr.errors import ConfigError
 from dfmvr.files import write_json, writing
 from dfmvr.geometry.meshes import MM_PER_UNIT

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dfmvr.config import ProtocolSection
+from dfmvr.config.evaluation import ProtocolSection
 from dfmvr.conventions import REGIONS
 from dfmvr.geometry.surface import Surface
 from dfmvr.geometry.vectors import length

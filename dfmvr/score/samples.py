@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from dfmvr.config import RegisterSection
+from dfmvr.config.evaluation import RegisterSection
 from dfmvr.datasets.manifest import samples_to_test
 from dfmvr.errors import DataError, DfmvrError, UnavailableError
 from dfmvr.files import read_npz

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dfmvr.config import ProtocolSection, RegisterSection
+from dfmvr.config.evaluation import ProtocolSection, RegisterSection
 from dfmvr.errors import DataError
 from dfmvr.geometry.meshes import read_landmarks, read_mesh
 from dfmvr.geometry.surface import Surface

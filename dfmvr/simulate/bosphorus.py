@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial import cKDTree
 
-from dfmvr.config import SimulateSection
+from dfmvr.config.data import SimulateSection
 from dfmvr.conventions import FOCAL_PX_AT_224
 from dfmvr.datasets.bosphorus.dataset import write_scan
 from dfmvr.datasets.bosphorus.landmarks import INDEX_IN_68

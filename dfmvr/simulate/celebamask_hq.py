@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dfmvr.config import SimulateSection
+from dfmvr.config.data import SimulateSection
 from dfmvr.datasets.celebamask_hq import write_item, write_mapping
 from dfmvr.simulate.people.person import Studio
 from dfmvr.simulate.pixel_face import DISTANCE_MM, Shot, rotation, set_up, shoot

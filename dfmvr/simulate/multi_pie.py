@@ -18,7 +18,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from dfmvr.config import SimulateSection
+from dfmvr.config.data import SimulateSection
 from dfmvr.datasets.multi_pie.dataset import YAWS, write_photo
 from dfmvr.errors import ConfigError
 from dfmvr.simulate.people.person import Person, Studio, shadow_of

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from dfmvr.config import SimulateSection
+from dfmvr.config.data import SimulateSection
 from dfmvr.conventions import FOCAL_PX_AT_224
 from dfmvr.datasets.pixel_face.dataset import SampleInfo, write_sample, write_splits
 from dfmvr.datasets.pixel_face.ground_truth import GroundTruth

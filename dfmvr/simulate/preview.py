@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dfmvr.config import PixelFaceData
+from dfmvr.config.data import PixelFaceData
 from dfmvr.conventions import CLASSES
 from dfmvr.datasets import celebamask_hq
 from dfmvr.datasets.bosphorus.range_image import RangeImage, read_bnt

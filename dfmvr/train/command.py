@@ -34,7 +34,7 @@ from dfmvr.train.parallel import Team, join, local_rank
 from dfmvr.train.system import mirrored_landmarks, set_mode
 
 if TYPE_CHECKING:
-    from dfmvr.config import TrainSection
+    from dfmvr.config.training import TrainSection
 
 logger = logging.getLogger(__name__)
 

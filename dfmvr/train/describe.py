@@ -21,7 +21,7 @@ from dfmvr.conventions import VIEWS
 from dfmvr.networks.df_mvr import DFMVR, NetworkSettings
 
 if TYPE_CHECKING:
-    from dfmvr.config import TrainSection
+    from dfmvr.config.training import TrainSection
 
 
 class Part(NamedTuple):

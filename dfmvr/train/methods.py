@@ -19,7 +19,7 @@ from dfmvr.train.batch import Batch
 from dfmvr.train.system import TrainingSystem
 
 if TYPE_CHECKING:
-    from dfmvr.config import TrainSection
+    from dfmvr.config.training import TrainSection
 
 
 class System(Protocol):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from dfmvr.config import BosphorusData
+from dfmvr.config.data import BosphorusData
 from dfmvr.conventions import ALIGNMENT_IN_68, ALIGNMENT_POINTS
 from dfmvr.datasets import open_dataset
 from dfmvr.datasets.bosphorus.dataset import Bosphorus, write_scan

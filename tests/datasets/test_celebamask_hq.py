@@ -3,7 +3,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-from dfmvr.config import CelebAMaskHQData
+from dfmvr.config.data import CelebAMaskHQData
 from dfmvr.conventions import CLASSES, MIRRORED_CLASS
 from dfmvr.datasets import celebamask_hq
 from dfmvr.datasets.celebamask_hq import CelebAMaskHQ, Item

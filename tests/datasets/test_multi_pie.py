@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-from dfmvr.config import MultiPieData
+from dfmvr.config.data import MultiPieData
 from dfmvr.datasets.multi_pie.dataset import EXPRESSIONS, YAWS, MultiPie, write_cropped_photo, write_photo
 from dfmvr.errors import ConfigError, DataError
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-from dfmvr.config import PixelFaceData
+from dfmvr.config.data import PixelFaceData
 from dfmvr.conventions import DROPPED_FROM_106
 from dfmvr.datasets.landmark_files import read_landmark_file, write_landmark_file
 from dfmvr.datasets.pixel_face import dataset, views

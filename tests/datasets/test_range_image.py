@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from dfmvr.config import MeshSection
+from dfmvr.config.data import MeshSection
 from dfmvr.datasets.bosphorus.range_image import RangeImage, check_rows, read_bnt, write_bnt
 from dfmvr.errors import DataError, OutputError
 from dfmvr.mesh.triangulate import triangulate

@@ -5,8 +5,9 @@ import shlex
 import sys
 from pathlib import Path
 
-from dfmvr import config as settings_of_dfmvr
 from dfmvr import datasets, dependencies
+from dfmvr.config import configuration
+from dfmvr.config.evaluation import TABLES, UNTRAINED
 from dfmvr.config.names import split_view, trained_as
 from dfmvr.errors import ConfigError
 
@@ -18,7 +19,7 @@ pathvars:
 
 
 try:
-    study = settings_of_dfmvr.validate(config, "the configuration")
+    study = configuration.validate(config, "the configuration")
 except ConfigError as error:
     sys.exit(f"error: {error}")
 
@@ -34,7 +35,7 @@ if study.simulate.ict_facekit and "pixel_face" in TESTS:
 METHODS = list(
     dict.fromkeys(method for methods in TESTS.values() for method in methods)
 )
-TESTED = [m for m in METHODS if m not in settings_of_dfmvr.UNTRAINED]
+TESTED = [m for m in METHODS if m not in UNTRAINED]
 TRAINED = list(dict.fromkeys(trained_as(method) for method in TESTED))
 
 try:
@@ -62,7 +63,7 @@ def tests_of(table):
     """Method and data set of every test of a table of the paper, or, for `report`, of the whole study."""
     if table == "report":
         return [(method, d) for d, methods in TESTS.items() for method in methods]
-    wanted = settings_of_dfmvr.TABLES[table]
+    wanted = TABLES[table]
     return [
         (method, dataset)
         for dataset, methods in wanted.items()
@@ -108,7 +109,7 @@ def of_data(pattern):
 
 def section(name):
     """A section of the configuration as one line of JSON, defaults filled in: a change of it reruns its stage only."""
-    return settings_of_dfmvr.as_json(study.section(name))
+    return study.section(name).as_json()
 
 
 OF_ONE_DATASET = {
@@ -124,9 +125,7 @@ OF_ONE_DATASET = {
 def simulate_section(dataset):
     """The section `simulate` without the keys of other data sets, so that a new one does not make the old ones again."""
     keys = {key for of_one in OF_ONE_DATASET.values() for key in of_one}
-    return settings_of_dfmvr.as_json(
-        study.simulate, exclude=keys - set(OF_ONE_DATASET[dataset])
-    )
+    return study.simulate.as_json(exclude=keys - set(OF_ONE_DATASET[dataset]))
 
 
 def layout_of(dataset):
@@ -138,9 +137,7 @@ def layout_of(dataset):
 
 def reading(dataset):
     """How the files of a data set are to be read, as one line of JSON."""
-    return settings_of_dfmvr.as_json(
-        getattr(study.datasets, layout_of(dataset)), exclude={"root"}
-    )
+    return getattr(study.datasets, layout_of(dataset)).as_json(exclude={"root"})
 
 
 def data_of(dataset):
@@ -168,7 +165,7 @@ def scans_of(wildcards):
 
 def variant(wildcards):
     """The section `train` with the overrides of one variant, as one line of JSON."""
-    return settings_of_dfmvr.as_json(study.variant(wildcards.method))
+    return study.variant(wildcards.method).as_json()
 
 
 def view_of(method):

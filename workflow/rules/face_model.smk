@@ -45,9 +45,9 @@ else:
             "<benchmarks>/face_model/open.jsonl"
         threads: 2
         params:
-            settings=settings_of_dfmvr.as_json(
-                study.face_model.model_copy(update={"source": "anny", "folder": None})
-            ),
+            settings=study.face_model.model_copy(
+                update={"source": "anny", "folder": None}
+            ).as_json(),
         message:
             "Build the open face model"
         shell:

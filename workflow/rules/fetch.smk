@@ -15,7 +15,7 @@ rule check_data:
     log:
         "<logs>/fetch.log",
     params:
-        settings=settings_of_dfmvr.as_json(study),
+        settings=study.as_json(),
     message:
         "Check the data: {input.data}"
     shell:

@@ -26,9 +26,7 @@ rule pretrain_parser:
     threads: 1
     params:
         settings=section("parse"),
-        reading=settings_of_dfmvr.as_json(
-            study.datasets.celebamask_hq, exclude={"root"}
-        ),
+        reading=study.datasets.celebamask_hq.as_json(exclude={"root"}),
         image_size=study.align.image_size,
     message:
         "Pretrain the face parse net"

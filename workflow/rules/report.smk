@@ -6,7 +6,7 @@ gives   results/report.html    everything on one page that needs no network
         results/table_1.html   and results/table_1/, and so on: the page of one table (`snakemake table_1`)
 """
 
-for _table in settings_of_dfmvr.TABLES:
+for _table in TABLES:
 
     rule:
         name:
@@ -46,7 +46,7 @@ rule make_report:
     threads: 2
     params:
         settings=section("report"),
-        study=settings_of_dfmvr.as_json(study),
+        study=study.as_json(),
     message:
         "Make the page {wildcards.page}"
     shell:

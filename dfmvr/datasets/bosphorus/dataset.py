@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dfmvr.config import BosphorusData
+from dfmvr.config.data import BosphorusData
 from dfmvr.datasets.bosphorus.landmarks import (
     as_68,
     check_sides,

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dfmvr.config import MultiPieData
+from dfmvr.config.data import MultiPieData
 from dfmvr.datasets.images import read_image, write_image
 from dfmvr.datasets.landmark_files import read_landmark_file, write_landmark_file
 from dfmvr.datasets.multi_pie.folders import (

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dfmvr.config import PixelFaceData
+from dfmvr.config.data import PixelFaceData
 from dfmvr.conventions import DROPPED_FROM_106
 from dfmvr.datasets.pixel_face import ground_truth as gt_mat
 from dfmvr.datasets.pixel_face.authors import (

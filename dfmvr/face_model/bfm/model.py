@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
-from dfmvr.config import FaceModelSection
+from dfmvr.config.data import FaceModelSection
 from dfmvr.conventions import ALIGNMENT_IN_68, ALIGNMENT_IN_101, DROPPED_FROM_106
 from dfmvr.datasets.pixel_face.ground_truth import read_ground_truth
 from dfmvr.errors import DataError

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from dfmvr.config import FaceModelSection
+from dfmvr.config.data import FaceModelSection
 from dfmvr.face_model.anny.expressions import expression_basis
 from dfmvr.face_model.ict.files import EYEBALL, FACE, MM_PER_UNIT, MOUTH, IctFiles, drivers, read_ict
 from dfmvr.face_model.model import MorphableModel

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dfmvr.config import LossSection, ReportSection
+from dfmvr.config.evaluation import ReportSection
+from dfmvr.config.training import LossSection
 from dfmvr.datasets.manifest import read_manifest
 from dfmvr.errors import DataError
 from dfmvr.files import read_json, read_npz

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from dfmvr.config import DatasetsSection
+from dfmvr.config.data import DatasetsSection
 from dfmvr.config.names import seen_from
 from dfmvr.conventions import VIEWS
 from dfmvr.report.figures.panels import Chosen, choose_samples, shown_methods

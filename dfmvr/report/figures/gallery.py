@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from dfmvr.config import ParseSection
+from dfmvr.config.training import ParseSection
 from dfmvr.conventions import ALIGNMENT_POINTS, VIEWS
 from dfmvr.geometry.camera import project
 from dfmvr.parse.figures import PALETTE

@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from dfmvr.config import DatasetsSection, ProtocolSection
+from dfmvr.config.data import DatasetsSection
+from dfmvr.config.evaluation import ProtocolSection
 from dfmvr.conventions import VIEWS
 from dfmvr.datasets import layout_of, open_dataset
 from dfmvr.datasets.manifest import read_manifest, samples_to_test

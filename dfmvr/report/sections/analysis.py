@@ -8,8 +8,8 @@ from functools import partial
 
 import pandas as pd
 
-from dfmvr.config import LossSection
 from dfmvr.config.names import split_seed
+from dfmvr.config.training import LossSection
 from dfmvr.report.captions import caption
 from dfmvr.report.figures import gallery, panels, plots, worst
 from dfmvr.report.figures.exhibits import Exhibit

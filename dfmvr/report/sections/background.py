@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from dfmvr.config import AlignSection, TrainSection
 from dfmvr.config.names import split_seed
+from dfmvr.config.training import AlignSection, TrainSection
 from dfmvr.report.captions import caption
 from dfmvr.report.figures import plots
 from dfmvr.report.inputs import Run

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 from PIL import Image
 
-from dfmvr.config import ParseSection
+from dfmvr.config.training import ParseSection
 from dfmvr.report.captions import caption
 from dfmvr.report.figures import gallery, panels, pictures, scenes, style
 from dfmvr.report.figures.exhibits import Exhibit

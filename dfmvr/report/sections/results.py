@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
-from dfmvr.config import PROTOCOLS as BUILT_IN
-from dfmvr.config import DatasetsSection, ProtocolSection, ReportSection
+from dfmvr.config.data import DatasetsSection
+from dfmvr.config.evaluation import PROTOCOLS as BUILT_IN
+from dfmvr.config.evaluation import ProtocolSection, ReportSection
 from dfmvr.conventions import REGIONS
 from dfmvr.report.captions import caption
 from dfmvr.report.figures import panels, pictures, plots, style

@@ -1,0 +1,133 @@
+"""The whole configuration: its sections, read from a file and checked.
+
+A key that no section knows is an error that names the nearest right one.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, field_validator
+
+from dfmvr.config.data import DatasetsSection, FaceModelSection, MeshSection, SimulateSection
+from dfmvr.config.evaluation import RegisterSection, ReportSection, StudySection
+from dfmvr.config.names import split_seed
+from dfmvr.config.section import Section
+from dfmvr.config.training import VARIANTS, AlignSection, ParseSection, TrainSection
+from dfmvr.errors import ConfigError
+
+
+class Config(Section):
+    """Everything that can be set."""
+
+    face_model: FaceModelSection = FaceModelSection()
+    datasets: DatasetsSection = DatasetsSection()
+    simulate: SimulateSection = SimulateSection()
+    mesh: MeshSection = MeshSection()
+    align: AlignSection = AlignSection()
+    parse: ParseSection = ParseSection()
+    train: TrainSection = TrainSection()
+    register_: RegisterSection = Field(RegisterSection(), alias="register")
+    report: ReportSection = ReportSection()
+    study: StudySection = StudySection()
+    variants: dict[str, dict[str, Any]] = Field(
+        VARIANTS,
+        description="Networks that can be trained: name to the keys of `train` in which each differs; those given "
+        "here are added to the built-in ones or replace them. `<variant>_seed1` is the same with another seed.",
+    )
+
+    @field_validator("variants", mode="before")
+    @classmethod
+    def _with_built_in(cls, given: Any) -> Any:
+        """Complete the given variants with the built-in ones."""
+        return {**VARIANTS, **given} if isinstance(given, dict) else given
+
+    def section(self, name: str) -> Any:
+        """Give the section of a stage by the stage's name."""
+        return getattr(self, "register_" if name == "register" else name)
+
+    def variant(self, name: str) -> TrainSection:
+        """Give the section `train` with the overrides of one variant.
+
+        Raises:
+            ConfigError: there is no such variant, or it has an unknown key or a wrong value.
+        """
+        base, seed = (name, 0) if name in self.variants else split_seed(name)
+        if base not in self.variants:
+            raise ConfigError(f"variants: no variant '{base}'; there are {', '.join(self.variants)}")
+        merged = _merge(self.train.model_dump(mode="json"), self.variants[base])
+        merged["seed"] += max(seed, 0)
+        return validate({"train": merged}, f"variants.{name}").train
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Overlay nested dicts; what is not a dict replaces."""
+    result = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        result[key] = _merge(base[key], value) if both else value
+    return result
+
+
+def _nearest(model: type[BaseModel], location: tuple[Any, ...]) -> str:
+    """Say which keys the section at `location` knows, the nearest to its last part first."""
+    for part in location[:-1]:
+        field = next((f for n, f in model.model_fields.items() if part in (n, f.alias)), None)
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            return ""
+        model = field.annotation
+    names = [field.alias or name for name, field in model.model_fields.items()]
+    close = difflib.get_close_matches(str(location[-1]), names, n=1, cutoff=0.4)
+    return f"did you mean '{close[0]}'?" if close else f"the keys here are {', '.join(names)}"
+
+
+def validate(values: dict[str, Any], source: str = "config") -> Config:
+    """Check a nested dict and fill in the defaults.
+
+    Raises:
+        ConfigError: an unknown key (the nearest right one is named) or a value of the wrong type or range.
+    """
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        problems = []
+        for problem in error.errors():
+            key = ".".join(map(str, problem["loc"]))
+            if problem["type"] == "extra_forbidden":
+                problems.append(f"unknown key '{key}'; {_nearest(Config, problem['loc'])}")
+            else:
+                problems.append(f"{key}: {problem['msg']}, found {problem['input']!r}")
+        raise ConfigError(f"{source}: " + "; ".join(problems)) from None
+
+
+def load(path: Path | str | None = None, overrides: list[str] | None = None) -> Config:
+    """Read a YAML file, apply `section.key=value` overrides, check, and fill in the defaults.
+
+    Raises:
+        ConfigError: the file is missing or not YAML, or a key or value is wrong.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        except FileNotFoundError:
+            raise ConfigError(f"{path}: no such file; name a configuration such as config/config.yaml") from None
+        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
+        if not isinstance(values, dict):
+            raise ConfigError(f"{path}: expected sections such as `train:`, found {type(values).__name__}")
+    for override in overrides or []:
+        key, separator, value = override.partition("=")
+        if not separator:
+            raise ConfigError(f"--set {override}: expected section.key=value")
+        *parents, last = key.split(".")
+        place = values
+        for parent in parents:
+            place = place.setdefault(parent, {})
+            if not isinstance(place, dict):
+                raise ConfigError(f"--set {override}: '{parent}' is not a section")
+        place[last] = yaml.safe_load(value)
+    return validate(values, str(path or "--set"))
