@@ -43,6 +43,7 @@ STAGES = (
     Stage("train describe", "tell the size of a variant", "dfmvr.train.describe", "train"),
     Stage("train pack", "pack a training into the files that ship", "dfmvr.train.pack", None),
     Stage("reconstruct", "turn photographs into meshes", "dfmvr.reconstruct.command", None),
+    Stage("reconstruct floor", "fit the face model to the scans", "dfmvr.reconstruct.floor", "register"),
     Stage("register", "register meshes to scans", "dfmvr.register.command", "register"),
     Stage("score", "measure the distance of meshes to scans", "dfmvr.score.command", "register"),
     Stage("report", "make the tables, the figures and the page", "dfmvr.report.command", "report"),

@@ -9,6 +9,7 @@ from analytic_face import MOTION, SEVEN, face, height
 from numpy.testing import assert_allclose, assert_array_equal
 from toy_manifest import scanned, write_manifest
 
+from dfmvr.cli import main
 from dfmvr.config.evaluation import ProtocolSection
 from dfmvr.conventions import ALIGNMENT_IN_101, DROPPED_FROM_106
 from dfmvr.datasets.pixel_face.dataset import write_sample
@@ -16,7 +17,9 @@ from dfmvr.datasets.pixel_face.ground_truth import GroundTruth
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.geometry.meshes import read_landmarks, read_mesh
 from dfmvr.geometry.surface import Surface
-from dfmvr.reconstruct.floor import fit_to_scan, reconstruct_floor
+from dfmvr.reconstruct import floor
+from dfmvr.reconstruct.floor import reconstruct_floor
+from dfmvr.reconstruct.scan_fit import fit_to_scan
 from dfmvr.register.registrations import register
 from dfmvr.register.target import Target, crop
 from dfmvr.score.distances import measure, summarise
@@ -108,7 +111,7 @@ def test_a_model_without_a_coarser_mesh_is_fitted_too(model):
     arrays = model.arrays() | {"coarse_triangles": np.zeros((0, 3), int), "coarse_vertices": np.array(0)}
     alone = MorphableModel(arrays)
     target = scan_of(model, np.random.default_rng(6).normal(size=16), noise=0.1)
-    one, two = fit_to_scan(model, target), fit_to_scan(alone, target)
+    one, two = fit_to_scan(model, target, PAPER), fit_to_scan(alone, target, PAPER)
     assert_allclose(one.vertices, two.vertices, atol=0.02)
 
 
@@ -116,7 +119,7 @@ def test_a_model_without_a_coarser_mesh_is_fitted_too(model):
 def test_a_face_of_the_model_is_fitted_exactly(model, landmarks):
     truth = np.random.default_rng(1).normal(size=16)
     target = scan_of(model, truth)
-    fit = fit_to_scan(model, target if landmarks == 101 else target._replace(landmarks_101=None))
+    fit = fit_to_scan(model, target if landmarks == 101 else target._replace(landmarks_101=None), PAPER)
     assert error(model.mean.double().numpy(), model, target) > 0.5
     assert error(fit.vertices, model, target) < 0.01
     assert_allclose(np.concatenate((fit.identity, fit.expression)), truth, atol=0.1)
@@ -125,7 +128,7 @@ def test_a_face_of_the_model_is_fitted_exactly(model, landmarks):
 def test_no_more_than_the_noise_is_left_over(model):
     truth = np.random.default_rng(2).normal(size=16)
     target = scan_of(model, truth, noise=0.2)
-    fit = fit_to_scan(model, target)
+    fit = fit_to_scan(model, target, PAPER)
     best = error(shape(model, truth), model, target)
     freedom = np.sqrt(1 - (16 + 7) / len(crop(target, PAPER)))
     assert best * (1 - 2 * (1 - freedom)) < error(fit.vertices, model, target) < best
@@ -133,7 +136,7 @@ def test_no_more_than_the_noise_is_left_over(model):
 
 def test_no_coefficients_nearby_are_better(model):
     target = scan_of(model, np.random.default_rng(3).normal(size=16), noise=0.3)
-    fit = fit_to_scan(model, target)
+    fit = fit_to_scan(model, target, PAPER)
     best = error(fit.vertices, model, target)
     basis = np.concatenate((model.identity_basis.numpy(), model.expression_basis.numpy()))
     for k in range(0, 16, 3):
@@ -147,15 +150,36 @@ def test_another_face_is_fitted_better_than_by_the_mean(model):
     other = vertices + np.column_stack([0 * x, 0 * y, height(1.1 * x, 0.95 * y) - height(x, y)])
     ids = model.landmarks_101.numpy()
     target = Target(other, other[model.alignment.numpy()], other[ids])
-    fit = fit_to_scan(model, target)
+    fit = fit_to_scan(model, target, PAPER)
     assert error(fit.vertices, model, target) < 0.6 * error(vertices, model, target)
 
 
 def test_the_fit_is_deterministic_and_consistent(model):
     target = scan_of(model, np.random.default_rng(4).normal(size=16), noise=0.1)
-    one, two = fit_to_scan(model, target), fit_to_scan(model, target)
+    one, two = fit_to_scan(model, target, PAPER), fit_to_scan(model, target, PAPER)
     assert_array_equal(one.vertices, two.vertices)
     assert_allclose(shape(model, np.concatenate((one.identity, one.expression))), one.vertices, atol=1e-4)
+
+
+def test_the_protocol_says_where_the_fit_is_close(model):
+    target = scan_of(model, np.random.default_rng(7).normal(size=16))
+    away = np.linalg.norm(target.vertices - target.landmarks[4], axis=1)
+    lifted = target._replace(vertices=target.vertices + np.where(away > 45, 4.0, 0.0)[:, None] * MOTION.rotation[:, 2])
+    near = [
+        summarise(measure(Surface(fit.vertices, model.triangles.numpy()), target.vertices[away < 40], fit.registration))
+        for fit in (fit_to_scan(model, lifted, ProtocolSection(crop_radius_mm=radius)) for radius in (40, 95))
+    ]
+    assert 3 * near[0].rmse_mm < near[1].rmse_mm
+
+
+def test_the_command_fits_under_the_protocol_that_it_is_given(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(floor.MorphableModel, "load", lambda path: path)
+    monkeypatch.setattr(floor, "reconstruct_floor", lambda *arguments: seen.append(arguments[3]))
+    files = ["--manifest", "m.parquet", "--face-model", "f.npz", "--output", str(tmp_path)]
+    given = ["--set", 'register.protocols.paper={"crop": "face_sphere", "crop_radius_mm": 80}']
+    assert main(["reconstruct", "floor", *files, *given]) == 0
+    assert seen == [ProtocolSection(crop="face_sphere", crop_radius_mm=80)]
 
 
 def test_the_method_floor_writes_what_other_methods_write(model, tmp_path, caplog):
@@ -169,7 +193,7 @@ def test_the_method_floor_writes_what_other_methods_write(model, tmp_path, caplo
     samples = [scanned(tmp_path / "d", name, "p") for name in ("a", "b")]
     manifest = write_manifest(tmp_path / "manifest.parquet", samples)
     with caplog.at_level(logging.INFO):
-        assert list(reconstruct_floor(model, manifest, tmp_path / "out")) == ["b"]
+        assert list(reconstruct_floor(model, manifest, tmp_path / "out", PAPER)) == ["b"]
     mesh = read_mesh(tmp_path / "out" / "meshes" / "a.ply")
     assert error(mesh.vertices, model, target) < 0.01
     assert_allclose(mesh.colours, 0.6, atol=1e-6)

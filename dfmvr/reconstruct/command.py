@@ -1,7 +1,7 @@
 """Turn photographs into meshes.
 
 In     one to three photographs of a face, or a folder or table of many faces; or an aligned data set and a trained
-       network; or nothing but the face model (--mean-face); or the scans themselves (--floor).
+       network; or nothing but the face model (--mean-face). `dfmvr reconstruct floor` looks at the scans themselves.
 Gives  of photographs: face.glb, face.obj, face.ply and what `dfmvr.reconstruct.export` tells; of a data set
        coefficients.npz, and for each sample a mesh (canonical pose, mm) with its seven alignment points.
 """
@@ -21,7 +21,6 @@ from dfmvr.errors import ConfigError, UnavailableError
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.files import writing_folder
 from dfmvr.reconstruct.results import FORMATS
-from dfmvr.register.command import add_scan_arguments
 
 if TYPE_CHECKING:
     from dfmvr.reconstruct.reconstruction import Reconstruction
@@ -86,11 +85,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     dataset.add_argument("--parse", type=Path, help="folder of its masks")
     dataset.add_argument("--view", choices=VIEWS, help="show the network this view alone (default: all three)")
     dataset.add_argument("--split", default="test", help="split to reconstruct (default: test)")
-    add_scan_arguments(dataset, required=False)
     method = parser.add_argument_group("method").add_mutually_exclusive_group()
     method.add_argument("--checkpoint", type=Path, help="trained network (.safetensors; default: the one that ships)")
     method.add_argument("--mean-face", action="store_true", help="the mean face for every sample (or one)")
-    method.add_argument("--floor", action="store_true", help="fit the face model to the scans")
     parser.add_argument("--device", default="cpu", help="cpu or cuda, for photographs (default: cpu)")
     parser.add_argument("--face-model", type=Path, help="face model (default: the one trained with)")
     parser.add_argument(
@@ -106,14 +103,12 @@ def main(args: argparse.Namespace, settings: None) -> None:
     ways += ["--align"] if args.align else []
     if len(ways) > 1:
         raise ConfigError(f"{' and '.join(ways)}: give one of them")
-    if (args.photos or args.batch or sides) and (args.mean_face or args.floor):
-        raise ConfigError(f"{ways[0]}: not together with --mean-face or --floor, which look at no photograph")
+    if (args.photos or args.batch or sides) and args.mean_face:
+        raise ConfigError(f"{ways[0]}: not together with --mean-face, which looks at no photograph")
     if args.batch:
         _many(args)
     elif args.photos or sides:
         _one(args, sides)
-    elif args.floor:
-        _floor(args)
     elif args.align or args.mean_face:
         _dataset(args)
     else:
@@ -198,14 +193,6 @@ def _need(args: argparse.Namespace, *names: str) -> None:
     missing = [f"--{name}" for name in names if getattr(args, name) is None]
     if missing:
         raise ConfigError(f"{', '.join(missing)}: missing; `dfmvr reconstruct --help` tells what goes together")
-
-
-def _floor(args: argparse.Namespace) -> None:
-    """The model fitted to every scan."""
-    from dfmvr.reconstruct.floor import reconstruct_floor
-
-    _need(args, "manifest")
-    reconstruct_floor(_model(args), args.manifest, args.output, args.scans)
 
 
 def _dataset(args: argparse.Namespace) -> None:

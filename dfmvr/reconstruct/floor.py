@@ -1,214 +1,50 @@
-"""The floor of every table: the face model fitted to the scan itself, which no regressor with that model can beat.
+"""Fit the face model to the scans themselves: the floor of every table, which no regressor with that model can beat.
 
-Regularised least squares inside ICP: closest points of the scan on the model's surface, then one linear solve for
-identity, expression and pose together, with a prior that is relaxed from stage to stage. It minimises what the
-protocol `paper` measures: the point-to-plane distances of the scan within 95 mm of the nose tip.
+needs   a manifest of an aligned data set   its test samples and their scans
+        the face model
+gives   coefficients.npz, meshes/{sample}.ply and .landmarks.csv, as `dfmvr reconstruct` gives them
 """
 
 from __future__ import annotations
 
+import argparse
 import logging
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import csr_array
 from tqdm import tqdm
 
-from dfmvr.config.evaluation import ProtocolSection
+from dfmvr.config.evaluation import ProtocolSection, RegisterSection
 from dfmvr.conventions import VIEWS
 from dfmvr.datasets.manifest import samples_to_test
 from dfmvr.errors import DfmvrError, UnavailableError
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.files import write_npz, writing_folder
 from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
-from dfmvr.geometry.surface import Surface, open_boundary
-from dfmvr.register.icp import Pairs, PoseFrame, Registration, check_coverage, pair, then
-from dfmvr.register.target import Target, Targets, align_landmarks, check_landmarks, inside_crop
+from dfmvr.reconstruct.scan_fit import Fitter, FloorFit
+from dfmvr.register.command import add_scan_arguments
+from dfmvr.register.registrations import DEFAULT_PROTOCOL
+from dfmvr.register.target import Target, Targets
 
 log = logging.getLogger(__name__)
 
-CROP = ProtocolSection()
-MARGIN = ProtocolSection(crop_radius_mm=115.0)
-MARGIN_WEIGHT = 0.05
-"""Points between the two crops count little: they keep the rim of the face at the scan and hardly move the rest."""
 
-NOMINAL_POINTS = 6000
-"""Weights are such that every stage has as much to say as this number of points."""
-
-POSE = 6
-"""Numbers of a rigid motion. The size of a face is a matter of identity: with a free scale a fit drifts to faces of
-other sizes, which protocols that keep the size would score by that."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the files of the fit."""
+    add_scan_arguments(parser)
+    parser.add_argument("--face-model", type=Path, required=True, metavar="FILE", help="the face model (.npz)")
+    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="folder to write")
 
 
-class Stage(NamedTuple):
-    """One stage of the fit.
-
-    ASSUME: what the model cannot express varies slowly over the face, so the distances of neighbouring points are
-    alike; `alike` of them count as one independent measurement. The weight of the prior is that number times the mean
-    squared distance found so far: it fades as the fit improves, and stays where a face is not one of the model's.
-    """
-
-    alike: float
-    landmarks: float  # weight of a landmark, in points
-    points: int  # points of the scan used, about
-    steps: int
-    fine: bool = False  # on the model's own mesh; else on the one a subdivision coarser, a quarter of the work
+def main(args: argparse.Namespace, settings: RegisterSection) -> None:
+    """Fit the model to every scan under the default protocol."""
+    model = MorphableModel.load(args.face_model)
+    reconstruct_floor(model, args.manifest, args.output, settings.protocols[DEFAULT_PROTOCOL], args.scans)
 
 
-STAGES = (
-    Stage(200.0, 20.0, 3000, 4),
-    Stage(50.0, 5.0, 3000, 3),
-    Stage(20.0, 0.5, 6000, 3),
-    Stage(5.0, 0.0, 6000, 5),
-    Stage(3.0, 0.0, 10000, 3, fine=True),
-    Stage(3.0, 0.0, 30000, 1, fine=True),
-)
-
-
-class FloorFit(NamedTuple):
-    """The face model fitted to a scan."""
-
-    identity: np.ndarray  # (K,)
-    expression: np.ndarray  # (E,)
-    vertices: np.ndarray  # (V, 3) mm, the model's frame
-    registration: Registration  # model -> scan frame; rmse_mm (steps,) is that of the crop before each step
-
-
-class _Shapes:
-    """The faces of one model on one mesh: what all fits share."""
-
-    def __init__(self, model: MorphableModel) -> None:
-        identity, expression = (basis.cpu().numpy() for basis in (model.identity_basis, model.expression_basis))
-        basis = np.concatenate((identity, expression)).astype(np.float32)
-        self.mean = model.mean.cpu().numpy().astype(np.float64)
-        self.rows = np.ascontiguousarray(basis.reshape(len(basis), -1).T)  # (3 V, K + E)
-        self.triangles = model.triangles.cpu().numpy()
-        self.boundary = open_boundary(self.triangles, len(self.mean))
-        self.landmarks_101 = model.landmarks_101.cpu().numpy()
-        self.alignment = model.alignment.cpu().numpy()
-
-    def vertices(self, coefficients: np.ndarray) -> np.ndarray:
-        """Vertices (V, 3), mm, of identity and expression coefficients (K + E,); Eq. 1."""
-        return self.mean + (self.rows @ coefficients.astype(np.float32)).reshape(-1, 3)
-
-
-class Fitter:
-    """Fits one face model to scans; prepares once what all fits share."""
-
-    def __init__(self, model: MorphableModel) -> None:
-        self.identity_size = model.identity_size
-        self.fine = _Shapes(model)
-        self.coarse = _Shapes(model.coarse()) if len(model.coarse_triangles) else self.fine
-
-    def fit(self, target: Target) -> FloorFit:
-        """Fit the model to a scan, by its points and its 101 (or, without them, 7) landmarks.
-
-        Raises:
-            DataError: the landmarks are in a wrong unit or mirrored, or no scan is near them.
-        """
-        mean = self.fine.mean[self.fine.alignment]
-        check_landmarks(mean, target.landmarks)
-        pose = align_landmarks(mean, target.landmarks, with_scale=False)
-        points, weights = _weighted_points(target)
-        coefficients, history = np.zeros(self.fine.rows.shape[1]), []
-        for stage in STAGES:
-            shapes = self.fine if stage.fine else self.coarse
-            stride = -(-len(points) // stage.points)
-            near, inside = points[::stride], weights[::stride] == 1
-            weight = weights[::stride] * NOMINAL_POINTS / len(near)
-            for _ in range(stage.steps):
-                vertices = shapes.vertices(coefficients)
-                pairs = pair(Surface(vertices, shapes.triangles, shapes.boundary), near, pose)
-                check_coverage(pairs.kept)
-                seen = pairs.kept & inside
-                history.append(float(np.sqrt((pairs.residual[seen] ** 2).mean())))
-                problem = _Problem(shapes, pose, PoseFrame.of(pairs.points[seen]))
-                problem.add_points(pairs, weight)
-                if stage.landmarks:
-                    problem.add_landmarks(vertices, target, stage.landmarks)
-                coefficients, pose = problem.solve(coefficients, stage.alike * history[-1] ** 2)
-        k = self.identity_size
-        pose = pose._replace(rmse_mm=np.array(history))
-        return FloorFit(coefficients[:k], coefficients[k:], self.fine.vertices(coefficients), pose)
-
-
-class _Problem:
-    """The normal equations of one step, in 6 numbers of the pose and all coefficients."""
-
-    def __init__(self, shapes: _Shapes, pose: Registration, frame: PoseFrame) -> None:
-        size = POSE + shapes.rows.shape[1]
-        self.shapes, self.pose, self.frame = shapes, pose, frame
-        self.matrix, self.right = np.zeros((size, size)), np.zeros(size)
-
-    def add_points(self, pairs: Pairs, weight: np.ndarray) -> None:
-        """Add the point-to-plane distances of a scan, weighted (n,)."""
-        kept, closest = pairs.kept, pairs.closest
-        corners = self.shapes.triangles[closest.triangles[kept]]
-        along = closest.barycentric[kept][:, :, None] * closest.normals[kept][:, None, :]
-        self._add(pairs.points[kept], pairs.normals[kept], pairs.residual[kept], weight[kept], (corners, along))
-
-    def add_landmarks(self, vertices: np.ndarray, target: Target, weight: float) -> None:
-        """Add the distances of landmarks: along each axis a point-to-plane distance."""
-        few = target.landmarks_101 is None
-        ids, marks = (
-            (self.shapes.alignment, target.landmarks) if few else (self.shapes.landmarks_101, target.landmarks_101)
-        )
-        points = self.pose.apply(vertices[ids])
-        for axis in range(3):
-            normals = np.tile(np.eye(3)[axis], (len(ids), 1))
-            # The axis as the model sees it: a row of the rotation.
-            along = np.tile(self.pose.rotation[axis], (len(ids), 1))[:, None, :]
-            residual = (marks - points)[:, axis]
-            self._add(points, normals, residual, np.full(len(ids), weight), (ids[:, None], along))
-
-    def _add(
-        self,
-        points: np.ndarray,
-        normals: np.ndarray,
-        residual: np.ndarray,
-        weight: np.ndarray,
-        sources: tuple[np.ndarray, np.ndarray],
-    ) -> None:
-        """Add residuals (n,) whose points follow c vertices (n, c), with directions (n, c, 3) in the model's frame."""
-        corners, along = sources
-        columns = (3 * corners[:, :, None] + np.arange(3)).reshape(len(points), -1)
-        starts = np.arange(len(points) + 1) * columns.shape[1]
-        shape, root = (len(points), len(self.shapes.rows)), np.sqrt(weight)
-        pick = csr_array(((along * root[:, None, None]).ravel().astype(np.float32), columns.ravel(), starts), shape)
-        # In float32: rounding changes the way to the solution, by a millionth, and hardly the solution.
-        jacobian = np.empty((len(points), len(self.right)), np.float32)
-        jacobian[:, :POSE] = self.frame.jacobian(points, normals)[:, :POSE] * root[:, None]
-        jacobian[:, POSE:] = pick @ self.shapes.rows
-        self.matrix += jacobian.T @ jacobian
-        self.right += jacobian.T @ (root * residual).astype(np.float32)
-
-    def solve(self, coefficients: np.ndarray, prior: float) -> tuple[np.ndarray, Registration]:
-        """Find the new coefficients and pose; the prior pulls coefficients, not their change, to zero."""
-        matrix, right = self.matrix.copy(), self.right.copy()
-        place = np.arange(POSE, len(right))
-        matrix[place, place] += prior
-        right[POSE:] -= prior * coefficients
-        x = np.linalg.solve(matrix, right)
-        return coefficients + x[POSE:], then(self.pose, self.frame.motion(np.append(x[:POSE], 0.0)))
-
-
-def _weighted_points(target: Target) -> tuple[np.ndarray, np.ndarray]:
-    """Points (n, 3) of the scan in and around the crop, and their weights (n,), 1 in the crop."""
-    near = inside_crop(target, MARGIN)
-    return target.vertices[near], np.where(inside_crop(target, CROP), 1.0, MARGIN_WEIGHT)[near]
-
-
-def fit_to_scan(model: MorphableModel, target: Target) -> FloorFit:
-    """Fit identity, expression and pose of a face model to a scan; deterministic.
-
-    Raises:
-        DataError: the landmarks are in a wrong unit or mirrored, or no scan is near them.
-    """
-    return Fitter(model).fit(target)
-
-
-def reconstruct_floor(model: MorphableModel, manifest: Path, output: Path, scans: Path | None = None) -> dict[str, str]:
+def reconstruct_floor(
+    model: MorphableModel, manifest: Path, output: Path, protocol: ProtocolSection, scans: Path | None = None
+) -> dict[str, str]:
     """Fit the model to the scans of a manifest's test samples; write coefficients and meshes as other methods do.
 
     Args:
@@ -216,6 +52,7 @@ def reconstruct_floor(model: MorphableModel, manifest: Path, output: Path, scans
         manifest: of the aligned data set.
         output: folder for coefficients.npz and meshes/, replaced as a whole. Texture, lighting and pose, which a scan
             does not tell, are zero: the meshes have the mean albedo.
+        protocol: what the fit is measured by.
         scans: folder of the scans' meshes, where they are range images.
     Returns:
         The samples set aside, with the reasons.
@@ -230,7 +67,7 @@ def reconstruct_floor(model: MorphableModel, manifest: Path, output: Path, scans
         for sample in tqdm(samples_to_test(manifest), desc="floor", unit="sample", mininterval=1):
             try:
                 target = targets.read(sample)
-                fit = before[1] if before is not None and before[0] is target else fitter.fit(target)
+                fit = before[1] if before is not None and before[0] is target else fitter.fit(target, protocol)
                 before = target, fit
             except UnavailableError:
                 raise

@@ -51,7 +51,7 @@ rule predict_mean_face:
 rule fit_floor:
     """Fit the face model to the scans themselves: no method with this model can do better."""
     input:
-        code=code("reconstruct.command"),
+        code=code("reconstruct.floor"),
         aligned="<results>/align/{dataset}",
         scans=scans_of,
         model="<results>/face_model/face_model.npz",
@@ -63,11 +63,12 @@ rule fit_floor:
         "<benchmarks>/reconstruct/floor_{dataset}.jsonl"
     params:
         scans=lambda wildcards, input: f"--scans {input.scans}" if input.scans else "",
+        protocol=study.section("register").protocols["paper"].as_json(),
     message:
         "Fit the face model to the scans of {wildcards.dataset}"
     shell:
-        "dfmvr reconstruct --floor --manifest {input.aligned:q}/manifest.parquet {params.scans}"
-        " --face-model {input.model:q}"
+        "dfmvr reconstruct floor --set register.protocols.paper={params.protocol:q} --face-model {input.model:q}"
+        " --manifest {input.aligned:q}/manifest.parquet {params.scans}"
         " --output {output:q} &> {log:q}"
 
 
