@@ -28,7 +28,7 @@ from dfmvr.datasets import open_dataset
 from dfmvr.datasets.pixel_face.ground_truth import read_ground_truth
 from dfmvr.errors import DfmvrError
 from dfmvr.geometry.surface import Surface
-from dfmvr.reconstruct.refine import refine
+from dfmvr.reconstruct.fit.descent import refine
 from dfmvr.register.registrations import register
 from dfmvr.register.target import Target, crop
 from dfmvr.score.distances import measure, summarise

@@ -26,11 +26,11 @@ from dfmvr import Reconstructor
 from dfmvr.conventions import VIEWS
 from dfmvr.datasets.images import read_image
 from dfmvr.geometry.meshes import write_mesh
-from dfmvr.reconstruct.export import coloured, export
-from dfmvr.reconstruct.photographs import put_in_place
-from dfmvr.reconstruct.pictures import overlay, turntable
+from dfmvr.reconstruct.export.files import coloured, export
+from dfmvr.reconstruct.export.pictures import overlay, turntable
+from dfmvr.reconstruct.photographs.views import put_in_place
 
-START = "from dfmvr import Reconstructor; from dfmvr.reconstruct.export import export; Reconstructor.load()"
+START = "from dfmvr import Reconstructor; from dfmvr.reconstruct.export.files import export; Reconstructor.load()"
 TO_GLB = ("read", "find landmarks, align", "parse, network", "texture", "GLB")
 
 
@@ -52,7 +52,7 @@ def one_face(reconstructor: Reconstructor, files: list[Path], folder: Path) -> d
     """Seconds of every part of one face."""
     clock = Clock()
     photos = [clock("read", read_image, path) for path in files]
-    seen = [clock("find landmarks, align", reconstructor.eye.look, photo) for photo in photos]
+    seen = [clock("find landmarks, align", reconstructor.see, photo) for photo in photos]
     views, notes = put_in_place(dict(zip(VIEWS, seen, strict=True)))
     (face,) = clock("parse, network", reconstructor.from_views, [views], [notes])
     mesh = clock("texture", coloured, face)

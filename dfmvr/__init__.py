@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from dfmvr.reconstruct.reconstruction import Reconstruction
-    from dfmvr.reconstruct.reconstructor import Reconstructor
+    from dfmvr.reconstruct.photographs.reconstruction import Reconstruction
+    from dfmvr.reconstruct.photographs.reconstructor import Reconstructor
 
 __all__ = ["Reconstruction", "Reconstructor", "__version__"]
 
-_FROM = {"Reconstruction": "dfmvr.reconstruct.reconstruction", "Reconstructor": "dfmvr.reconstruct.reconstructor"}
+_FROM = {
+    "Reconstruction": "dfmvr.reconstruct.photographs.reconstruction",
+    "Reconstructor": "dfmvr.reconstruct.photographs.reconstructor",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -43,6 +43,8 @@ STAGES = (
     Stage("train describe", "tell the size of a variant", "dfmvr.train.describe", "train"),
     Stage("train pack", "pack a training into the files that ship", "dfmvr.train.pack", None),
     Stage("reconstruct", "turn photographs into meshes", "dfmvr.reconstruct.command", None),
+    Stage("reconstruct dataset", "give the aligned samples to a trained network", "dfmvr.reconstruct.dataset", None),
+    Stage("reconstruct mean_face", "predict the mean face for every sample", "dfmvr.reconstruct.mean_face", None),
     Stage("reconstruct floor", "fit the face model to the scans", "dfmvr.reconstruct.floor", "register"),
     Stage("register", "register meshes to scans", "dfmvr.register.command", "register"),
     Stage("score", "measure the distance of meshes to scans", "dfmvr.score.command", "register"),
@@ -53,7 +55,7 @@ STAGES = (
 def parser(stage: Stage | None = None) -> argparse.ArgumentParser:
     """Make the parser of the program or, with a stage, of that stage's arguments."""
     if stage is None:
-        lines = "\n".join(f"  {s.name:<14} {s.does}" for s in STAGES)
+        lines = "\n".join(f"  {s.name:<22} {s.does}" for s in STAGES)
         result = argparse.ArgumentParser(
             prog="dfmvr",
             description="Multi-view 3D face reconstruction with deep fusion.",

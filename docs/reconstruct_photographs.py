@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from dfmvr import Reconstructor
-from dfmvr.reconstruct.export import export
+from dfmvr.reconstruct.export.files import export
 
 
 def main(output: Path, photos: list[str]) -> None:

@@ -22,10 +22,10 @@ from toy_reconstruction import cover, toy_reconstruction
 from dfmvr.conventions import ALIGNMENT_POINTS, VIEWS
 from dfmvr.errors import ConfigError, OutputError
 from dfmvr.geometry.meshes import read_landmarks, read_mesh
-from dfmvr.reconstruct import pictures
-from dfmvr.reconstruct.cameras import document, photo_matrix, schema
-from dfmvr.reconstruct.export import coloured, export
-from dfmvr.reconstruct.viewer import write_viewer
+from dfmvr.reconstruct.export import pictures
+from dfmvr.reconstruct.export.files import coloured, export
+from dfmvr.reconstruct.export.numbers import document, schema
+from dfmvr.reconstruct.export.viewer import write_viewer
 
 VALIDATOR = "gltf-validator@2.0.0-dev.3.10"
 
@@ -102,7 +102,7 @@ def test_landmarks_and_arrays(face, folder):
 def test_the_matrix_of_a_photograph_projects(face, name):
     view = _with_views(face, name).views[0]
     points = np.random.default_rng(0).uniform(-100, 100, (50, 3))
-    seen = np.column_stack([points, np.ones(50)]) @ photo_matrix(face, view).T
+    seen = np.column_stack([points, np.ones(50)]) @ face.camera(view).matrix.T
     assert_allclose(seen[:, :2] / seen[:, 2:], face.project(view, points)[:, :2], atol=1e-6, rtol=0)
     assert_allclose(seen[:, 2], face.project(view, points)[:, 2], atol=1e-9)
 
@@ -112,7 +112,7 @@ def test_the_numbers_fit_together(face, folder):
     for entry, view in zip(found["views"], face.views, strict=True):
         points = np.array(found["landmarks_68"])
         posed = points @ np.array(entry["rotation"]).T + entry["translation"]
-        assert_allclose(posed, face.posed(view, points), atol=1e-9)
+        assert_allclose(posed, face.camera(view).posed(points), atol=1e-9)
         camera = points @ np.array(entry["canonical_to_camera"])[:, :3].T + np.array(entry["canonical_to_camera"])[:, 3]
         crop = camera @ np.array(entry["crop"]["intrinsics"]).T
         affine = np.array(entry["photo_to_crop"])

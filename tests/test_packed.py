@@ -14,7 +14,7 @@ from dfmvr.errors import DataError
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.face_model.packed import ALBEDO_TOLERANCE, SHAPE_TOLERANCE_MM, pack, read_model, write_packed
 from dfmvr.geometry.subdivision import loop_subdivision
-from dfmvr.reconstruct.reconstructor import Reconstructor
+from dfmvr.reconstruct.photographs.reconstructor import Reconstructor
 
 HALF = 2.0**-11
 

@@ -22,10 +22,10 @@ from dfmvr.geometry.meshes import read_mesh
 from dfmvr.networks.checkpoint import read_network
 from dfmvr.parse.masks import predict
 from dfmvr.parse.parser import load_parser
-from dfmvr.reconstruct import batch
-from dfmvr.reconstruct.reconstruction import Reconstruction, SeenView
-from dfmvr.reconstruct.reconstructor import Reconstructor
-from dfmvr.reconstruct.refine import refine
+from dfmvr.reconstruct.fit.descent import refine
+from dfmvr.reconstruct.photographs import batch
+from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
+from dfmvr.reconstruct.photographs.reconstructor import Reconstructor
 
 PX = 240
 YAWS = {"left": -0.5, "front": 0.0, "right": 0.5}
@@ -213,7 +213,6 @@ WRONG = {
     "both ways": (["a.jpg", "--left", "b.jpg"], "PHOTO and --left, ...: give one of them"),
     "landmarks": (["--left", "a.jpg", "--landmarks", "x", "y"], "expected a file for each of 1 photographs, found 2"),
     "face": (["--face", "0", "a.jpg"], "--face 0: expected 1"),
-    "mean face": (["--mean-face", "a.jpg"], "not together with --mean-face"),
     "batch": (["--batch", "nowhere"], "nowhere: not readable as a folder or CSV file"),
 }
 
@@ -221,8 +220,7 @@ WRONG = {
 @pytest.mark.parametrize("how", WRONG)
 def test_wrong_use_is_one_line(trained, tmp_path, capsys, how):
     arguments, said = WRONG[how]
-    method = [] if "--mean-face" in arguments else use(trained)
-    assert cli.main(["reconstruct", *arguments, *method, "-o", str(tmp_path / "o")]) == 2
+    assert cli.main(["reconstruct", *arguments, *use(trained), "-o", str(tmp_path / "o")]) == 2
     error = capsys.readouterr().err.splitlines()
     assert said in error[-1]
 

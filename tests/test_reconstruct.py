@@ -10,7 +10,7 @@ from dfmvr.files import read_npz
 from dfmvr.geometry.meshes import read_landmarks, read_mesh
 from dfmvr.networks.checkpoint import read_network
 from dfmvr.networks.df_mvr import DFMVR, NetworkSettings
-from dfmvr.reconstruct.results import mesh_of, write_faces
+from dfmvr.reconstruct.sample_files import mesh_of, write_samples
 
 
 def test_a_network_survives_its_file(trained):
@@ -32,7 +32,7 @@ def test_the_mesh_is_eq_1(tmp_path):
     expected = arrays["mean"] + np.einsum("k,kvc->vc", coefficients.identity[2].numpy(), arrays["identity"])
     expected = expected + np.einsum("k,kvc->vc", coefficients.expression[2].numpy(), arrays["expression"])
     assert np.allclose(mesh.vertices, expected, atol=1e-3)
-    write_faces(tmp_path, model, np.array(["a", "b", "c"]), coefficients)
+    write_samples(tmp_path, model, np.array(["a", "b", "c"]), coefficients)
     assert np.allclose(read_mesh(tmp_path / "meshes" / "c.ply").vertices, mesh.vertices, atol=1e-3)
     seven = read_landmarks(tmp_path / "meshes" / "c.landmarks.csv")
     assert np.allclose(seven, expected[model.alignment.numpy()], atol=1e-3)
@@ -42,8 +42,8 @@ def test_the_mean_face_is_predicted_for_every_test_sample(trained):
     toy_samples(trained, 3, SIZE, split="test")
     output = trained / "mean"
     model = str(trained / "model.npz")
-    arguments = ["--mean-face", "--align", str(trained / "align"), "--face-model", model, "--output", str(output)]
-    assert cli.main(["reconstruct", *arguments]) == 0
+    arguments = ["--align", str(trained / "align"), "--face-model", model, "--output", str(output)]
+    assert cli.main(["reconstruct", "mean_face", *arguments]) == 0
     assert sorted(p.name for p in (output / "meshes").glob("*.ply")) == ["s0.ply", "s1.ply", "s2.ply"]
     assert np.allclose(read_mesh(output / "meshes" / "s1.ply").vertices, toy_model().mean.numpy(), atol=1e-3)
     assert not read_npz(output / "coefficients.npz")["identity"].any()
@@ -53,7 +53,7 @@ def test_a_data_set_is_reconstructed_as_the_network_says(trained):
     toy_samples(trained, 3, SIZE, split="test")
     output = trained / "faces"
     arguments = ["--align", str(trained / "align"), "--parse", str(trained / "parse"), "--output", str(output)]
-    assert cli.main(["reconstruct", "--checkpoint", str(trained / "network.safetensors"), *arguments]) == 0
+    assert cli.main(["reconstruct", "dataset", "--checkpoint", str(trained / "network.safetensors"), *arguments]) == 0
     found = read_npz(output / "coefficients.npz")
     images = torch.from_numpy(np.load(trained / "align" / "images.npy")).permute(0, 1, 4, 2, 3).float() / 255
     masks = torch.from_numpy(np.load(trained / "parse" / "masks.npy"))
@@ -70,5 +70,5 @@ def test_another_face_model_is_refused(trained, capsys):
     toy_samples(trained, 2, SIZE, split="test")
     arguments = ["--align", str(trained / "align"), "--parse", str(trained / "parse"), "--output", str(trained / "o")]
     arguments += ["--checkpoint", str(trained / "network.safetensors"), "--face-model", str(trained / "other.npz")]
-    assert cli.main(["reconstruct", *arguments]) == 2
+    assert cli.main(["reconstruct", "dataset", *arguments]) == 2
     assert "expected identity_size 5 as in the face model, found 6" in capsys.readouterr().err

@@ -12,9 +12,9 @@ from toy_reconstruction import toy_reconstruction
 from dfmvr.colour import decode_srgb, encode_srgb
 from dfmvr.conventions import VIEWS
 from dfmvr.geometry.normals import vertex_normals
-from dfmvr.reconstruct.atlas import Atlas, atlas_of
-from dfmvr.reconstruct.texture import bake, even_exposures, fill, texture_size
-from dfmvr.reconstruct.weights import view_weights
+from dfmvr.reconstruct.export.atlas import Atlas, atlas_of
+from dfmvr.reconstruct.export.blending import view_weights
+from dfmvr.reconstruct.export.texture import bake, even_exposures, fill, texture_size
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def test_a_view_shows_nothing_that_lies_behind_another_part():
     face = _turned(toy_reconstruction(n=32), 1.3)
     view = face.views[0]
     weights = view_weights(face, atlas_of(face.model), _normals(face))[0]
-    posed = face.posed(view)
+    posed = face.camera(view).posed(face.vertices)
     hidden = np.array([_ray_is_stopped(posed, face.triangles, index) for index in range(len(posed))])
     assert 20 < hidden.sum() < len(posed) / 2
     assert (weights[hidden] == 0).mean() > 0.97

@@ -5,7 +5,7 @@ import torch
 from toy_model import toy_coefficients, toy_model
 
 from dfmvr.conventions import VIEWS
-from dfmvr.reconstruct.reconstruction import Reconstruction, SeenView
+from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
 from dfmvr.rendering.rasterizer import interpolate, rasterize
 from dfmvr.rendering.shading import AMBIENT, sh_basis
 

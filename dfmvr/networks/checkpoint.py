@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from dfmvr.errors import DataError
+from dfmvr.errors import ConfigError, DataError
 from dfmvr.files import writing
 from dfmvr.networks.deep3d import Deep3D, Deep3DSettings
 from dfmvr.networks.df_mvr import DFMVR, NetworkSettings
@@ -80,6 +80,20 @@ def read_about(path: Path | str) -> dict[str, Any]:
         raise DataError(f"{path}: no such file; train a network or name another checkpoint") from None
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise _unreadable(path, error) from None
+
+
+def file_beside(checkpoint: Path, name: str) -> Path:
+    """A file that a network was trained with, `face_model` or `parser`, which its header names by a relative path.
+
+    Raises:
+        ConfigError: it is not there.
+        DataError: the checkpoint is unreadable.
+    """
+    path = checkpoint.parent / str(read_about(checkpoint).get(name, "nothing"))
+    if not path.exists():
+        option = "--" + name.replace("_", "-")
+        raise ConfigError(f"{option}: {checkpoint} was trained with {path}, which is not there; name the file")
+    return path
 
 
 def _unreadable(path: Path | str, error: Exception) -> DataError:

@@ -1,9 +1,9 @@
 """Turn photographs into meshes.
 
-In     one to three photographs of a face, or a folder or table of many faces; or an aligned data set and a trained
-       network; or nothing but the face model (--mean-face). `dfmvr reconstruct floor` looks at the scans themselves.
-Gives  of photographs: face.glb, face.obj, face.ply and what `dfmvr.reconstruct.export` tells; of a data set
-       coefficients.npz, and for each sample a mesh (canonical pose, mm) with its seven alignment points.
+In     one to three photographs of a face, or a folder or table of many faces.
+Gives  face.glb, face.obj, face.ply and what `dfmvr.reconstruct.export.files` tells.
+
+What the study runs are commands of their own: `dfmvr reconstruct dataset`, `mean_face` and `floor`.
 """
 
 from __future__ import annotations
@@ -13,18 +13,15 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from dfmvr.align.find import SOURCES
 from dfmvr.conventions import VIEWS
 from dfmvr.errors import ConfigError, UnavailableError
-from dfmvr.face_model.model import MorphableModel
 from dfmvr.files import writing_folder
-from dfmvr.reconstruct.results import FORMATS
+from dfmvr.reconstruct.sample_files import FORMATS
 
 if TYPE_CHECKING:
-    from dfmvr.reconstruct.reconstruction import Reconstruction
-    from dfmvr.reconstruct.reconstructor import Reconstructor
+    from dfmvr.reconstruct.photographs.reconstruction import Reconstruction
+    from dfmvr.reconstruct.photographs.reconstructor import Reconstructor
 
 log = logging.getLogger(__name__)
 
@@ -80,19 +77,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="improve the network's answer on the photographs themselves, for so long at the most (default 20)",
     )
-    dataset = parser.add_argument_group("data sets")
-    dataset.add_argument("--align", type=Path, help="folder of the aligned data set")
-    dataset.add_argument("--parse", type=Path, help="folder of its masks")
-    dataset.add_argument("--view", choices=VIEWS, help="show the network this view alone (default: all three)")
-    dataset.add_argument("--split", default="test", help="split to reconstruct (default: test)")
-    method = parser.add_argument_group("method").add_mutually_exclusive_group()
-    method.add_argument("--checkpoint", type=Path, help="trained network (.safetensors; default: the one that ships)")
-    method.add_argument("--mean-face", action="store_true", help="the mean face for every sample (or one)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda, for photographs (default: cpu)")
+    parser.add_argument("--checkpoint", type=Path, help="trained network (.safetensors; default: the one that ships)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     parser.add_argument("--face-model", type=Path, help="face model (default: the one trained with)")
-    parser.add_argument(
-        "--format", choices=FORMATS, nargs="+", help="of the meshes (default: all for photographs, ply for a data set)"
-    )
+    parser.add_argument("--format", choices=FORMATS, nargs="+", default=FORMATS, help="of the meshes (default: all)")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write")
 
 
@@ -100,24 +88,19 @@ def main(args: argparse.Namespace, settings: None) -> None:
     """Reconstruct and write."""
     sides = {view: getattr(args, view) for view in VIEWS if getattr(args, view)}
     ways = [name for name, given in (("PHOTO", args.photos), ("--batch", args.batch), ("--left, ...", sides)) if given]
-    ways += ["--align"] if args.align else []
     if len(ways) > 1:
         raise ConfigError(f"{' and '.join(ways)}: give one of them")
-    if (args.photos or args.batch or sides) and args.mean_face:
-        raise ConfigError(f"{ways[0]}: not together with --mean-face, which looks at no photograph")
     if args.batch:
         _many(args)
     elif args.photos or sides:
         _one(args, sides)
-    elif args.align or args.mean_face:
-        _dataset(args)
     else:
         raise ConfigError("no photograph: name one to three, or --batch; `dfmvr reconstruct --help` shows examples")
 
 
 def _reconstructor(args: argparse.Namespace) -> Reconstructor:
     """The networks for photographs."""
-    from dfmvr.reconstruct.reconstructor import Reconstructor
+    from dfmvr.reconstruct.photographs.reconstructor import Reconstructor
 
     if args.face < 1:
         raise ConfigError(f"--face {args.face}: expected 1 (the largest) or more")
@@ -127,14 +110,13 @@ def _reconstructor(args: argparse.Namespace) -> Reconstructor:
 
 def _write(args: argparse.Namespace, folder: Path, face: Reconstruction) -> None:
     """Refine a face if that is asked for, and write it."""
-    from dfmvr.reconstruct.export import export
+    from dfmvr.reconstruct.export.files import export
 
     if args.refine:
-        from dfmvr.reconstruct.refine import refine
+        from dfmvr.reconstruct.fit.descent import refine
 
         face = refine(face, args.refine, progress=not args.batch)
-    formats = args.format or FORMATS
-    export(folder, face, formats, viewer=args.viewer, neutral=args.neutral, texture=args.texture)
+    export(folder, face, args.format, viewer=args.viewer, neutral=args.neutral, texture=args.texture)
 
 
 def _one(args: argparse.Namespace, sides: dict[str, Path]) -> None:
@@ -162,7 +144,7 @@ def _one(args: argparse.Namespace, sides: dict[str, Path]) -> None:
 
 def _many(args: argparse.Namespace) -> None:
     """The faces of a folder or a table."""
-    from dfmvr.reconstruct import batch
+    from dfmvr.reconstruct.photographs import batch
 
     if args.landmarks:
         raise ConfigError("--landmarks: not together with --batch, which finds {view}.txt beside the photographs")
@@ -177,41 +159,3 @@ def _many(args: argparse.Namespace) -> None:
     log.info("%s: %s; %s tells of each", args.output, ", ".join(f"{n} {s}" for s, n in counts.items()), batch.SUMMARY)
     if not counts[batch.DONE] + counts[batch.SKIPPED]:
         raise UnavailableError(f"{args.batch}: no face could be reconstructed; {args.output / batch.SUMMARY} tells why")
-
-
-def _model(args: argparse.Namespace) -> MorphableModel:
-    """The face model given, or the one that the checkpoint names."""
-    from dfmvr.reconstruct.reconstructor import file_of
-
-    if args.face_model is None and args.checkpoint is None:
-        raise ConfigError("--face-model: missing; name the file, such as results/face_model/face_model.npz")
-    return MorphableModel.load(file_of(args.checkpoint, "face_model", args.face_model))
-
-
-def _need(args: argparse.Namespace, *names: str) -> None:
-    """Check that options are given."""
-    missing = [f"--{name}" for name in names if getattr(args, name) is None]
-    if missing:
-        raise ConfigError(f"{', '.join(missing)}: missing; `dfmvr reconstruct --help` tells what goes together")
-
-
-def _dataset(args: argparse.Namespace) -> None:
-    """An aligned data set, by a network or by the mean face."""
-    from dfmvr.reconstruct import network
-    from dfmvr.reconstruct.results import write_faces
-    from dfmvr.train.data import AlignedSamples, sample_names
-
-    model = _model(args)
-    if args.mean_face:
-        names = np.array(["face"]) if args.align is None else sample_names(args.align, args.split)
-        coefficients = network.mean_faces(model, len(names))
-    else:
-        _need(args, "align", "parse", "checkpoint")
-        samples = AlignedSamples(args.align, args.parse, args.split)
-        names = samples.names
-        coefficients = network.regress(network.load_for_model(args.checkpoint, model), samples, args.view)
-    suffixes = args.format or ("ply",)
-    if len(suffixes) > 1:
-        raise ConfigError(f"--format {' '.join(suffixes)}: expected one for a data set; run it again for another")
-    with writing_folder(args.output) as folder:
-        write_faces(folder, model, names, coefficients, suffixes[0], "meshes" if args.align else "")

@@ -28,15 +28,15 @@ def main(args: argparse.Namespace, settings: None) -> None:
         ConfigError: the checkpoint names a file that is not there.
         DataError: an input is unreadable, or the face model cannot be packed.
     """
+    from dfmvr.assets.shipped import SHIPPED
     from dfmvr.face_model.model import MorphableModel
     from dfmvr.face_model.packed import write_packed
-    from dfmvr.networks.checkpoint import read_network, write_network
+    from dfmvr.networks.checkpoint import file_beside, read_network, write_network
     from dfmvr.parse.parser import load_parser, save_parser
-    from dfmvr.reconstruct.reconstructor import SHIPPED, file_of
 
     trained = read_network(args.checkpoint)
-    model = MorphableModel.load(file_of(args.checkpoint, "face_model", None))
-    parser = load_parser(file_of(args.checkpoint, "parser", None))
+    model = MorphableModel.load(file_beside(args.checkpoint, "face_model"))
+    parser = load_parser(file_beside(args.checkpoint, "parser"))
     names = {key: SHIPPED[key] for key in ("face_model", "parser")}
     about = trained.about | names | ({"note": args.note} if args.note else {})
     paths = {key: args.output / name for key, name in SHIPPED.items()}

@@ -9,7 +9,7 @@ gives   results/reconstruct/{method}/{dataset}/   coefficients.npz, meshes/{samp
 rule reconstruct_samples:
     """Reconstruct with a trained network."""
     input:
-        code=code("reconstruct.command"),
+        code=code("reconstruct.dataset"),
         aligned="<results>/align/{dataset}",
         parsed="<results>/parse/{dataset}",
         model="<results>/face_model/face_model.npz",
@@ -27,14 +27,14 @@ rule reconstruct_samples:
     message:
         "Reconstruct {wildcards.dataset} with {wildcards.method}"
     shell:
-        "dfmvr reconstruct --align {input.aligned:q} --parse {input.parsed:q} --face-model {input.model:q}"
+        "dfmvr reconstruct dataset --align {input.aligned:q} --parse {input.parsed:q} --face-model {input.model:q}"
         " --checkpoint {input.weights:q} {params.view} --output {output:q} &> {log:q}"
 
 
 rule predict_mean_face:
     """Predict the mean face for every sample: the trivial method."""
     input:
-        code=code("reconstruct.command"),
+        code=code("reconstruct.mean_face"),
         aligned="<results>/align/{dataset}",
         model="<results>/face_model/face_model.npz",
     output:
@@ -44,7 +44,7 @@ rule predict_mean_face:
     message:
         "Predict the mean face for {wildcards.dataset}"
     shell:
-        "dfmvr reconstruct --mean-face --align {input.aligned:q} --face-model {input.model:q}"
+        "dfmvr reconstruct mean_face --align {input.aligned:q} --face-model {input.model:q}"
         " --output {output:q} &> {log:q}"
 
 
@@ -98,7 +98,7 @@ rule reconstruct_real_scan:
 rule predict_mean_face_of_scan:
     """Predict the mean face for the head scan."""
     input:
-        code=code("reconstruct.command"),
+        code=code("reconstruct.mean_face"),
         model="<results>/face_model/face_model.npz",
     output:
         directory("<results>/reconstruct/mean_face/real_scan"),
@@ -107,4 +107,4 @@ rule predict_mean_face_of_scan:
     message:
         "Predict the mean face for the head scan"
     shell:
-        "dfmvr reconstruct --mean-face --face-model {input.model:q} --output {output:q} &> {log:q}"
+        "dfmvr reconstruct mean_face --face-model {input.model:q} --output {output:q} &> {log:q}"

@@ -1,7 +1,8 @@
-"""What a reconstruction is and how it is written: coefficients.npz, one mesh and seven landmarks a sample."""
+"""The files that every method writes for the samples of a data set: coefficients.npz, a mesh and landmarks a sample."""
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,13 @@ from dfmvr.rendering.shading import AMBIENT, sh_basis
 
 FORMATS = ("glb", "obj", "ply")
 """Of the meshes."""
+
+
+def add_output_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what a command that reconstructs samples writes."""
+    parser.add_argument("--split", default="test", help="split to reconstruct (default: test)")
+    parser.add_argument("--format", choices=FORMATS, default="ply", help="of the meshes (default: ply)")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write")
 
 
 def mesh_of(model: MorphableModel, coefficients: Coefficients, index: int = 0) -> Mesh:
@@ -32,7 +40,7 @@ def mesh_of(model: MorphableModel, coefficients: Coefficients, index: int = 0) -
     return Mesh(vertices.double().numpy(), model.triangles.numpy(), colours.double().numpy())
 
 
-def write_faces(
+def write_samples(
     folder: Path,
     model: MorphableModel,
     names: np.ndarray,
@@ -40,21 +48,18 @@ def write_faces(
     suffix: str = "ply",
     meshes: str = "meshes",
 ) -> None:
-    """Write the coefficients of all faces and the mesh and seven alignment points of each.
+    """Write the coefficients of all samples and the mesh and seven alignment points of each.
 
     Args:
         folder: gets coefficients.npz and, in its folder `meshes`, {name}.{suffix} and {name}.landmarks.csv.
-        names: (N,) names of the faces.
+        names: (N,) names of the samples.
         coefficients: of N faces.
         suffix: one of `FORMATS`.
         meshes: name of the meshes' folder; empty: none of their own.
     """
     (folder / meshes).mkdir(parents=True, exist_ok=True)
-    write_npz(
-        folder / "coefficients.npz",
-        sample=names,
-        **{name: tensor.numpy() for name, tensor in coefficients._asdict().items()},
-    )
+    arrays = {name: tensor.numpy() for name, tensor in coefficients._asdict().items()}
+    write_npz(folder / "coefficients.npz", sample=names, **arrays)
     for index, name in enumerate(names):
         mesh = mesh_of(model, coefficients, index)
         write_mesh(folder / meshes / f"{name}.{suffix}", mesh)

@@ -3,7 +3,7 @@
 In     a `Reconstruction`: its mesh, and where each photograph sees it.
 Gives  a `Texture` for the mesh, and the same colours at its vertices.
 
-The photographs are looked up at every texel and blended in linear light by the weights of `weights.py`. What no view
+The photographs are looked up at every texel and blended in linear light by the weights of `blending.py`. What no view
 shows gets the model's albedo, lit like what is seen.
 """
 
@@ -19,10 +19,9 @@ import torch
 from dfmvr.colour import decode_srgb, encode_srgb
 from dfmvr.geometry.normals import vertex_normals
 from dfmvr.geometry.textured import Texture
-from dfmvr.reconstruct.atlas import Atlas, Texels, atlas_of
-from dfmvr.reconstruct.cameras import photo_matrix
-from dfmvr.reconstruct.reconstruction import Reconstruction, SeenView
-from dfmvr.reconstruct.weights import FACING_POWER, px_per_mm, sample, view_weights
+from dfmvr.reconstruct.export.atlas import Atlas, Texels, atlas_of
+from dfmvr.reconstruct.export.blending import FACING_POWER, sample, view_weights
+from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
 
 SIZES_PX = (512, 1024, 2048)
 """Widths and heights of textures; the smallest that is fine enough for the sharpest photograph is taken."""
@@ -97,7 +96,7 @@ def _paint(photos: list[_Photo], gains: np.ndarray, places: list[np.ndarray], fi
 
 def texture_size(face: Reconstruction, atlas: Atlas) -> int:
     """Width and height in pixels of the face's texture, of `SIZES_PX`."""
-    needed = TEXELS_PER_PX * max(px_per_mm(face, view) for view in face.views) * atlas.width_mm
+    needed = TEXELS_PER_PX * max(face.camera(view).px_per_mm for view in face.views) * atlas.width_mm
     return next((size for size in SIZES_PX if size >= needed), SIZES_PX[-1])
 
 
@@ -111,14 +110,14 @@ class _Photo:
         low = np.clip(np.floor(place.min(0) - margin), 0, (width - 1, height - 1)).astype(int)
         high = np.clip(np.ceil(place.max(0) + margin), low + 1, (width, height)).astype(int)
         part = view.photo[low[1] : high[1], low[0] : high[0]]
-        scale = min(1.0, 1.5 * texels_per_mm / px_per_mm(face, view))
+        scale = min(1.0, 1.5 * texels_per_mm / face.camera(view).px_per_mm)
         if scale < 1:
             part = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         self.image = _LINEAR_OF_BYTE[part]
         # from photograph to part, whose sides may have been rounded
         shrink = np.array([part.shape[1], part.shape[0]]) / (high - low)
         to_part = np.array([[shrink[0], 0, -shrink[0] * low[0]], [0, shrink[1], -shrink[1] * low[1]], [0, 0, 1]])
-        self.matrix = to_part @ photo_matrix(face, view)
+        self.matrix = to_part @ face.camera(view).matrix
 
     def see(self, points: np.ndarray) -> np.ndarray:
         """Points (N, 3) of the canonical frame in homogeneous pixels (N, 3), which may be interpolated."""

@@ -5,7 +5,7 @@ Gives  in a folder, canonical pose, mm (GLB: m):
     face.glb, face.obj, face.ply    the mesh: with its texture (.obj: also face.mtl, face.png), with its colours (.ply)
     neutral.*                       the same without expression, if asked for
     face.landmarks.csv              the seven alignment points
-    face.json, face.npz             coefficients and cameras (see cameras.py and face.schema.json), and the mesh
+    face.json, face.npz             coefficients and cameras (see numbers.py and face.schema.json), and the mesh
     overlay_<view>.jpg              landmarks and model over each photograph
     turntable.png                   the face from several sides
     viewer.html                     the face to be turned in a browser, if asked for
@@ -22,12 +22,12 @@ import numpy as np
 from dfmvr.errors import ConfigError
 from dfmvr.files import write_json, write_npz, writing
 from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
-from dfmvr.reconstruct.cameras import arrays, document
-from dfmvr.reconstruct.pictures import overlay, turntable
-from dfmvr.reconstruct.reconstruction import Reconstruction
-from dfmvr.reconstruct.results import FORMATS, mesh_of
-from dfmvr.reconstruct.texture import bake
-from dfmvr.reconstruct.viewer import write_viewer
+from dfmvr.reconstruct.export.numbers import arrays, document
+from dfmvr.reconstruct.export.pictures import overlay, turntable
+from dfmvr.reconstruct.export.texture import bake
+from dfmvr.reconstruct.export.viewer import write_viewer
+from dfmvr.reconstruct.photographs.reconstruction import Reconstruction
+from dfmvr.reconstruct.sample_files import FORMATS, mesh_of
 
 TEXTURES = ("photos", "albedo")
 _JPEG_QUALITY = 90

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from dfmvr.align.crop import standard_points
-from dfmvr.align.find import SOURCES
+from dfmvr.align.find import SOURCES, find_faces
 from dfmvr.assets import asset
+from dfmvr.assets.shipped import SHIPPED
 from dfmvr.conventions import VIEWS
-from dfmvr.errors import ConfigError, DataError
+from dfmvr.errors import ConfigError
 from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.face_model.packed import read_model
-from dfmvr.networks.checkpoint import Trained, read_about
+from dfmvr.networks.checkpoint import Trained, file_beside
 from dfmvr.networks.df_mvr import DFMVR
-from dfmvr.networks.inference import for_inference
 from dfmvr.parse.masks import predict
 from dfmvr.parse.parser import FaceParser, load_parser
-from dfmvr.reconstruct.network import load_for_model
-from dfmvr.reconstruct.photographs import Eye, Landmarks, Photo, put_by_pose, put_in_place
-from dfmvr.reconstruct.reconstruction import Reconstruction, SeenView
-
-SHIPPED = {"checkpoint": "network.safetensors", "parser": "parser.safetensors", "face_model": "face_model.npz"}
-"""What ships with the package, by what it is."""
+from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
+from dfmvr.reconstruct.photographs.views import Landmarks, Photo, put_by_pose, put_in_place, see
+from dfmvr.reconstruct.regression import read_regressor, regress
 
 
 class Reconstructor:
@@ -48,7 +46,7 @@ class Reconstructor:
         """Put the parts together.
 
         Args:
-            trained: network of DF-MVR.
+            trained: network of DF-MVR, from `read_regressor`.
             parser: of its masks.
             model: face model that both were trained with.
             finder: of landmarks, `own` or `face_alignment`.
@@ -62,9 +60,9 @@ class Reconstructor:
             raise ConfigError(f"checkpoint: expected a network of DF-MVR, found one of {trained.about.get('method')}")
         self.device = torch.device(device)
         self.model, self.about = model, trained.about
-        self._parser = parser.to(self.device)
-        self._network = for_inference(trained.network.to(self.device))
-        self.eye = Eye(standard_points(model), trained.about["image_size"], finder, device=str(device))
+        self._parser, self._network = parser.to(self.device), trained.network.to(self.device)
+        self._standard = standard_points(model)
+        self._find = partial(find_faces, source=finder, standard=self._standard, device=str(device))
 
     @classmethod
     def load(
@@ -89,14 +87,20 @@ class Reconstructor:
             UnavailableError: the package was installed without its weights.
         """
         path = None if checkpoint is None else Path(checkpoint)
-        model = read_model(file_of(path, "face_model", face_model))
-        trained = load_for_model(path or asset(SHIPPED["checkpoint"]), model)
-        return cls(trained, load_parser(file_of(path, "parser", parser)), model, finder, device)
+        model = read_model(_file_of(path, "face_model", face_model))
+        trained = read_regressor(path or asset(SHIPPED["checkpoint"]), model, device)
+        return cls(trained, load_parser(_file_of(path, "parser", parser)), model, finder, device)
 
     @property
     def image_size(self) -> int:
         """Width and height of the crops that the network sees, px."""
-        return self.eye.size
+        return self.about["image_size"]
+
+    def see(
+        self, photo: Photo, landmarks: Landmarks | None = None, face: int = 1, label: str = "photograph"
+    ) -> SeenView:
+        """Read a photograph, find its face's landmarks unless they are given, and cut the face out; see `views.see`."""
+        return see(photo, landmarks, self._find, self._standard, self.image_size, face, label)
 
     def __call__(
         self,
@@ -120,9 +124,8 @@ class Reconstructor:
         given = {name: photo for name, photo in zip(VIEWS, (left, front, right), strict=True) if photo is not None}
         if not given:
             raise ConfigError("photographs: expected one to three, found none")
-        eye = self.eye._replace(face=face)
         marks = landmarks or {}
-        seen = {name: eye.look(photo, marks.get(name), f"{name} photograph") for name, photo in given.items()}
+        seen = {name: self.see(photo, marks.get(name), face, f"{name} photograph") for name, photo in given.items()}
         return self._of(*put_in_place(seen))
 
     def from_any(
@@ -138,15 +141,14 @@ class Reconstructor:
             ConfigError: none, or more than three.
             DataError: as of a call; or two of the same side.
         """
-        eye, marks = self.eye._replace(face=face), landmarks or [None] * len(photos)
-        labels = [f"photograph {number}" for number in range(1, len(photos) + 1)]
-        seen = [eye.look(*one) for one in zip(photos, marks, labels, strict=True)]
+        marks = landmarks or [None] * len(photos)
+        pairs = enumerate(zip(photos, marks, strict=True), start=1)
+        seen = [self.see(photo, mark, face, f"photograph {number}") for number, (photo, mark) in pairs]
         return self._of(*put_by_pose(seen))
 
     def _of(self, views: dict[str, SeenView], notes: Sequence[str]) -> Reconstruction:
         return self.from_views([views], [notes])[0]
 
-    @torch.inference_mode()
     def from_views(
         self, faces: Sequence[Mapping[str, SeenView]], notes: Sequence[Sequence[str]] | None = None
     ) -> list[Reconstruction]:
@@ -156,8 +158,7 @@ class Reconstructor:
             faces: of each its views by name.
             notes: what there is to say about each.
         """
-        size = self.eye.size
-        crops = np.zeros((len(faces), len(VIEWS), size, size, 3), np.uint8)
+        crops = np.zeros((len(faces), len(VIEWS), self.image_size, self.image_size, 3), np.uint8)
         seen = np.zeros((len(faces), len(VIEWS)), bool)
         for i, views in enumerate(faces):
             for k, crop in _shown(views).items():
@@ -165,10 +166,7 @@ class Reconstructor:
         masks = np.zeros(crops.shape[:-1], np.uint8)
         masks[seen] = predict(self._parser, crops[seen])
         images = torch.from_numpy(crops).to(self.device).permute(0, 1, 4, 2, 3).float() / 255
-        answer = self._network(images, torch.from_numpy(masks).to(self.device).long())
-        answer = Coefficients(*(tensor.float().cpu() for tensor in answer))
-        if not all(torch.isfinite(tensor).all() for tensor in answer):
-            raise DataError("the network's answer is not finite; use another checkpoint")
+        answer = regress(self._network, images, torch.from_numpy(masks).to(self.device).long())
         return [
             Reconstruction(
                 self.model,
@@ -193,19 +191,8 @@ def _shown(views: Mapping[str, SeenView]) -> dict[int, np.ndarray]:
     return shown
 
 
-def file_of(checkpoint: Path | None, name: str, given: Path | str | None) -> Path:
-    """A file that a network was trained with: the one given, else the one that the checkpoint names, else what ships.
-
-    Raises:
-        ConfigError: the checkpoint names a file that is not there.
-        DataError: the checkpoint is unreadable.
-    """
+def _file_of(checkpoint: Path | None, name: str, given: Path | str | None) -> Path:
+    """A file that a network was trained with: the one given, the one that the checkpoint names, or what ships."""
     if given is not None:
         return Path(given)
-    if checkpoint is None:
-        return asset(SHIPPED[name])
-    path = checkpoint.parent / str(read_about(checkpoint).get(name, "nothing"))
-    if not path.exists():
-        option = "--" + name.replace("_", "-")
-        raise ConfigError(f"{option}: {checkpoint} was trained with {path}, which is not there; name the file")
-    return path
+    return asset(SHIPPED[name]) if checkpoint is None else file_beside(checkpoint, name)

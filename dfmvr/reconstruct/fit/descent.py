@@ -20,7 +20,7 @@ from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.views import coarse_for, render_views
 from dfmvr.losses import landmark_2d_loss, photo_loss
 from dfmvr.parse.weight_map import weight_map
-from dfmvr.reconstruct.reconstruction import Reconstruction, SeenView
+from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
 
 STEPS = 80
 SIZE_PX = 128

@@ -18,8 +18,7 @@ from dfmvr.colour import encode_srgb
 from dfmvr.conventions import CAMERA_DISTANCE_MM
 from dfmvr.geometry.normals import vertex_normals
 from dfmvr.geometry.textured import Texture
-from dfmvr.reconstruct.cameras import rotation_of
-from dfmvr.reconstruct.reconstruction import Reconstruction, SeenView
+from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
 from dfmvr.rendering.rasterizer import interpolate_hits, rasterize_hits, scatter_pixels
 from dfmvr.rendering.shading import shade
 
@@ -89,7 +88,7 @@ def _render_view(face: Reconstruction, view: SeenView, stretch: np.ndarray, size
     finer = max(1.0, min(_FINER, _RENDERED_PX / max(high - low)))
     width, height = (math.ceil(side * finer) for side in high - low)
     place[:, :2] = (place[:, :2] - low) * (np.array([width, height]) / (high - low))
-    normals = _normals(face) @ torch.from_numpy(rotation_of(face, view)[0]).float().T
+    normals = _normals(face) @ torch.from_numpy(face.camera(view).rotation).float().T
     light = face.coefficients.lighting[:, view.place].float()
     lit = shade(torch.from_numpy(face.albedo).float()[None], normals, light)
     colours = torch.cat((lit.clamp(0, 1), _clay(normals), torch.ones_like(lit[..., :1])), -1)

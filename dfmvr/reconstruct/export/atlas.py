@@ -15,7 +15,7 @@ import torch
 from scipy import sparse
 
 from dfmvr.face_model.model import MorphableModel
-from dfmvr.reconstruct.unwrap import unwrap
+from dfmvr.reconstruct.export.unwrap import unwrap
 from dfmvr.rendering.rasterizer import rasterize_hits
 
 CELL_MM = 20.0

@@ -1,8 +1,4 @@
-"""The cameras of a face's photographs as numbers that other programs can use.
-
-A camera's frame is OpenCV's: x to the image's right, y down, z along the viewing direction, mm. Pixels are continuous
-(conventions): the image spans [0, W] x [0, H].
-"""
+"""A face and the cameras of its photographs as numbers that other programs can use: face.json and face.npz."""
 
 from __future__ import annotations
 
@@ -12,40 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from dfmvr.conventions import ALIGNMENT_POINTS, CAMERA_DISTANCE_MM
-from dfmvr.geometry.camera import focal_px
-from dfmvr.geometry.rotation import euler_to_rotmat
-from dfmvr.reconstruct.reconstruction import Reconstruction, SeenView
+from dfmvr.conventions import ALIGNMENT_POINTS
+from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
 
 SCHEMA_VERSION = "1.0"
-
-
-def rotation_of(face: Reconstruction, view: SeenView) -> tuple[np.ndarray, np.ndarray]:
-    """Rotation (3, 3) and translation (3,) mm from the canonical frame to the posed one of a view (conventions)."""
-    angles, translation = face.coefficients.angles[0], face.coefficients.translation[0]
-    return euler_to_rotmat(angles[view.place].double()).numpy(), translation[view.place].double().numpy()
-
-
-def intrinsics(image_size: int) -> np.ndarray:
-    """Matrix (3, 3) from a camera's frame to homogeneous pixels of the crop."""
-    focal, centre = focal_px(image_size), image_size / 2
-    return np.array([[focal, 0, centre], [0, focal, centre], [0, 0, 1]], np.float64)
-
-
-def extrinsics(face: Reconstruction, view: SeenView) -> np.ndarray:
-    """Matrix (3, 4) from the canonical frame to the camera's."""
-    rotation, translation = rotation_of(face, view)
-    moved = np.column_stack([rotation, translation - (0, 0, CAMERA_DISTANCE_MM)])
-    return np.array([1.0, -1.0, -1.0])[:, None] * moved
-
-
-def photo_matrix(face: Reconstruction, view: SeenView) -> np.ndarray:
-    """Matrix (3, 4) from the canonical frame, homogeneous mm, to homogeneous pixels of the uncropped photograph.
-
-    The third homogeneous coordinate is the depth in mm; so `Reconstruction.project` is this, written as one matrix.
-    """
-    to_crop = np.vstack([np.asarray(view.affine, np.float64), (0, 0, 1)])
-    return np.linalg.solve(to_crop, intrinsics(face.image_size) @ extrinsics(face, view))
 
 
 def document(face: Reconstruction) -> dict[str, Any]:
@@ -80,22 +46,22 @@ def document(face: Reconstruction) -> dict[str, Any]:
 
 def _view(face: Reconstruction, view: SeenView) -> dict[str, Any]:
     """What the document tells of a photograph."""
-    rotation, translation = rotation_of(face, view)
+    camera = face.camera(view)
     landmarks = face.vertices[face.model.landmarks_68.numpy()]
     height, width = view.photo.shape[:2]
     return {
         "name": view.name,
         "photo": {"width": width, "height": height},
-        "angles": face.coefficients.angles[0, view.place].double().tolist(),
-        "rotation": rotation.tolist(),
-        "translation": translation.tolist(),
+        "angles": camera.angles.tolist(),
+        "rotation": camera.rotation.tolist(),
+        "translation": camera.translation.tolist(),
         "lighting": face.coefficients.lighting[0, view.place].double().tolist(),
-        "crop": {"size": face.image_size, "intrinsics": intrinsics(face.image_size).tolist()},
-        "canonical_to_camera": extrinsics(face, view).tolist(),
+        "crop": {"size": face.image_size, "intrinsics": camera.intrinsics.tolist()},
+        "canonical_to_camera": camera.extrinsics.tolist(),
         "photo_to_crop": np.asarray(view.affine, np.float64).tolist(),
-        "canonical_to_photo": photo_matrix(face, view).tolist(),
+        "canonical_to_photo": camera.matrix.tolist(),
         "landmarks_found": [_point(point) for point in np.asarray(view.landmarks, np.float64)],
-        "landmarks_68_model": face.project(view, landmarks)[:, :2].tolist(),
+        "landmarks_68_model": camera.project(landmarks)[:, :2].tolist(),
     }
 
 
@@ -120,7 +86,7 @@ def arrays(face: Reconstruction) -> dict[str, np.ndarray]:
     }
     return result | {
         "views": np.array([view.name for view in face.views]),
-        "canonical_to_photo": np.stack([photo_matrix(face, view) for view in face.views]),
+        "canonical_to_photo": np.stack([face.camera(view).matrix for view in face.views]),
         "vertices": face.vertices,
         "triangles": face.triangles.astype(np.int32),
         "albedo": face.albedo,

@@ -13,11 +13,8 @@ import cv2
 import numpy as np
 import torch
 
-from dfmvr.conventions import CAMERA_DISTANCE_MM
-from dfmvr.geometry.camera import focal_px
-from dfmvr.reconstruct.atlas import Atlas
-from dfmvr.reconstruct.cameras import rotation_of
-from dfmvr.reconstruct.reconstruction import Reconstruction, SeenView
+from dfmvr.reconstruct.export.atlas import Atlas
+from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
 from dfmvr.rendering.rasterizer import rasterize
 
 FACING_POWER = 4.0
@@ -43,12 +40,6 @@ _BUFFER_PX = 192  # width and height of the depth images; a pixel is about 1 mm
 _DEEPER_MM = 2.5  # what lies this far behind the surface that a view shows is hidden
 
 
-def px_per_mm(face: Reconstruction, view: SeenView) -> float:
-    """Scale of the face in a photograph."""
-    depth = CAMERA_DISTANCE_MM - float(face.coefficients.translation[0, view.place, 2])
-    return focal_px(face.image_size) / max(depth, 1.0) / float(view.affine[0, 0])
-
-
 def view_weights(face: Reconstruction, atlas: Atlas, normals: np.ndarray) -> list[np.ndarray]:
     """Weight (V,) in [0, 1] of each view at the vertices; 0 where it does not show them.
 
@@ -63,9 +54,7 @@ def view_weights(face: Reconstruction, atlas: Atlas, normals: np.ndarray) -> lis
     shown = np.clip(2 * atlas.smooth(shown, FEATHER_MM) - 1, 0, 1)
     result = []
     for view, place, inside, rim in zip(face.views, places, shown.T, rims, strict=True):
-        rotation, translation = rotation_of(face, view)
-        camera = rotation.T @ (np.array([0, 0, CAMERA_DISTANCE_MM]) - translation)
-        ray = camera - face.vertices
+        ray = face.camera(view).position - face.vertices
         cosine = np.einsum("vi,vi->v", normals, ray) / np.sqrt(np.einsum("vi,vi->v", ray, ray))
         facing = np.clip((cosine - GRAZING) / (1 - GRAZING), 0, 1) ** FACING_POWER
         x, y = (place[:, i] / view.photo.shape[1 - i] for i in (0, 1))
@@ -95,7 +84,7 @@ def _shown(face: Reconstruction, places: list[np.ndarray]) -> tuple[np.ndarray, 
         shown[:, i] = place[:, 2] <= around[row, column] + _DEEPER_MM
         framed = np.pad((depth > 0).astype(np.uint8), 1)  # the face reaches to the edges of the buffer
         inward = cv2.distanceTransform(framed, cv2.DIST_L2, 5)[row + 1, column + 1] - 1
-        reach = max(RIM_PX, RIM_MM * px_per_mm(face, view)) / sizes[i]
+        reach = max(RIM_PX, RIM_MM * face.camera(view).px_per_mm) / sizes[i]
         clear.append(np.clip(inward / reach, 0, 1))
     return shown, clear
 

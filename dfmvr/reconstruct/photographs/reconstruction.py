@@ -13,7 +13,7 @@ import torch
 from dfmvr.conventions import VIEWS
 from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.model import MorphableModel
-from dfmvr.geometry.camera import pose, project
+from dfmvr.reconstruct.photographs.camera import PhotoCamera
 
 
 class SeenView(NamedTuple):
@@ -24,6 +24,8 @@ class SeenView(NamedTuple):
     landmarks: np.ndarray  # (68, 2) or (5, 2) px of the photograph, found or given
     affine: np.ndarray  # (2, 3), photograph's pixels -> crop's pixels: a scale and a translation
     crop: np.ndarray  # (S, S, 3) uint8, what the network saw
+    yaw_deg: float = 0.0  # how far the face is turned; negative where the nose points to the image's left
+    label: str = ""  # what messages call the photograph
     mask: np.ndarray | None = None  # (S, S) uint8, classes of the crop's pixels (conventions.CLASSES)
 
     @property
@@ -68,15 +70,10 @@ class Reconstruction:
         still = torch.zeros_like(self.coefficients.expression)
         return dataclasses.replace(self, coefficients=self.coefficients._replace(expression=still))
 
-    def posed(self, view: SeenView, points: np.ndarray | None = None) -> np.ndarray:
-        """Points (N, 3) of the canonical frame, by default the vertices, as they stand before the camera of a view.
-
-        Returns:
-            (N, 3) float64 mm; the camera is at (0, 0, 1000) and looks along -z.
-        """
-        points = self.vertices if points is None else points
-        angles, translation = (t[0, view.place].double() for t in self.coefficients[4:6])
-        return pose(torch.as_tensor(points, dtype=torch.float64), angles, translation).numpy()
+    def camera(self, view: SeenView) -> PhotoCamera:
+        """The camera of a view's photograph."""
+        angles, translation = (tensor[0, view.place].double() for tensor in self.coefficients[4:6])
+        return PhotoCamera(angles, translation, self.image_size, view.affine)
 
     def project(self, view: SeenView, points: np.ndarray | None = None) -> np.ndarray:
         """Where points (N, 3) of the canonical frame, by default the vertices, are seen in a view's photograph.
@@ -84,6 +81,4 @@ class Reconstruction:
         Returns:
             (N, 3) float64: x and y in pixels of the photograph (uncropped), and depth in mm from the camera.
         """
-        seen = project(torch.from_numpy(self.posed(view, points)), self.image_size).numpy()
-        scale, shift = view.affine[0, 0], view.affine[:, 2]
-        return np.column_stack([(seen[:, :2] - shift) / scale, seen[:, 2]])
+        return self.camera(view).project(self.vertices if points is None else points)

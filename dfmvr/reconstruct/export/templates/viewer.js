@@ -1,4 +1,4 @@
-// A face that can be turned, after webpage/scene.js. The page's JSON holds it (see dfmvr/reconstruct/viewer.py).
+// A face that can be turned, after webpage/scene.js. The page's JSON holds it (see dfmvr/reconstruct/export/viewer.py).
 (() => {
   const { aim, attribute, bounds, bytes, changing, compile, context, given, normalsOf, pointsOf, steer } = turnable;
   const VERTEX = `#version 300 es

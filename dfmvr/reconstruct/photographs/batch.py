@@ -3,7 +3,7 @@
 In     a folder with one subfolder a face, whose files are called left, front and right (any image suffix; one to
        three of them, and `left.txt` and so on may hold landmarks); or a CSV file with the columns left, front, right
        and, if you like, name, and {view}_landmarks, its paths relative to the file.
-Gives  <output>/<name>/ for every face (see `dfmvr.reconstruct.export`), and <output>/summary.csv.
+Gives  <output>/<name>/ for every face (see `dfmvr.reconstruct.export.files`), and <output>/summary.csv.
 
 A run that was stopped goes on: a face whose folder is there is not done again.
 """
@@ -21,8 +21,8 @@ from typing import NamedTuple
 from dfmvr.conventions import VIEWS
 from dfmvr.errors import DataError, DfmvrError, UnavailableError
 from dfmvr.files import writing, writing_folder
-from dfmvr.reconstruct.reconstruction import Reconstruction
-from dfmvr.reconstruct.reconstructor import Reconstructor
+from dfmvr.reconstruct.photographs.reconstruction import Reconstruction
+from dfmvr.reconstruct.photographs.reconstructor import Reconstructor
 
 log = logging.getLogger(__name__)
 

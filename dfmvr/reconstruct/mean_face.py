@@ -1,0 +1,47 @@
+"""Predict the mean face for every sample of an aligned data set, or write it once: the trivial method.
+
+needs   the face model, and the folder of the aligned samples
+gives   what `dfmvr reconstruct dataset` gives; without samples the mesh alone, face.ply
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from dfmvr.conventions import VIEWS
+from dfmvr.face_model.coefficients import Coefficients
+from dfmvr.face_model.model import MorphableModel
+from dfmvr.files import writing_folder
+from dfmvr.reconstruct.sample_files import add_output_arguments, write_samples
+from dfmvr.train.data import sample_names
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the files of the command."""
+    parser.add_argument("--align", type=Path, help="folder of the aligned data set")
+    parser.add_argument("--face-model", type=Path, required=True, help="face model")
+    add_output_arguments(parser)
+
+
+def main(args: argparse.Namespace, settings: None) -> None:
+    """Write the mean face.
+
+    Raises:
+        DataError: the face model or the samples cannot be read.
+        OutputError: the folder cannot be written.
+    """
+    model = MorphableModel.load(args.face_model)
+    names = np.array(["face"]) if args.align is None else sample_names(args.align, args.split)
+    with writing_folder(args.output) as folder:
+        write_samples(folder, model, names, mean_faces(model, len(names)), args.format, "meshes" if args.align else "")
+
+
+def mean_faces(model: MorphableModel, count: int) -> Coefficients:
+    """Coefficients of `count` mean faces in neutral pose: what a method that has learnt nothing would answer."""
+    views = len(VIEWS)
+    shapes = ((model.identity_size,), (model.expression_size,), (model.texture_size,), (views, 9, 3), (views, 3))
+    return Coefficients(*(torch.zeros(count, *shape) for shape in (*shapes, (views, 3))))

@@ -1,0 +1,1 @@
+"""A person's own photographs, one to three of a face, to a `Reconstruction`."""
