@@ -33,7 +33,8 @@ from analytic_face import MOTION, face
 
 from dfmvr.config.evaluation import ProtocolSection, RegisterSection
 from dfmvr.geometry.meshes import import_open3d
-from dfmvr.geometry.surface import Surface, vertex_normals
+from dfmvr.geometry.normals import mesh_normals
+from dfmvr.geometry.surface import Surface
 from dfmvr.register.icp import Registration
 from dfmvr.register.registrations import register
 from dfmvr.register.target import Target, align_landmarks, crop
@@ -60,7 +61,7 @@ def scene(points: int, vertices: int, seed: int = 0) -> Scene:
     scan, scan_triangles, _ = face(int(points**0.5))
     phase = rng.uniform(0, 6, 2)
     waves = 2 * np.sin(scan[:, 0] / 15 + phase[0]) * np.cos(scan[:, 1] / 20 + phase[1])
-    scan += (waves + rng.normal(size=len(scan)) * 0.1)[:, None] * vertex_normals(scan, scan_triangles)
+    scan += (waves + rng.normal(size=len(scan)) * 0.1)[:, None] * mesh_normals(scan, scan_triangles)
     motion = MOTION._replace(scale=1.02)
     target = Target(motion.apply(scan), motion.apply(landmarks) + rng.normal(size=(7, 3)))
     return Scene(prediction, triangles, landmarks, target)
@@ -99,7 +100,7 @@ def _plain_registration(scene: Scene, points: np.ndarray, protocol: ProtocolSect
     source, goal = o3d.geometry.PointCloud(), o3d.geometry.PointCloud()
     source.points = o3d.utility.Vector3dVector(points)
     goal.points = o3d.utility.Vector3dVector(start.apply(scene.vertices))
-    goal.normals = o3d.utility.Vector3dVector(vertex_normals(scene.vertices, scene.triangles) @ start.rotation.T)
+    goal.normals = o3d.utility.Vector3dVector(mesh_normals(scene.vertices, scene.triangles) @ start.rotation.T)
     registration = o3d.pipelines.registration
     found = registration.registration_icp(
         source,
@@ -133,7 +134,7 @@ def to_planes(points: np.ndarray, vertices: np.ndarray, triangles: np.ndarray) -
     """Distances from the tangent planes of the nearest vertices."""
     from scipy.spatial import cKDTree
 
-    normals, nearest = vertex_normals(vertices, triangles), cKDTree(vertices).query(points)[1]
+    normals, nearest = mesh_normals(vertices, triangles), cKDTree(vertices).query(points)[1]
     return np.einsum("ni,ni->n", points - vertices[nearest], normals[nearest])
 
 

@@ -1,11 +1,12 @@
 """A face-like surface in closed form, for tests whose answer must be known: half an ellipsoid, nose, eyes and mouth."""
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
-from dfmvr.register.icp import Registration, rotation_of
+from dfmvr.register.icp import Registration
 
 SEVEN = np.array([(-45, 30), (-18, 30), (18, 30), (45, 30), (0, -5), (-25, -45), (25, -45)], float)
-MOTION = Registration(1.07, rotation_of(np.array([0.2, -0.3, 0.1])), np.array([30.0, -20.0, 500.0]))
+MOTION = Registration(1.07, Rotation.from_rotvec([0.2, -0.3, 0.1]).as_matrix(), np.array([30.0, -20.0, 500.0]))
 
 
 def height(x, y):

@@ -91,6 +91,19 @@ def test_similarity_never_reflects(rng, noise):
     assert_allclose(torch.linalg.det(fit_similarity(source, target).rotation), np.ones(20), rtol=1e-9)
 
 
+@pytest.mark.parametrize("with_scale", [True, False])
+@pytest.mark.parametrize("mirrored", [1, -1])
+def test_similarity_of_arrays_is_that_of_tensors(rng, with_scale, mirrored):
+    source, noise = rng.normal(size=(2, 5, 7, 3)) * 40
+    target = source * [1, 1, mirrored] + 0.1 * noise
+    found = fit_similarity(source, target, with_scale)
+    expected = fit_similarity(torch.from_numpy(source), torch.from_numpy(target), with_scale)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
+    one = fit_similarity(source[0], target[0], with_scale)
+    assert_allclose(one.apply(source[0]), expected.apply(torch.from_numpy(source))[0], atol=1e-9)
+
+
 def test_similarity_of_points_in_a_plane_is_a_rotation(rng):
     source = normal(rng, 8, 3) * torch.tensor([1, 1, 0])
     rotation = euler_to_rotmat(torch.tensor([0.4, -2.0, 1.0], dtype=torch.float64))

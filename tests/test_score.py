@@ -8,6 +8,7 @@ import pytest
 import scipy.io
 from analytic_face import MOTION, face
 from numpy.testing import assert_allclose
+from scipy.spatial.transform import Rotation
 from toy_manifest import scanned, write_manifest
 
 from dfmvr.cli import main
@@ -16,8 +17,9 @@ from dfmvr.conventions import ALIGNMENT_IN_101, DROPPED_FROM_106, REGIONS
 from dfmvr.datasets.pixel_face.dataset import SampleInfo, write_sample
 from dfmvr.datasets.pixel_face.ground_truth import GroundTruth
 from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
-from dfmvr.geometry.surface import Surface, vertex_normals
-from dfmvr.register.icp import Registration, rotation_of
+from dfmvr.geometry.normals import mesh_normals
+from dfmvr.geometry.surface import Surface
+from dfmvr.register.icp import Registration
 from dfmvr.register.registrations import register
 from dfmvr.register.target import Target, crop
 from dfmvr.score.distances import by_region, correspondence_by_region, match, measure, summarise
@@ -35,7 +37,7 @@ def rng():
 def displaced(distance, n=120):
     """The face, and its inner vertices moved along their normals by `distance` (n^2,) or number, mm."""
     vertices, triangles, landmarks = face(n)
-    moved = vertices + np.reshape(distance, (-1, 1)) * vertex_normals(vertices, triangles)
+    moved = vertices + np.reshape(distance, (-1, 1)) * mesh_normals(vertices, triangles)
     inner = (np.abs(vertices[:, 0]) < 70) & (np.abs(vertices[:, 1]) < 90)
     return Surface(vertices, triangles), moved[inner], landmarks
 
@@ -103,7 +105,7 @@ def slid(angle):
     """A patch of a sphere turned about the sphere's centre, as prediction and as what it should be; and the slide."""
     x, y = np.meshgrid(*[np.linspace(-60, 60, 61)] * 2)
     vertices = np.stack([x, y, np.sqrt(100**2 - x**2 - y**2)], -1).reshape(-1, 3)
-    turned = vertices @ rotation_of(np.array([angle, 0.0, 0.0])).T
+    turned = vertices @ Rotation.from_rotvec([angle, 0.0, 0.0]).as_matrix().T
     distance = 2 * np.sin(angle / 2) * np.hypot(vertices[:, 1], vertices[:, 2])
     landmarks = np.tile((0.0, 0.0, 100.0), (7, 1))
     triangles = face(61)[1]
@@ -258,7 +260,7 @@ def study(tmp_path):
     nearest = [np.argmin(((vertices - point) ** 2).sum(1)) for point in landmarks]
     marks = vertices[nearest]
     for i, info in enumerate(infos):
-        scan = MOTION.apply(vertices + i * vertex_normals(vertices, triangles))
+        scan = MOTION.apply(vertices + i * mesh_normals(vertices, triangles))
         registered = (scan, triangles) if i == 0 else ()
         truth = GroundTruth(scan, triangles, landmarks_106(scan, scan[nearest]), *registered) if i != 3 else None
         write_sample(tmp_path / "data", info.sample, (None,) * 3, truth)

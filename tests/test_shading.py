@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 import torch
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from test_rasterizer import sphere
 
+from dfmvr.colour import decode_srgb, encode_srgb
 from dfmvr.errors import ConfigError, DataError, UnavailableError
 from dfmvr.geometry.camera import pose
-from dfmvr.geometry.normals import vertex_normals
+from dfmvr.geometry.normals import mesh_normals, vertex_normals
 from dfmvr.geometry.rotation import euler_to_rotmat
 from dfmvr.losses import lighting_loss
 from dfmvr.networks.lighting import REFERENCE_VIEW, share_lighting
@@ -128,6 +129,15 @@ def test_vertex_normals_of_a_sphere_point_outside():
     assert_allclose(normals, (vertices / 80).expand(2, -1, -1), atol=0.02)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_normals_of_arrays_are_those_of_tensors_to_the_last_bit(dtype):
+    vertices, triangles = sphere(24)
+    vertices = (vertices * torch.rand(vertices.shape, generator=torch.Generator().manual_seed(3))).to(dtype)
+    found = mesh_normals(vertices.numpy(), triangles.numpy())
+    assert found.dtype == vertices.numpy().dtype
+    assert_array_equal(found, vertex_normals(vertices[None], triangles)[0])
+
+
 def test_vertex_normals_of_lone_vertices_are_zero_with_finite_gradient():
     vertices = torch.tensor([[[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [5, 5, 5]]], requires_grad=True)
     normals = vertex_normals(vertices, torch.tensor([[0, 1, 2], [1, 1, 2]]))
@@ -197,3 +207,12 @@ def test_a_missing_pytorch3d_is_reported_with_its_remedy(monkeypatch):
     vertices, triangles = sphere(2)
     with pytest.raises(UnavailableError, match="conda-forge"):
         render(vertices[None], triangles, vertices[None], 8, backend="pytorch3d")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_srgb_curve_is_the_standards(dtype):
+    found = encode_srgb(np.array([0, 0.0031308, 0.214041, 1], dtype))
+    assert found.dtype == dtype
+    assert_allclose(found, [0, 0.04045, 0.5, 1], atol=1e-4)
+    values = np.linspace(0, 1, 50, dtype=dtype)
+    assert_allclose(decode_srgb(encode_srgb(values)), values, atol=1e-6)

@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from scipy.interpolate import RBFInterpolator
 from scipy.spatial import cKDTree
 
@@ -48,8 +47,7 @@ def warp(points: np.ndarray, landmarks: np.ndarray, target: np.ndarray) -> np.nd
         (V, 3) mm, in the frame of `target`.
     """
     points, target = np.asarray(points, np.float64), np.asarray(target, np.float64)
-    motion = fit_similarity(torch.from_numpy(points[landmarks]), torch.from_numpy(target))
-    aligned = motion.apply(torch.from_numpy(points)).numpy()
+    aligned = fit_similarity(points[landmarks], target).apply(points)
     _, unique = np.unique(aligned[landmarks].round(3), axis=0, return_index=True)
     offset = (target - aligned[landmarks])[unique]
     # smoothed: a plate that meets every landmark exactly would crease between neighbours that disagree

@@ -24,6 +24,7 @@ from dfmvr.colour import decode_srgb, encode_srgb
 from dfmvr.conventions import ALIGNMENT_POINTS
 from dfmvr.errors import DataError, OutputError, UnavailableError
 from dfmvr.files import writing
+from dfmvr.geometry.normals import mesh_normals
 from dfmvr.geometry.textured import Texture, glb_bytes, mtl_text, obj_text, ply_bytes
 
 Unit = Literal["mm", "cm", "dm", "m"]
@@ -200,19 +201,11 @@ def _encode(mesh: Mesh, suffix: str, stem: str) -> bytes:
     colours = None if mesh.colours is None else np.clip(mesh.colours, 0, 1)
     if suffix == ".glb":
         linear = None if colours is None else np.round(decode_srgb(colours) * 255).astype(np.uint8)
-        return glb_bytes(mesh.vertices * 1e-3, mesh.triangles, _normals(mesh), linear, mesh.texture)
+        return glb_bytes(
+            mesh.vertices * 1e-3, mesh.triangles, mesh_normals(mesh.vertices, mesh.triangles), linear, mesh.texture
+        )
     stored = None if colours is None else np.round(colours * 255).astype(np.uint8)
     return ply_bytes(mesh.vertices, mesh.triangles, stored)
-
-
-def _normals(mesh: Mesh) -> np.ndarray:
-    """Normals of the vertices (V, 3); 0 where no triangle has an area."""
-    import torch
-
-    from dfmvr.geometry.normals import vertex_normals
-
-    vertices, triangles = torch.from_numpy(mesh.vertices)[None], torch.from_numpy(mesh.triangles)
-    return vertex_normals(vertices.double(), triangles)[0].numpy()
 
 
 def read_landmarks(path: Path | str, unit: Unit = "mm") -> np.ndarray:

@@ -1,9 +1,32 @@
-"""Normals of a mesh's vertices."""
+"""Normals of triangles and of vertices."""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.sparse import csr_array
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_LEAST = 1e-24  # of squared lengths: vertices without a triangle of more area get no direction
+
+
+def triangle_normals(corners: np.ndarray) -> np.ndarray:
+    """Normals (F, 3) of triangles (F, 3, 3), twice as long as their areas."""
+    return np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+
+
+def mesh_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """`vertex_normals` of one mesh in arrays, to the last bit: (V, 3) of vertices (V, 3) and triangles (F, 3)."""
+    faces = np.tile(triangle_normals(vertices.take(triangles, 0)), (3, 1))  # corner by corner, to add in that order
+    starts, shape = np.arange(len(faces) + 1), (len(faces), len(vertices))
+    around = csr_array((np.ones(len(faces), faces.dtype), triangles.T.ravel(), starts), shape)
+    total = around.T @ faces
+    x, y, z = total.T
+    scale = 1 / np.sqrt(np.maximum(x * x + y * y + z * z, _LEAST))
+    return total * scale[:, None]
 
 
 def vertex_normals(vertices: Tensor, triangles: Tensor) -> Tensor:
@@ -18,6 +41,8 @@ def vertex_normals(vertices: Tensor, triangles: Tensor) -> Tensor:
     Returns:
         (B, V, 3) pointing outside; 0 at vertices without a triangle of non-zero area. Differentiable.
     """
+    import torch  # here, as arrays need no torch
+
     # a plane a coordinate, images innermost: picking and adding vertices then work on rows of B numbers
     planes = [plane.T.contiguous() for plane in vertices.unbind(-1)]
     corners = list(triangles.long().T)
@@ -28,21 +53,14 @@ def vertex_normals(vertices: Tensor, triangles: Tensor) -> Tensor:
         around = torch.zeros_like(planes[0])
         for corner in corners:
             around = around.index_add(0, corner, faces)
-        total.append(_ContiguousGradient.apply(around))
+        if around.requires_grad:
+            around.register_hook(_laid_out)
+        total.append(around)
     # clamped, the gradient stays finite at vertices without a triangle
-    scale = (total[0].square() + total[1].square() + total[2].square()).clamp_min(1e-24).rsqrt()
+    scale = (total[0].square() + total[1].square() + total[2].square()).clamp_min(_LEAST).rsqrt()
     return torch.stack([(plane * scale).T for plane in total], -1)
 
 
-class _ContiguousGradient(torch.autograd.Function):
-    """The identity; lays its gradient out in order, without which picking rows of it is five times slower."""
-
-    @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, values: Tensor) -> Tensor:
-        """Return the values."""
-        return values.view_as(values)
-
-    @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:
-        """Return the gradient."""
-        return gradient.contiguous()
+def _laid_out(gradient: Tensor | None) -> Tensor | None:
+    """The gradient laid out in order, without which picking rows of it is five times slower."""
+    return None if gradient is None else gradient.contiguous()

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from dfmvr.geometry.meshes import import_open3d
+from dfmvr.geometry.normals import mesh_normals
 from dfmvr.geometry.vectors import dot, unit
 
 
@@ -77,15 +77,6 @@ def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.divide(a, b, out=np.zeros_like(a), where=b != 0)
 
 
-def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """Compute unit normals (V, 3), the mean of the adjacent triangles weighted by area; zero at unused vertices."""
-    corners = vertices.take(triangles, 0)
-    faces = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    starts = np.arange(0, triangles.size + 1, 3)
-    adjacent = csr_array((np.ones(triangles.size), triangles.ravel(), starts), (len(triangles), len(vertices)))
-    return unit(adjacent.T @ faces)
-
-
 class Boundary(NamedTuple):
     """Where a mesh is open."""
 
@@ -119,7 +110,7 @@ class Surface:
         o3d = import_open3d()
         self.vertices = np.asarray(vertices, np.float64)
         self.triangles = np.asarray(triangles, np.int64)
-        self.normals = vertex_normals(self.vertices, self.triangles)
+        self.normals = mesh_normals(self.vertices, self.triangles)
         self.boundary = boundary or open_boundary(self.triangles, len(self.vertices))
         # float32 has 7 digits: measure from the middle of the mesh, or a far-away frame costs precision.
         used = np.bincount(self.triangles.ravel(), minlength=len(self.vertices))

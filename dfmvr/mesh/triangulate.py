@@ -18,6 +18,7 @@ from scipy.spatial import Delaunay, QhullError
 from dfmvr.config.data import MeshSection
 from dfmvr.datasets.bosphorus.range_image import RangeImage
 from dfmvr.errors import DataError
+from dfmvr.geometry.normals import triangle_normals
 
 LARGEST_MM = 5000.0
 """ASSUME: no range image of a face is larger; one that is has another unit or another mark of the background."""
@@ -82,7 +83,7 @@ def triangulate(image: RangeImage, settings: MeshSection, where: str = "range im
         dropped=len(points) - len(kept),
         components=len(sizes),
         holes=_holes(triangles, len(kept)),
-        area_mm2=float(np.linalg.norm(_normals(points[kept][triangles]), axis=1).sum() / 2),
+        area_mm2=float(np.linalg.norm(triangle_normals(points[kept][triangles]), axis=1).sum() / 2),
     )
 
 
@@ -120,15 +121,10 @@ def _delaunay(plane: np.ndarray, where: str) -> np.ndarray:
     return triangles
 
 
-def _normals(corners: np.ndarray) -> np.ndarray:
-    """Normals of triangles (F, 3, 3), twice as long as their areas."""
-    return np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-
-
 def _well_shaped(corners: np.ndarray, settings: MeshSection) -> np.ndarray:
     """Which triangles (F, 3, 3) have neither too long an edge nor too small an angle."""
     edges = np.sort(np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2), axis=1)
-    doubled_area = np.linalg.norm(_normals(corners), axis=1)
+    doubled_area = np.linalg.norm(triangle_normals(corners), axis=1)
     # The smallest angle lies between the two longest edges and is at most 60 degrees, where the sine grows.
     sine = np.sin(np.radians(settings.smallest_angle_deg))
     sharp = doubled_area < sine * edges[:, 1] * edges[:, 2]
@@ -154,7 +150,7 @@ def _parts(triangles: np.ndarray) -> np.ndarray:
 
 def _toward_sensor(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """Turn all triangles over if most of the surface shows its back to the sensor, which looks along -z."""
-    towards = _normals(vertices[triangles])[:, 2].sum()
+    towards = triangle_normals(vertices[triangles])[:, 2].sum()
     return triangles if towards >= 0 else triangles[:, ::-1]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from dfmvr.errors import DataError
 from dfmvr.geometry.surface import Closest, Surface
@@ -167,7 +168,7 @@ class PoseFrame(NamedTuple):
 
     def motion(self, x: np.ndarray) -> Registration:
         """Make a similarity of the numbers (7,)."""
-        scale, rotation = float(np.exp(x[6] / self.size)), rotation_of(x[:3] / self.size)
+        scale, rotation = float(np.exp(x[6] / self.size)), Rotation.from_rotvec(x[:3] / self.size).as_matrix()
         return Registration(scale, rotation, self.centre + x[3:6] - scale * rotation @ self.centre)
 
 
@@ -178,13 +179,3 @@ def then(first: Registration, second: Registration) -> Registration:
         rotation=second.rotation @ first.rotation,
         translation=second.apply(first.translation[None])[0],
     )
-
-
-def rotation_of(vector: np.ndarray) -> np.ndarray:
-    """Rotation matrix (3, 3) of a rotation vector (3,), radians; Rodrigues' formula."""
-    angle = np.linalg.norm(vector)
-    if angle == 0:
-        return np.eye(3)
-    x, y, z = vector / angle
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from dfmvr.config.evaluation import ProtocolSection
 from dfmvr.conventions import ALIGNMENT_IN_101, ALIGNMENT_POINTS, DROPPED_FROM_106
 from dfmvr.datasets.manifest import TestSample
 from dfmvr.errors import DataError
 from dfmvr.geometry.meshes import Mesh, read_landmarks, read_mesh
+from dfmvr.geometry.similarity import fit_similarity
 from dfmvr.geometry.vectors import dot
 from dfmvr.register.icp import Registration
 
@@ -34,17 +33,8 @@ class Target(NamedTuple):
 
 
 def align_landmarks(source: np.ndarray, target: np.ndarray, with_scale: bool = True) -> Registration:
-    """Similarity (or rigid motion) between the seven landmarks (7, 3) of a prediction and of its scan; Eq. 5.
-
-    Source: Umeyama 1991, as `dfmvr.geometry.similarity`, without loading what learning needs.
-    """
-    source_mean, target_mean = source.mean(0), target.mean(0)
-    a, b = source - source_mean, target - target_mean
-    with warnings.catch_warnings():  # landmarks on one line: any of the turns about it will do
-        warnings.simplefilter("ignore", UserWarning)
-        rotation = Rotation.align_vectors(b, a)[0].as_matrix()
-    scale = float((b * (a @ rotation.T)).sum() / (a**2).sum()) if with_scale else 1.0
-    return Registration(scale, rotation, target_mean - scale * rotation @ source_mean)
+    """Similarity (or rigid motion) between the seven landmarks (7, 3) of a prediction and of its scan; Eq. 5."""
+    return Registration(*fit_similarity(source, target, with_scale))
 
 
 def check_landmarks(prediction: np.ndarray, truth: np.ndarray, with_scale: bool = True) -> None:

@@ -1,17 +1,17 @@
-"""Eq. 5 as the paper states it and, with its two deviations, as the authors' released code solves it."""
+"""Eq. 5 with the two deviations of the authors' released code."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from dfmvr.geometry.similarity import Similarity, fit_similarity, nearest_rotation
+from dfmvr.geometry.similarity import Similarity, fit_similarity, least_squares_scale, nearest_rotation
 
 
 def fit_as(
     source: Tensor, target: Tensor, scale: str = "least_squares", reflection: str = "least_direction"
 ) -> Similarity:
-    """Fit a similarity; with the defaults, `fit_similarity`.
+    """Fit a similarity; with the defaults, as the paper states it.
 
     Args:
         source, target: (..., N, 3) points in correspondence, N >= 3, not all on one line.
@@ -22,19 +22,17 @@ def fit_as(
     Returns:
         The map from source to target. Differentiable as `nearest_rotation` is.
     """
-    if (scale, reflection) == ("least_squares", "least_direction"):
-        return fit_similarity(source, target)
-    source_mean, target_mean = source.mean(-2), target.mean(-2)
-    source_centred, target_centred = source - source_mean[..., None, :], target - target_mean[..., None, :]
-    covariance = target_centred.transpose(-1, -2) @ source_centred
-    rotation = nearest_rotation(covariance) if reflection == "least_direction" else _third_column(covariance)
-    size = source_centred.square().sum((-1, -2))
-    if scale == "rms_ratio":
-        factor = (target_centred.square().sum((-1, -2)) / size).sqrt()
-    else:
-        factor = (rotation * covariance).sum((-1, -2)) / size
-    translation = target_mean - factor[..., None] * (rotation @ source_mean[..., None])[..., 0]
-    return Similarity(factor, rotation, translation)
+    return fit_similarity(
+        source,
+        target,
+        scale_of=_rms_ratio if scale == "rms_ratio" else least_squares_scale,
+        rotation_of=_third_column if reflection == "third_column" else nearest_rotation,
+    )
+
+
+def _rms_ratio(source: Tensor, target: Tensor, covariance: Tensor, rotation: Tensor) -> Tensor:
+    """Ratio of the sizes of centred points."""
+    return (target.square().sum((-1, -2)) / source.square().sum((-1, -2))).sqrt()
 
 
 def _third_column(covariance: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from dfmvr.colour import decode_srgb
 from dfmvr.conventions import CAMERA_DISTANCE_MM, FOCAL_PX_AT_224, REFERENCE_SIZE_PX, VIEWS
 from dfmvr.datasets.images import write_image
 from dfmvr.datasets.landmark_files import write_landmark_file
@@ -29,7 +30,7 @@ from dfmvr.geometry.vectors import unit
 from dfmvr.rendering.rasterizer import rasterize
 from dfmvr.simulate.studio.light import Light, Material, shade
 from dfmvr.simulate.studio.photograph import Camera, cast_shadow, fragments, mix
-from dfmvr.simulate.studio.sensor import CameraMaker, decode_srgb, develop
+from dfmvr.simulate.studio.sensor import CameraMaker, develop
 
 PHOTO_PX = 512
 FIELD = 1.6

@@ -30,6 +30,7 @@ from dfmvr.face_model.anny.albedo import AlbedoMaps, AlbedoSampler
 from dfmvr.face_model.anny.expressions import KINDS, sample_actions
 from dfmvr.face_model.anny.population import Population
 from dfmvr.files import read_npz, write_npz
+from dfmvr.geometry.similarity import nearest_rotation
 
 _MAPS = AlbedoMaps._fields
 _ARRAYS = (
@@ -41,14 +42,9 @@ _ARRAYS = (
 
 
 def rigid_to(points: np.ndarray, reference: np.ndarray, anchors: np.ndarray) -> np.ndarray:
-    """Move points (V, 3) rigidly so that those at `anchors` lie best on the same ones of `reference` (V, 3).
-
-    Source: Kabsch 1976, "A solution for the best rotation to relate two sets of vectors".
-    """
-    source, target = points[anchors], reference[anchors]
-    source_mean, target_mean = source.mean(0), target.mean(0)
-    u, _, vh = np.linalg.svd((target - target_mean).T @ (source - source_mean))
-    rotation = (u * [1, 1, np.sign(np.linalg.det(u @ vh))]) @ vh
+    """Move points (V, 3) rigidly so that those at `anchors` lie best on the same ones of `reference` (V, 3)."""
+    source_mean, target_mean = points[anchors].mean(0), reference[anchors].mean(0)
+    rotation = nearest_rotation((reference[anchors] - target_mean).T @ (points[anchors] - source_mean))
     return (points - source_mean) @ rotation.T + target_mean
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 
-from dfmvr import colour
+from dfmvr.colour import encode_srgb
 
 _WAVELENGTHS = np.arange(400.0, 701.0, 10.0)  # nm
 # cm^-1 / (mol/l), Prahl 1999, at a selection of wavelengths
@@ -93,11 +93,6 @@ def _matching_functions(x: np.ndarray) -> np.ndarray:
     return np.stack((red, green, blue))
 
 
-def encode_srgb(linear: np.ndarray) -> np.ndarray:
-    """Encode linear light in [0, 1] for display (IEC 61966-2-1); clips."""
-    return colour.encode_srgb(np.clip(linear, 0, 1))
-
-
 def reflectance(melanin: np.ndarray, blood: np.ndarray) -> np.ndarray:
     """Diffuse reflectance of skin.
 
@@ -125,7 +120,7 @@ def spectrum_to_srgb(spectrum: np.ndarray) -> np.ndarray:
     white = np.interp(_WAVELENGTHS, np.arange(400, 701, 20), _D65)
     weights = _matching_functions(_WAVELENGTHS) * white
     weights /= weights[1].sum()
-    return encode_srgb(spectrum @ weights.T @ _XYZ_TO_RGB.T)
+    return encode_srgb(np.clip(spectrum @ weights.T @ _XYZ_TO_RGB.T, 0, 1))
 
 
 def skin_lookup() -> RegularGridInterpolator:

@@ -14,10 +14,9 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import torch
 
 from dfmvr.colour import decode_srgb, encode_srgb
-from dfmvr.geometry.normals import vertex_normals
+from dfmvr.geometry.normals import mesh_normals
 from dfmvr.geometry.textured import Texture
 from dfmvr.reconstruct.export.atlas import Atlas, Texels, atlas_of
 from dfmvr.reconstruct.export.blending import FACING_POWER, sample, view_weights
@@ -54,7 +53,7 @@ def bake(face: Reconstruction) -> Baked:
     atlas = atlas_of(face.model)
     size = texture_size(face, atlas)
     texels = atlas.texels(size)
-    normals = vertex_normals(torch.from_numpy(face.vertices)[None], face.model.triangles)[0].numpy()
+    normals = mesh_normals(face.vertices, face.model.triangles.numpy())
     weights = view_weights(face, atlas, normals)
     photos = [_Photo(face, view, size / atlas.width_mm) for view in face.views]
     at_vertices = [photo.colours(photo.see(face.vertices)) for photo in photos]

@@ -19,6 +19,7 @@ from scipy import sparse
 from scipy.ndimage import maximum_filter
 from scipy.sparse.csgraph import connected_components
 
+from dfmvr.geometry.normals import triangle_normals
 from dfmvr.geometry.textured import Unwrapping
 from dfmvr.rendering.rasterizer import rasterize
 
@@ -61,7 +62,7 @@ def _pieces(corners: np.ndarray, triangles: np.ndarray) -> tuple[np.ndarray, np.
         Corners (F, 3, 2) mm in the plane of each triangle's piece, and the piece (F,): 0 is the cylinder.
     """
     cylinder, depth = _unroll(corners)
-    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normal = triangle_normals(corners)
     shown = _area(cylinder) > SMALLEST_SHARE * np.linalg.norm(normal, axis=-1) / 2
     shown &= ~_buried(cylinder, depth, shown)
     # eyeballs and whatever shows through a hole lie better in pieces of their own

@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 import numpy as np
-import torch
 
-from dfmvr.geometry.normals import vertex_normals
+from dfmvr.colour import decode_srgb
+from dfmvr.geometry.normals import mesh_normals
 from dfmvr.simulate.people.clothes import Clothes, draw_clothes, shoulders
 from dfmvr.simulate.people.hair import BAND_MM, HairStyle, Shell, Strands, band_plane, draw_hair, draw_strands, grow
 from dfmvr.simulate.people.scalp import Scalp
 from dfmvr.simulate.people.skin import PAINT_SIZE, Canvas, paint_skin
 from dfmvr.simulate.studio.light import Light
 from dfmvr.simulate.studio.photograph import Body, Hair, Shadow, cast_shadow
-from dfmvr.simulate.studio.sensor import decode_srgb
 
 SKY_DIRECTIONS = 20
 IRISES = ((0.035, 0.016, 0.008), (0.08, 0.04, 0.015), (0.12, 0.1, 0.04), (0.12, 0.17, 0.24), (0.16, 0.2, 0.17))
@@ -102,12 +101,10 @@ class Studio:
         )
         self.rim = _rim(anatomy)
         self.openness = _sky(anatomy)
-        self._triangles = torch.from_numpy(anatomy.triangles)
 
     def normals(self, vertices: np.ndarray) -> np.ndarray:
         """Unit normals (V, 3) of a head."""
-        points = torch.from_numpy(np.asarray(vertices, np.float32))[None]
-        return vertex_normals(points, self._triangles)[0].numpy()
+        return mesh_normals(np.asarray(vertices, np.float32), self.anatomy.triangles)
 
     def draw_person(self, rng: np.random.Generator) -> Person:
         """Draw a person."""
@@ -115,10 +112,10 @@ class Studio:
         head = self.population.vertices(shape, None)
         albedo = self.population.draw_albedo(rng)
         fair = _fairness(albedo[self.anatomy.outer])
-        style = draw_hair(rng, decode_srgb(np.median(albedo[self.anatomy.scalp > 0.9], 0)))
+        style = draw_hair(rng, decode_srgb(np.median(albedo[self.anatomy.scalp > 0.9], 0).astype(np.float32)))
         brow = self.anatomy.reference[self.anatomy.landmarks_68[17:27], 1].max()
         forehead = (self.anatomy.labels == 1) & (self.anatomy.scalp < 0.01) & (self.anatomy.reference[:, 1] > brow + 8)
-        covered = decode_srgb(np.median(albedo[forehead], 0)) if style.kind == "bald" else None
+        covered = decode_srgb(np.median(albedo[forehead], 0).astype(np.float32)) if style.kind == "bald" else None
         paint = paint_skin(self.canvas, albedo, covered, rng)
         shell = None if style.kind == "bald" else grow(style, self.scalp, head, rng)
         clothes = draw_clothes(rng)
@@ -170,9 +167,7 @@ class Studio:
         eyes = np.stack([_middle(head[anatomy.eye == side]) for side in (1, 2)])
         gaze = np.array([rng.normal(0, 0.1), rng.normal(0, 0.06), 1.0])
         bumpy = self.normals(head) + person.bump * (anatomy.eye == 0)[:, None]
-        torso_normals = vertex_normals(
-            torch.from_numpy(torso.astype(np.float32))[None], torch.from_numpy(torso_triangles)
-        )[0].numpy()
+        torso_normals = mesh_normals(torso.astype(np.float32), torso_triangles)
         blank = np.zeros(len(torso), np.uint8)
         return head, Body(
             vertices=np.concatenate((head, torso)).astype(np.float32),
@@ -192,11 +187,11 @@ class Studio:
         shell, style = person.shell, person.style
         if shell is None:
             return None
-        points = torch.from_numpy(shell.vertices.astype(np.float32))[None]
-        normals = vertex_normals(points, torch.from_numpy(shell.triangles))[0].numpy()
+        points = shell.vertices.astype(np.float32)
+        normals = mesh_normals(points, shell.triangles)
         cap = style.kind == "cap"
         return Hair(
-            vertices=shell.vertices.astype(np.float32),
+            vertices=points,
             triangles=shell.triangles,
             normals=normals,
             texture=shell.texture,
@@ -242,7 +237,7 @@ def _rim(anatomy: Anatomy) -> np.ndarray:
 def _sky(anatomy: Anatomy) -> np.ndarray:
     """(V,) cosine-weighted share of the sky that each vertex of the mean head sees (ambient occlusion)."""
     points = anatomy.reference.astype(np.float32)
-    normals = vertex_normals(torch.from_numpy(points)[None], torch.from_numpy(anatomy.triangles))[0].numpy()
+    normals = mesh_normals(points, anatomy.triangles)
     index = np.arange(SKY_DIRECTIONS) + 0.5
     polar, turn = np.arccos(1 - 2 * index / SKY_DIRECTIONS), np.pi * (1 + 5**0.5) * index
     directions = np.stack((np.cos(turn) * np.sin(polar), np.cos(polar), np.sin(turn) * np.sin(polar)), 1)

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dfmvr.colour import decode_srgb
 from dfmvr.simulate.studio.noise import Field3D, octaves
-from dfmvr.simulate.studio.sensor import decode_srgb
 
 GLOSS, SHARPNESS, SOFTNESS = 3, 4, slice(5, 8)
 PAINT_SIZE = 8
@@ -43,7 +43,7 @@ def paint_skin(
     points, marks = canvas.points, canvas.landmarks
     field = Field3D(rng)
     paint = np.empty((len(points), PAINT_SIZE), np.float32)
-    colour = decode_srgb(albedo)
+    colour = decode_srgb(albedo.astype(np.float32))
     if scalp_colour is not None:
         bare = np.clip(canvas.scalp / 0.1, 0, 1)[:, None]
         colour += bare * (0.9 * scalp_colour + 0.1 * colour - colour)

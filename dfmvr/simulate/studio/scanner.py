@@ -11,10 +11,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from scipy.spatial import cKDTree
 
-from dfmvr.geometry.normals import vertex_normals
+from dfmvr.geometry.normals import mesh_normals
 from dfmvr.geometry.vectors import dot, length, unit
 from dfmvr.simulate.studio.noise import fractal
 from dfmvr.simulate.studio.photograph import fragments, mix
@@ -80,7 +79,7 @@ def _measure(
     unrolled = np.stack((columns, rows, _FAR - np.hypot(x, z)), -1)
     whole = np.ptp(turn[head.triangles], axis=1) < 1.0  # not across the seam at the back, nor round the axis
     pixel, corners, bary, _ = fragments(unrolled, head.triangles[whole], shape)
-    normals = vertex_normals(torch.from_numpy(head.vertices)[None], torch.from_numpy(head.triangles))[0].numpy()
+    normals = mesh_normals(head.vertices, head.triangles)
     packed = np.concatenate((head.vertices, normals, head.hidden[:, None]), 1, dtype=np.float64)
     values = mix(packed, corners, bary.astype(np.float64))
     return pixel, values[:, :3], unit(values[:, 3:6]), values[:, 6]

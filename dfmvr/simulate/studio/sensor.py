@@ -7,6 +7,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from dfmvr.colour import encode_srgb
+
 
 class CameraMaker(NamedTuple):
     """How one camera turns light into a picture."""
@@ -82,16 +84,3 @@ def _streak(length: float, angle: float) -> np.ndarray:
     end = (round(centre + reach * np.cos(angle)), round(centre + reach * np.sin(angle)))
     cv2.line(kernel, start, end, 1.0, 1)
     return kernel / kernel.sum()
-
-
-def encode_srgb(linear: np.ndarray) -> np.ndarray:
-    """Linear light in [0, 1] to sRGB-encoded values (IEC 61966-2-1)."""
-    linear = np.asarray(linear, np.float32)
-    curve = np.float32(1.055) * np.power(np.maximum(linear, 1e-6), np.float32(1 / 2.4)) - np.float32(0.055)
-    return np.where(linear <= 0.0031308, np.float32(12.92) * linear, curve)
-
-
-def decode_srgb(encoded: np.ndarray) -> np.ndarray:
-    """sRGB-encoded values in [0, 1] to linear light; inverse of `encode_srgb`."""
-    encoded = np.clip(np.asarray(encoded, np.float32), 0, 1)
-    return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)

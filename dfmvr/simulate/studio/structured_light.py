@@ -17,10 +17,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from dfmvr.datasets.bosphorus.range_image import RangeImage
-from dfmvr.geometry.normals import vertex_normals
+from dfmvr.geometry.normals import mesh_normals
 from dfmvr.geometry.vectors import dot, unit
 from dfmvr.simulate.studio.light import Light, Material, shade
 from dfmvr.simulate.studio.photograph import DENSE, Body, Camera, Hair, Layer, fragments, mix, see
@@ -115,7 +114,7 @@ def scan(scene: Scene, camera: Camera, photo: Camera, noise_mm: float, rng: np.r
 def _look(scene: Scene, camera: Camera, rng: np.random.Generator) -> _Seen:
     """Find the true surface in every pixel, and whether it can be measured."""
     pixel, corners, bary, depth = fragments(camera.project(scene.vertices), scene.triangles, camera.shape, cull=True)
-    normals = vertex_normals(torch.from_numpy(scene.vertices)[None], torch.from_numpy(scene.triangles))[0].numpy()
+    normals = mesh_normals(scene.vertices, scene.triangles)
     packed = np.concatenate((scene.vertices, normals, scene.hidden[:, None]), 1, dtype=np.float64)
     values = mix(packed, corners, bary.astype(np.float64))
     points, normals = values[:, :3], values[:, 3:6]
