@@ -1,7 +1,8 @@
 """Which files of this package a module runs on: what a rule of the workflow depends on, read off the imports.
 
 Followed are all import statements, those within functions included, but not those for type checkers alone. Beside the
-modules count the texts that lie with them (YAML, HTML, CSS, scripts, JSON) and the shipped assets that they name.
+modules count the other files that they name, each as a text of its own (`"captions.yaml"`): those that lie in the
+module's folder, in its `templates`, or in the folder of a package that it imports, such as the shipped assets.
 """
 
 from __future__ import annotations
@@ -12,12 +13,10 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
-ASSETS = PACKAGE / "assets"
 
-NOT_FOLLOWED = ("dfmvr.config",)
-"""The configuration reaches a rule by value, as `params`; a key that no rule is given changes no result."""
-
-TEXTS = {".yaml", ".html", ".css", ".js", ".json"}
+NOT_FOLLOWED = "dfmvr.config"
+"""The configuration reaches a rule by value, with all defaults filled in, as its `params`. So the code that it runs
+takes nothing from there but the classes of the sections, and makes none of them with defaults of its own."""
 
 
 def file_of(module: str) -> Path | None:
@@ -26,23 +25,25 @@ def file_of(module: str) -> Path | None:
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.exists()), None)
 
 
-def _statements(node: ast.AST) -> Iterator[ast.AST]:
-    """Every node below `node` but what stands under `if TYPE_CHECKING:`."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
-            children = child.orelse
-        else:
-            children = [child]
-        for kept in children:
-            yield kept
-            yield from _statements(kept)
+@cache
+def _nodes(file: Path) -> tuple[ast.AST, ...]:
+    """All that stands in a module but under `if TYPE_CHECKING:`."""
+
+    def below(node: ast.AST) -> Iterator[ast.AST]:
+        for child in ast.iter_child_nodes(node):
+            for_type_checkers = isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING")
+            for kept in child.orelse if for_type_checkers else [child]:
+                yield kept
+                yield from below(kept)
+
+    return tuple(below(ast.parse(file.read_text(encoding="utf-8"))))
 
 
 @cache
 def imported_by(module: str) -> frozenset[str]:
     """The modules of this package that a module's import statements name."""
     found: set[str] = set()
-    for node in _statements(ast.parse(file_of(module).read_text(encoding="utf-8"))):
+    for node in _nodes(file_of(module)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -60,7 +61,7 @@ def modules_reached(*roots: str) -> set[str]:
     waiting = list(roots)
     while waiting:
         module = waiting.pop()
-        if module in reached or module.startswith(NOT_FOLLOWED):
+        if module in reached or f"{module}.".startswith(f"{NOT_FOLLOWED}."):
             continue
         if file_of(module) is None:
             raise ModuleNotFoundError(f"no module {module}")
@@ -71,21 +72,22 @@ def modules_reached(*roots: str) -> set[str]:
     return reached
 
 
-def _named_assets(file: Path) -> set[Path]:
-    """The shipped files whose names stand in a module as text."""
-    texts = {
-        node.value for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.Constant)
-    }
-    return {path for path in ASSETS.iterdir() if path.suffix != ".py" and path.name in texts}
+@cache
+def _files_named_by(module: str) -> frozenset[Path]:
+    """The files beside the code that a module names."""
+    file = file_of(module)
+    texts = {node.value for node in _nodes(file) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    folders = {file.parent, file.parent / "templates"} | {file_of(name).parent for name in imported_by(module)}
+    return frozenset(
+        path
+        for folder in folders
+        if folder.is_dir()
+        for path in folder.iterdir()
+        if path.name in texts and path.is_file()
+    )
 
 
 def files_reached(*roots: str) -> list[Path]:
-    """The files of `modules_reached`, in order, with the texts beside them and the assets that they name."""
-    files: set[Path] = set()
-    for module in modules_reached(*roots):
-        file = file_of(module)
-        files |= {file} | _named_assets(file)
-        if file.parent not in (PACKAGE, ASSETS):
-            beside = (*file.parent.iterdir(), *file.parent.glob("templates/*"))
-            files |= {path for path in beside if path.suffix in TEXTS}
-    return sorted(files)
+    """The files of `modules_reached` and those that they name, in order."""
+    modules = modules_reached(*roots)
+    return sorted({file_of(module) for module in modules}.union(*map(_files_named_by, modules)))

@@ -4,31 +4,13 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[1]
-
-
-def dry_run(folder, *arguments):
-    """Ask the real workflow, in an empty folder, what it would do."""
-    for name in ("workflow", "dfmvr", "config", "profiles", "Snakefile"):
-        if not (folder / name).exists():
-            (folder / name).symlink_to(ROOT / name)
-    command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "rules", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-
-
-def jobs(result):
-    """Rule to number of jobs, from the table that a dry run prints."""
-    text = result.stdout + result.stderr
-    assert result.returncode == 0, text
-    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", text, re.MULTILINE)}
+from workflow_jobs import ROOT, counts, dry_run
 
 
 def test_the_default_target_is_the_whole_study(tmp_path):
-    found = jobs(dry_run(tmp_path))
+    found = counts(dry_run(tmp_path))
     assert found["make_report"] == 1
     assert found["train_variant"] == 12
     assert found["simulate_dataset"] == 4
@@ -42,7 +24,7 @@ def test_a_second_population_and_a_scan_join_where_they_are_configured(tmp_path)
         (tmp_path / name).touch()
     config = tmp_path / "more.json"
     config.write_text(json.dumps({"simulate": {"ict_facekit": "model.npz", "real_scan": "."}}))
-    found = jobs(dry_run(tmp_path, "--configfile", str(config)))
+    found = counts(dry_run(tmp_path, "--configfile", str(config)))
     assert found["simulate_dataset"] == 5
     assert found["score_meshes"] == 39
     assert found["score_real_scan"] == 11
@@ -52,7 +34,7 @@ def test_a_second_population_and_a_scan_join_where_they_are_configured(tmp_path)
 def test_the_licensed_data_are_one_file(tmp_path):
     for name in ("bfm_2009", "pixel_face", "multi_pie", "bosphorus", "celebamask_hq"):
         (tmp_path / "data" / name).mkdir(parents=True)
-    found = jobs(dry_run(tmp_path, "--configfile", "config/paper.yaml"))
+    found = counts(dry_run(tmp_path, "--configfile", "config/paper.yaml"))
     assert found["check_data"] == found["import_face_model"] == 1
     assert "simulate_dataset" not in found
     assert found["train_variant"] == 12
@@ -70,7 +52,7 @@ def test_a_variant_is_one_key(tmp_path):
     variants = {"dfmvr": {}, "a": {"epochs": 1}, "b": {"loss": {"mask": 0}}}
     tests = {"pixel_face": ["mean_face", *variants]}
     config.write_text(json.dumps({"variants": variants, "study": {"tests": tests}}))
-    found = jobs(dry_run(tmp_path, "--configfile", str(config)))
+    found = counts(dry_run(tmp_path, "--configfile", str(config)))
     assert found["train_variant"] == 3
     assert found["simulate_dataset"] == 2
     assert "mesh_scans" not in found
@@ -80,14 +62,14 @@ def test_seeds_multiply_what_is_trained(tmp_path):
     config = tmp_path / "more.json"
     tests = {"pixel_face": ["mean_face", "dfmvr", "dfmvr_mixed_from_front", "floor"]}
     config.write_text(json.dumps({"study": {"tests": tests, "seeds": 3}}))
-    found = jobs(dry_run(tmp_path, "--configfile", str(config)))
+    found = counts(dry_run(tmp_path, "--configfile", str(config)))
     assert found["train_variant"] == found["reconstruct_samples"] == 6
     assert found["score_meshes"] == 8
 
 
 @pytest.mark.parametrize(("name", "trainings"), [("mask_loss", 6), ("sensitivity", 5)])
 def test_the_other_studies_are_one_file_each(tmp_path, name, trainings):
-    assert jobs(dry_run(tmp_path, "--configfile", f"config/{name}.yaml"))["train_variant"] == trainings
+    assert counts(dry_run(tmp_path, "--configfile", f"config/{name}.yaml"))["train_variant"] == trainings
 
 
 def test_a_mistyped_key_stops_the_workflow_in_one_line(tmp_path):

@@ -1,0 +1,165 @@
+"""What a rule depends on, read off the imports, is what its command runs on."""
+
+import ast
+import io
+import json
+import modulefinder
+import os
+import re
+import shutil
+import time
+from functools import cache
+
+import pytest
+from workflow_jobs import ROOT, counts, dry_run, jobs_of
+
+from dfmvr import cli, dependencies
+from dfmvr.datasets import SCANNED
+
+ENTRANCES = ("dfmvr.__main__", "dfmvr.cli", "dfmvr.config.__main__", "dfmvr.dependencies")
+"""What a person or the workflow starts, and what is no command."""
+
+LAYOUTS = {"pixel_face_ict": "pixel_face"}
+IN_TURN = {
+    "simulate": lambda dataset: [f"dfmvr.simulate.{dataset}"],
+    "align": lambda dataset: [f"dfmvr.datasets.{dataset}.dataset"],
+    "fetch": lambda _: [f"dfmvr.datasets.{name}.dataset" for name in SCANNED],
+    "report": lambda _: [f"dfmvr.datasets.{name}.dataset" for name in SCANNED],
+}
+"""Modules that a command imports by names that are not written in its code, for the data set that it is about."""
+
+STUDY = {"tests": {"bosphorus": ["mean_face", "dfmvr", "floor"]}}
+STAND_INS = {
+    "simulate": {"ict_facekit": "given", "real_scan": "given"},
+    "study": {
+        "tests": {
+            "pixel_face": ["mean_face", "dfmvr", "deng", "shang_from_left", "floor"],
+            "bosphorus": ["dfmvr_multi_pie", "floor"],
+        }
+    },
+}
+LICENSED = {
+    "face_model": {"source": "bfm_2009", "folder": "given"},
+    "datasets": {name: {"root": "given"} for name in (*SCANNED, "celebamask_hq")},
+}
+
+
+CONSTANTS = {"split_seed", "trained_as", "seen_from", "VARIANTS", "PROTOCOLS"}
+DEFAULTS = {"simulate/preview.py", "report/sections/results.py", "reconstruct/refine.py"}
+
+RULES = sorted((ROOT / "workflow" / "rules").glob("*.smk"))
+PACKAGE = ROOT / "dfmvr"
+ORDER = [stage.name for stage in cli.STAGES]
+
+
+def command_of(job):
+    """The command that a job of the workflow runs."""
+    words = job["shell"].replace("-m dfmvr", "dfmvr").split("dfmvr ", 1)[1].split()
+    names = {stage.name: stage for stage in cli.STAGES}
+    return names.get(" ".join(words[:2])) or names[words[0]]
+
+
+class Finder(modulefinder.ModuleFinder):
+    """Follows imports in compiled code, another way than that under test; those for type checkers compile to none."""
+
+    def load_module(self, fqname, fp, pathname, file_info):
+        if fp is not None:
+            fp = io.BytesIO(fp.read().replace(b"if TYPE_CHECKING:", b"if False:"))
+        return super().load_module(fqname, fp, pathname, file_info)
+
+
+@cache
+def found_by_compiled_code(*roots):
+    finder = Finder(path=[str(ROOT)], excludes=["dfmvr.config"])
+    for root in roots:
+        finder.import_hook(root)
+    return {os.path.relpath(module.__file__, ROOT) for module in finder.modules.values() if module.__file__}
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory):
+    """At least one job of every rule."""
+    folder = tmp_path_factory.mktemp("workflow")
+    (folder / "given").touch()
+    found = [job for jobs in jobs_of(folder, STAND_INS, LICENSED) for job in jobs if job["rule"] != "all"]
+    rules = set(re.findall(r"^ *rule (\w+):", "".join(file.read_text() for file in RULES), re.MULTILINE))
+    assert {job["rule"] for job in found} == rules
+    return found
+
+
+def test_a_change_of_a_module_reruns_the_rules_that_reach_it(jobs):
+    for job in jobs:
+        stage = command_of(job)
+        dataset = job["wildcards"].get("dataset", "")
+        roots = [stage.module, *IN_TURN.get(stage.name, lambda _: [])(LAYOUTS.get(dataset, dataset))]
+        modules = {file for file in job["code"] if file.endswith(".py")}
+        assert modules == found_by_compiled_code(*roots), job["rule"]
+
+
+def follow(jobs, first):
+    """The rules of the jobs of which `first` is true, and of all that need what those make."""
+    made, rules = set(), set()
+    for job in sorted(jobs, key=lambda job: ORDER.index(command_of(job).name)):
+        if first(job) or made & set(job["input"]):
+            made |= set(job["output"])
+            rules.add(job["rule"])
+    return rules
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A folder where a study seems to have been done some time ago, its jobs, and the time."""
+    folder = tmp_path_factory.mktemp("done")
+    shutil.copytree(PACKAGE, folder / "dfmvr", ignore=shutil.ignore_patterns("__pycache__"))
+    (jobs,) = jobs_of(folder, {"study": STUDY})
+    jobs = [job for job in jobs if job["rule"] != "all"]
+    outputs = [folder / output for job in jobs for output in job["output"]]
+    for output in outputs:
+        (output if not output.suffix else output.parent).mkdir(parents=True, exist_ok=True)
+    now = time.time()
+    for output in outputs:
+        output.touch()
+        os.utime(output, (now, now))
+    return folder, jobs, now
+
+
+@pytest.mark.parametrize("changed", ["geometry/camera.py", "report/captions.yaml", "config/data.py"])
+def test_the_workflow_does_again_what_a_changed_file_calls_for(done, changed):
+    folder, jobs, now = done
+    file = folder / "dfmvr" / changed
+    os.utime(file, (now + 10, now + 10))
+    found = counts(dry_run(folder, "--config", f"study={json.dumps(STUDY)}"))
+    os.utime(file, (now - 10, now - 10))
+    assert set(found) - {"all", "total"} == follow(jobs, lambda job: f"dfmvr/{changed}" in job["code"])
+
+
+def test_every_file_of_the_package_is_used():
+    roots = [*ENTRANCES, *(stage.module for stage in cli.STAGES)]
+    roots += [module for name in SCANNED for modules in IN_TURN.values() for module in modules(name)]
+    roots += IN_TURN["simulate"]("celebamask_hq")
+    used = set(dependencies.files_reached(*roots)) | set((PACKAGE / "config").glob("*.py"))
+    files = {file for file in PACKAGE.rglob("*") if file.is_file() and "__pycache__" not in file.parts}
+    assert files - used == {PACKAGE / "assets" / "README.md"}
+
+
+def test_imports_by_a_name_in_a_text_are_those_that_the_rules_add():
+    dynamic = re.compile(r"import_module\(|(?<![\w.])(__import__|exec|eval)\(|runpy|pkgutil")
+    found = {str(file.relative_to(PACKAGE)) for file in PACKAGE.rglob("*.py") if dynamic.search(file.read_text())}
+    assert found == {"__init__.py", "cli.py", "datasets/__init__.py", "simulate/command.py"}
+
+
+def test_the_configuration_reaches_the_code_by_value_alone():
+    """Else a rule would depend on it, and a new key would make every result again."""
+    constants, made = set(), set()
+    for file in PACKAGE.rglob("*.py"):
+        name = str(file.relative_to(PACKAGE))
+        if name.startswith(("config/", "cli.py")):
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("dfmvr.config"):
+                taken = {a.name for a in node.names if a.name not in ("Config", "configuration", "load", "validate")}
+                constants |= {other for other in taken if not other.endswith(("Section", "Data"))}
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                made |= {name} if re.fullmatch(r"\w+Section|\w+Data|Config", node.func.id) and not node.args else set()
+    assert constants - CONSTANTS == set()
+    assert made - DEFAULTS == set()
