@@ -45,7 +45,7 @@ LICENSED = {
 
 
 CONSTANTS = {"split_seed", "trained_as", "seen_from", "VARIANTS", "PROTOCOLS"}
-DEFAULTS = {"simulate/preview.py", "report/sections/results.py", "reconstruct/refine.py"}
+DEFAULTS = {"simulate/preview.py", "report/sections/results.py", "reconstruct/fit/descent.py"}
 
 RULES = sorted((ROOT / "workflow" / "rules").glob("*.smk"))
 PACKAGE = ROOT / "dfmvr"
