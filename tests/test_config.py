@@ -8,9 +8,9 @@ import yaml
 from pydantic import BaseModel
 
 from dfmvr.config import configuration, docs
-from dfmvr.config.names import split_seed
-from dfmvr.config.training import VARIANTS, LossSection
+from dfmvr.config.training import LossSection
 from dfmvr.errors import ConfigError
+from dfmvr.study.methods import OVERRIDES
 
 ROOT = Path(__file__).parents[1]
 
@@ -118,14 +118,21 @@ def test_another_seed_of_a_variant_differs_by_the_seed_alone():
         settings.variant("dfmvr_cmn_seed2")
 
 
-def test_a_method_with_its_seeds_bears_the_names_that_the_report_reads():
-    study = configuration.validate({"study": {"seeds": 3}}).study
-    assert study.repeated("floor") == ["floor"]
-    assert study.repeated("dfmvr") == ["dfmvr", "dfmvr_seed1", "dfmvr_seed2"]
-    named = [split_seed(name) for name in study.repeated("shang_from_left")]
-    assert named == [("shang_from_left", -1), ("shang_from_left", 1), ("shang_from_left", 2)]
+def test_every_training_is_tested_by_itself_and_what_needs_none_once():
+    tests = {"pixel_face": ["mean_face", "shang_from_left", "own"], "bosphorus": ["dfmvr_multi_pie", "floor"]}
+    settings = configuration.validate(
+        {"study": {"tests": tests, "seeds": 2}, "variants": {"own": {"data": "multi_pie"}}}
+    )
+    keys = [(method.key, dataset) for method, dataset in settings.tests_of()]
+    shang, own = ("shang_from_left", "shang_seed1_from_left"), ("own", "own_seed1")
+    assert keys[:5] == [(key, "pixel_face") for key in ("mean_face", *shang, *own)]
+    assert keys[5:] == [(key, "bosphorus") for key in ("dfmvr_multi_pie", "dfmvr_multi_pie_seed1", "floor")]
+    assert settings.trained_on() == dict.fromkeys(("shang", "shang_seed1"), "pixel_face") | dict.fromkeys(
+        ("own", "own_seed1", "dfmvr_multi_pie", "dfmvr_multi_pie_seed1"), "multi_pie"
+    )
+    assert [method.key for method, _ in settings.tests_of("table_3")] == ["mean_face", *shang]
 
 
 def test_variants_given_join_the_built_in_ones():
     settings = configuration.validate({"variants": {"dfmvr_mask_0": {"loss": {"mask": 0.0}}}})
-    assert set(settings.variants) == {*VARIANTS, "dfmvr_mask_0"}
+    assert set(settings.variants) == {*OVERRIDES, "dfmvr_mask_0"}

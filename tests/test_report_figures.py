@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections import Counter
 
 import numpy as np
 import pandas as pd
@@ -28,9 +27,9 @@ from dfmvr.geometry.surface import Surface
 from dfmvr.register.registrations import Registrations, register
 from dfmvr.register.target import Target
 from dfmvr.report.figures import exhibits, gallery, plots, scenes, worst
-from dfmvr.report.figures.panels import class_legend, shown_methods
+from dfmvr.report.figures.panels import class_legend
 from dfmvr.report.figures.pictures import TILE_PX, Seen, close_up, see_mesh
-from dfmvr.report.figures.style import LOOKS, error_colours, look, save_figure, styled
+from dfmvr.report.figures.style import error_colours, save_figure, styled
 from dfmvr.report.inputs import read_study
 from dfmvr.report.page import Section, write_page
 from dfmvr.report.sections import analysis, background, figures, provenance, views
@@ -184,12 +183,6 @@ def test_of_a_method_that_sees_one_view_the_best_one_is_shown(exhibit):
     assert exhibit.ours == "dfmvr"
 
 
-def test_one_method_of_each_kind_is_shown():
-    names = ["dfmvr_multi_pie", "dfmvr_seed1", "floor", "shang_multi_pie_best", "deng_multi_pie", "dfmvr_cnn"]
-    assert shown_methods(names) == ["shang_multi_pie_best", "deng_multi_pie", "dfmvr_multi_pie", "floor"]
-    assert shown_methods(["mean_face", "dfmvr_of_mine"]) == ["mean_face", "dfmvr_of_mine"]
-
-
 def test_the_worst_samples_come_first(exhibit):
     errors = exhibit.errors["dfmvr"]
     found = exhibit.worst(3)
@@ -211,15 +204,6 @@ def test_a_face_by_yaw_has_every_angle_of_one_person(report, exhibit):
 
 
 # --- plots
-
-
-def test_methods_can_be_told_apart_without_colour():
-    marks = Counter((found.dashes, found.marker) for found in LOOKS.values())
-    assert max(marks.values()) == 1
-    views = {look(f"shang_from_{view}").marker for view in ("left", "front", "right")}
-    assert len(views) == 3
-    assert look("dfmvr_multi_pie_seed2") == look("dfmvr")
-    assert look("mean_face") == LOOKS["mean_face"]
 
 
 def test_weights_of_losses_are_drawn_with_paired_differences(report):

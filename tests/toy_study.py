@@ -107,7 +107,7 @@ def _write_metrics(root, runs):
     for run in runs:
         steps = np.arange(60)
         frame = pd.DataFrame({"step": steps, "epoch": steps // 10, "learning_rate": 1e-3})
-        for i, name in enumerate(LOSSES[run.partition("_")[0]]):
+        for i, name in enumerate(LOSSES.get(run.partition("_")[0], LOSSES["dfmvr"])):
             frame[name] = np.nan if name == "perceptual" else (i + 1) / (1 + steps / 10)
         path = root / "train" / run / "metrics.csv"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ A key that no section knows is an error that names the nearest right one.
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from dfmvr.config.data import DatasetsSection, FaceModelSection, MeshSection, SimulateSection
 from dfmvr.config.evaluation import RegisterSection, ReportSection, StudySection
-from dfmvr.config.names import split_seed
 from dfmvr.config.section import Section
-from dfmvr.config.training import VARIANTS, AlignSection, ParseSection, TrainSection
+from dfmvr.config.training import AlignSection, ParseSection, TrainSection
 from dfmvr.errors import ConfigError
+from dfmvr.study.methods import OVERRIDES, Method, read_key
+from dfmvr.study.paper import COMPARISONS
 
 
 class Config(Section):
@@ -34,7 +36,7 @@ class Config(Section):
     report: ReportSection = ReportSection()
     study: StudySection = StudySection()
     variants: dict[str, dict[str, Any]] = Field(
-        VARIANTS,
+        OVERRIDES,
         description="Networks that can be trained: name to the keys of `train` in which each differs; those given "
         "here are added to the built-in ones or replace them. `<variant>_seed1` is the same with another seed.",
     )
@@ -43,24 +45,53 @@ class Config(Section):
     @classmethod
     def _with_built_in(cls, given: Any) -> Any:
         """Complete the given variants with the built-in ones."""
-        return {**VARIANTS, **given} if isinstance(given, dict) else given
+        return {**OVERRIDES, **given} if isinstance(given, dict) else given
 
     def section(self, name: str) -> Any:
         """Give the section of a stage by the stage's name."""
         return getattr(self, "register_" if name == "register" else name)
 
     def variant(self, name: str) -> TrainSection:
-        """Give the section `train` with the overrides of one variant.
+        """Give the section `train` with the overrides of one variant, or of another training of it.
 
         Raises:
             ConfigError: there is no such variant, or it has an unknown key or a wrong value.
         """
-        base, seed = (name, 0) if name in self.variants else split_seed(name)
+        method = read_key(name)
+        base, seed = (name, 0) if name in self.variants else (method.variant.key, method.seed)
         if base not in self.variants:
             raise ConfigError(f"variants: no variant '{base}'; there are {', '.join(self.variants)}")
         merged = _merge(self.train.model_dump(mode="json"), self.variants[base])
-        merged["seed"] += max(seed, 0)
+        merged["seed"] += seed
         return validate({"train": merged}, f"variants.{name}").train
+
+    def tests_of(self, page: str = "report") -> list[tuple[Method, str]]:
+        """What is tested, each training by itself, and the data set that it is tested on.
+
+        Args:
+            page: `table_1` and so on for what that table of the paper shows, `report` for all.
+        """
+        tests = {dataset: tuple(map(read_key, keys)) for dataset, keys in self.study.tests.items()}
+        shown = {comparison.name: comparison.tests for comparison in COMPARISONS}.get(page)
+        if shown is not None:
+            tests = {d: [m for m in methods if m.key in shown.get(d, ())] for d, methods in tests.items()}
+        elif self.simulate.ict_facekit and "pixel_face" in tests:
+            tests["pixel_face_ict"] = tests["pixel_face"]
+        return [
+            (replace(method, seed=seed) if seed else method, dataset)
+            for dataset, methods in tests.items()
+            for method in methods
+            for seed in range(self.study.seeds if method.variant.train is not None else 1)
+        ]
+
+    def trained_on(self, page: str = "report") -> dict[str, str]:
+        """The trainings that the tests of a page need, and the data set that each is trained on.
+
+        Raises:
+            ConfigError: a tested variant is not among `variants`, or is wrong.
+        """
+        trained = {m.training: None for m, _ in self.tests_of(page) if m.variant.train is not None}
+        return {name: self.variant(name).data for name in trained}
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -6,9 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from dfmvr.config.names import seen_from, with_seed
 from dfmvr.config.section import Section
-from dfmvr.conventions import VIEWS
+from dfmvr.study.paper import default_tests
 
 
 class ProtocolSection(Section):
@@ -74,43 +73,11 @@ class ReportSection(Section):
     )
 
 
-UNTRAINED = ("mean_face", "floor")
-"""Methods without a network."""
-
-_SHANG, _SHANG_MULTI_PIE, _MIXED = (
-    tuple(seen_from(variant, view) for view in VIEWS) for variant in ("shang", "shang_multi_pie", "dfmvr_mixed")
-)
-_ACROSS = ("mean_face", *_SHANG_MULTI_PIE, "deng_multi_pie", "dfmvr_multi_pie", "floor")
-
-TABLES = {
-    "table_1": {"pixel_face": ("mean_face", *_SHANG, "deng", "dfmvr_without_l3d", "dfmvr", "floor")},
-    "table_2": {"bosphorus": _ACROSS},
-    "table_3": {"pixel_face": ("mean_face", *_SHANG, "deng", *_MIXED, "dfmvr_mixed", "floor")},
-    "table_4": {
-        "pixel_face": (
-            *("mean_face", "dfmvr_cnn", "dfmvr_unet", "dfmvr_resnet", "dfmvr_without_mask", "dfmvr_without_l3d"),
-            *("dfmvr", "floor"),
-        )
-    },
-    "table_5": {"bosphorus": _ACROSS},
-}
-"""The methods of each of the paper's tables by the data that they are tested on."""
-
-
-def _of_all_tables() -> dict[str, tuple[str, ...]]:
-    """Every method of some table, by data set."""
-    found: dict[str, dict[str, None]] = {}
-    for table in TABLES.values():
-        for dataset, methods in table.items():
-            found.setdefault(dataset, {}).update(dict.fromkeys(methods))
-    return {dataset: tuple(methods) for dataset, methods in found.items()}
-
-
 class StudySection(Section):
     """What is measured on what."""
 
     tests: dict[str, tuple[str, ...]] = Field(
-        _of_all_tables(),
+        default_tests(),
         description="The methods scored on each data set: `mean_face`, `floor`, or names of `variants`; with "
         "`_from_left`, `_from_front` or `_from_right` after the name, the network sees that view alone.",
     )
@@ -120,9 +87,3 @@ class StudySection(Section):
         le=100,
         description="Trainings of each variant; their seeds follow `train.seed`, and tables tell the spread.",
     )
-
-    def repeated(self, method: str) -> list[str]:
-        """The tested methods that stand for `method` with all its seeds: itself, `<variant>_seed1` and so on."""
-        if method in UNTRAINED:
-            return [method]
-        return [method, *(with_seed(method, seed) for seed in range(1, self.seeds))]

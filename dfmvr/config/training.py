@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -270,21 +270,3 @@ class TrainSection(Section):
     loss: LossSection = Field(LossSection(), description="DF-MVR's losses.")
     deng: DengSection = Field(DengSection(), description="Network and losses where the method is `deng`.")
     shang: ShangSection = Field(ShangSection(), description="Network and losses where the method is `shang`.")
-
-
-VARIANTS: dict[str, dict[str, Any]] = {
-    "dfmvr": {},
-    "dfmvr_without_l3d": {"loss": {"landmark_3d": 0.0}},
-    "dfmvr_cnn": {"network": {"fusion": "cnn"}},
-    "dfmvr_unet": {"network": {"fusion": "unet_late"}},
-    "dfmvr_resnet": {"network": {"backbone": "resnet"}},
-    "dfmvr_without_mask": {"network": {"face_mask": False}, "loss": {"mask": 0.0}},
-    "dfmvr_mixed": {"single_view_share": 1 / 3},
-    "deng": {"method": "deng", "landmark_share": 0.6},
-    "shang": {"method": "shang"},
-    "dfmvr_multi_pie": {"data": "multi_pie", "loss": {"landmark_3d": 0.0}},
-    "deng_multi_pie": {"data": "multi_pie", "method": "deng", "landmark_share": 0.6},
-    "shang_multi_pie": {"data": "multi_pie", "method": "shang"},
-}
-"""Every model that a table of the paper names. Of Table IV: v1 is dfmvr_cnn, v2 dfmvr_unet, v3 dfmvr_resnet, v4
-dfmvr_without_mask, v5 dfmvr_without_l3d, v6 dfmvr. dfmvr_mixed is that of Table III."""

@@ -18,7 +18,6 @@ from typing import Any
 
 from dfmvr.config.configuration import load, validate
 from dfmvr.config.evaluation import ReportSection
-from dfmvr.config.training import VARIANTS
 from dfmvr.errors import ConfigError
 from dfmvr.files import write_json, writing_folder
 from dfmvr.report import check
@@ -27,6 +26,7 @@ from dfmvr.report.figures import exhibits
 from dfmvr.report.inputs import read_study
 from dfmvr.report.page import write_page
 from dfmvr.report.sections import analysis, background, figures, learnt, provenance, real_scan, results, views
+from dfmvr.study.methods import OVERRIDES
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def main(args: argparse.Namespace, settings: ReportSection) -> None:
 def _trainings(configuration: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """What each variant is trained with, as far as it differs from the defaults of the report."""
     base = {key: value for key, value in configuration.get("train", {}).items() if key in ("method", "data")}
-    variants = configuration.get("variants", VARIANTS)
+    variants = configuration.get("variants", OVERRIDES)
     return {name: base | differs for name, differs in variants.items()}
 
 

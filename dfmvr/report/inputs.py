@@ -16,14 +16,16 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from dfmvr.config.names import split_seed, trained_as
-from dfmvr.config.training import VARIANTS
 from dfmvr.datasets.manifest import read_manifest
 from dfmvr.errors import DataError
 from dfmvr.files import read_json, read_npz
-from dfmvr.report.names import ordered
+from dfmvr.study.methods import OVERRIDES, in_order, read_key
 
 SCORES = "score"
+
+WHOLE = "all"
+"""Value of the scores' `region` column that stands for the whole evaluated face."""
+
 SCORE_COLUMNS = ["sample", "subject", "method", "dataset", "protocol", "region"]
 SCORE_COLUMNS += ["rmse_mm", "mean_mm", "points", "coverage", "status", "reason"]
 
@@ -82,7 +84,7 @@ def read_study(
     root: Path,
     scores: Sequence[Path] = (),
     benchmarks: Path | None = None,
-    trainings: Mapping[str, Mapping[str, Any]] = VARIANTS,
+    trainings: Mapping[str, Mapping[str, Any]] = OVERRIDES,
 ) -> Study:
     """Read all tables under `root`.
 
@@ -97,7 +99,7 @@ def read_study(
     paths = list(scores) or sorted((root / SCORES).glob("*/*.parquet"))
     if not paths:
         raise DataError(f"{root / SCORES}: expected <method>/<dataset>.parquet, found none; run `dfmvr score`")
-    methods = ordered({path.parent.name for path in paths})
+    methods = in_order({path.parent.name for path in paths})
     datasets = list(dict.fromkeys(path.stem for path in paths))
     table = pd.concat([read_table(path, SCORE_COLUMNS, "score") for path in paths], ignore_index=True)
     if not (table["status"] == "ok").any():
@@ -125,10 +127,10 @@ def read_study(
 def _read_training(root: Path, methods: Sequence[str], trainings: Mapping[str, Mapping[str, Any]]) -> dict[str, Run]:
     """Read the metrics of every training that a method comes from, as far as there are any."""
     runs = {}
-    for name in dict.fromkeys(trained_as(method) for method in methods):
+    for name in dict.fromkeys(read_key(method).training for method in methods):
         path = root / "train" / name / "metrics.csv"
         if path.exists():
-            differs = trainings.get(split_seed(name)[0], {})
+            differs = trainings.get(read_key(name).first.key, {})
             metrics = read_table(path, ["step", "epoch"], "train")
             runs[name] = Run(differs.get("method", "df_mvr"), differs.get("data", "pixel_face"), metrics)
     return runs

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from dfmvr import datasets, dependencies
 from dfmvr.config import configuration
-from dfmvr.config.evaluation import TABLES, UNTRAINED
-from dfmvr.config.names import split_view, trained_as
 from dfmvr.errors import ConfigError
+from dfmvr.study.methods import FLOOR, read_key
+from dfmvr.study.paper import COMPARISONS
 
 
 pathvars:
@@ -20,34 +20,16 @@ pathvars:
 
 try:
     study = configuration.validate(config, "the configuration")
+    TRAINED_ON = study.trained_on()
 except ConfigError as error:
     sys.exit(f"error: {error}")
 
-
-def with_seeds(methods):
-    """Methods, each with all its seeds."""
-    return [name for method in methods for name in study.study.repeated(method)]
-
-
-TESTS = {dataset: with_seeds(methods) for dataset, methods in study.study.tests.items()}
-if study.simulate.ict_facekit and "pixel_face" in TESTS:
-    TESTS["pixel_face_ict"] = TESTS["pixel_face"]
-METHODS = list(
-    dict.fromkeys(method for methods in TESTS.values() for method in methods)
+TESTED_ON = list(dict.fromkeys(dataset for _, dataset in study.tests_of()))
+DATASETS = list(dict.fromkeys([*TESTED_ON, *TRAINED_ON.values()]))
+ONE_TRAINED = "|".join(TRAINED_ON) or "none"
+ONE_TESTED = (
+    "|".join(m.key for m, _ in study.tests_of() if m.training in TRAINED_ON) or "none"
 )
-TESTED = [m for m in METHODS if m not in UNTRAINED]
-TRAINED = list(dict.fromkeys(trained_as(method) for method in TESTED))
-
-try:
-    TRAINING_DATA = {method: study.variant(method).data for method in TRAINED}
-except ConfigError as error:
-    sys.exit(f"error: study.tests: {error}")
-SCANNED = []
-if study.simulate.real_scan:
-    SCANNED = [m for m in METHODS if m != "floor" and not split_view(m)[1]]
-ONE_TRAINED = "|".join(TRAINED) or "none"
-ONE_TESTED = "|".join(TESTED) or "none"
-DATASETS = list(dict.fromkeys([*TESTS, *TRAINING_DATA.values()]))
 
 
 wildcard_constraints:
@@ -59,52 +41,43 @@ wildcard_constraints:
 shell.prefix(f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 
-def tests_of(table):
-    """Method and data set of every test of a table of the paper, or, for `report`, of the whole study."""
-    if table == "report":
-        return [(method, d) for d, methods in TESTS.items() for method in methods]
-    wanted = TABLES[table]
-    return [
-        (method, dataset)
-        for dataset, methods in wanted.items()
-        for method in with_seeds(methods)
-        if method in TESTS.get(dataset, ())
-    ]
-
-
 def of_tests(pattern):
     """What gives `pattern` filled in for every test of the wildcard `page`."""
-
-    def files(wildcards):
-        return [
-            part
-            for method, dataset in tests_of(wildcards.page)
-            for part in expand(pattern, method=method, dataset=dataset)
-        ]
-
-    return files
+    return lambda wildcards: [
+        part
+        for method, dataset in study.tests_of(wildcards.page)
+        for part in expand(pattern, method=method.key, dataset=dataset)
+    ]
 
 
 def of_trainings(pattern):
     """What gives `pattern` filled in for every training that the tests of the wildcard `page` need."""
-
-    def files(wildcards):
-        trained = [trained_as(m) for m, _ in tests_of(wildcards.page) if m in TESTED]
-        return expand(pattern, method=list(dict.fromkeys(trained)))
-
-    return files
+    return lambda wildcards: expand(
+        pattern, method=list(study.trained_on(wildcards.page))
+    )
 
 
 def of_data(pattern):
     """What gives `pattern` filled in for every data set that the wildcard `page` is about."""
 
     def files(wildcards):
-        tests = tests_of(wildcards.page)
-        names = [dataset for _, dataset in tests]
-        names += [TRAINING_DATA[trained_as(m)] for m, _ in tests if m in TESTED]
-        return expand(pattern, dataset=list(dict.fromkeys(names)))
+        tested = [dataset for _, dataset in study.tests_of(wildcards.page)]
+        trained_on = study.trained_on(wildcards.page).values()
+        return expand(pattern, dataset=list(dict.fromkeys([*tested, *trained_on])))
 
     return files
+
+
+def of_scanned(pattern):
+    """What gives `pattern` filled in for every method that the page `report` shows on the scan of a real person."""
+    shown = [m.key for m, _ in study.tests_of() if m.key != FLOOR and not m.view]
+    if not study.simulate.real_scan:
+        shown = []
+    return lambda wildcards: (
+        expand(pattern, method=list(dict.fromkeys(shown)))
+        if wildcards.page == "report"
+        else []
+    )
 
 
 def section(name):
@@ -161,17 +134,6 @@ def checked(dataset=None):
 def scans_of(wildcards):
     """The folder of the meshes of a data set's range images, where its scans are such."""
     return "<results>/mesh/bosphorus" if wildcards.dataset == "bosphorus" else []
-
-
-def variant(wildcards):
-    """The section `train` with the overrides of one variant, as one line of JSON."""
-    return study.variant(wildcards.method).as_json()
-
-
-def view_of(method):
-    """The option that shows a network one view alone."""
-    _, view = split_view(method)
-    return f"--view {view}" if view else ""
 
 
 def processes(gpus):

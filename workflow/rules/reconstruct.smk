@@ -13,7 +13,7 @@ rule reconstruct_samples:
         aligned="<results>/align/{dataset}",
         parsed="<results>/parse/{dataset}",
         model="<results>/face_model/face_model.npz",
-        weights=lambda wildcards: f"<results>/train/{trained_as(wildcards.method)}/weights.safetensors",
+        weights=lambda wildcards: f"<results>/train/{read_key(wildcards.method).training}/weights.safetensors",
     output:
         directory("<results>/reconstruct/{method}/{dataset}"),
     log:
@@ -23,7 +23,9 @@ rule reconstruct_samples:
     wildcard_constraints:
         method=ONE_TESTED,
     params:
-        view=lambda wildcards: view_of(wildcards.method),
+        view=lambda wildcards: (
+            f"--view {view}" if (view := read_key(wildcards.method).view) else ""
+        ),
     message:
         "Reconstruct {wildcards.dataset} with {wildcards.method}"
     shell:
@@ -79,7 +81,7 @@ rule reconstruct_real_scan:
         photographs="<results>/simulate/real_scan",
         model="<results>/face_model/face_model.npz",
         parser="<results>/parse/parser.safetensors",
-        weights=lambda wildcards: f"<results>/train/{trained_as(wildcards.method)}/weights.safetensors",
+        weights=lambda wildcards: f"<results>/train/{read_key(wildcards.method).training}/weights.safetensors",
     output:
         directory("<results>/reconstruct/{method}/real_scan"),
     log:

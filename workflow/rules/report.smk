@@ -6,13 +6,13 @@ gives   results/report.html    everything on one page that needs no network
         results/table_1.html   and results/table_1/, and so on: the page of one table (`snakemake table_1`)
 """
 
-for _table in TABLES:
+for _table in COMPARISONS:
 
     rule:
         name:
-            _table
+            _table.name
         input:
-            f"<results>/{_table}.html",
+            f"<results>/{_table.name}.html",
 
 
 rule make_report:
@@ -30,10 +30,7 @@ rule make_report:
         meshes=of_tests("<results>/reconstruct/{method}/{dataset}"),
         registrations=of_tests("<results>/register/{method}/{dataset}.npz"),
         scores=of_tests("<results>/score/{method}/{dataset}.parquet"),
-        real_scan=lambda wildcards: expand(
-            "<results>/score/{method}/real_scan.json",
-            method=SCANNED if wildcards.page == "report" else [],
-        ),
+        real_scan=of_scanned("<results>/score/{method}/real_scan.json"),
     output:
         page="<results>/{page}.html",
         tables=directory("<results>/{page}"),
@@ -42,7 +39,7 @@ rule make_report:
     benchmark:
         "<benchmarks>/report/{page}.jsonl"
     wildcard_constraints:
-        page="report|table_[1-5]",
+        page="|".join(["report", *(table.name for table in COMPARISONS)]),
     threads: 2
     params:
         settings=section("report"),

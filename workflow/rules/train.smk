@@ -12,8 +12,8 @@ rule train_variant:
     """Train one variant; a run that was stopped goes on from its last checkpoint."""
     input:
         code=code("train.command"),
-        aligned=lambda wildcards: f"<results>/align/{TRAINING_DATA[wildcards.method]}",
-        parsed=lambda wildcards: f"<results>/parse/{TRAINING_DATA[wildcards.method]}",
+        aligned=lambda wildcards: f"<results>/align/{TRAINED_ON[wildcards.method]}",
+        parsed=lambda wildcards: f"<results>/parse/{TRAINED_ON[wildcards.method]}",
         model="<results>/face_model/face_model.npz",
         parser="<results>/parse/parser.safetensors",
     output:
@@ -33,7 +33,7 @@ rule train_variant:
         runtime=lambda wildcards: 2880 if study.variant(wildcards.method).gpus else 240,
     params:
         program=lambda wildcards: processes(study.variant(wildcards.method).gpus),
-        settings=variant,
+        settings=lambda wildcards: study.variant(wildcards.method).as_json(),
     message:
         "Train {wildcards.method}"
     shell:

@@ -27,8 +27,8 @@ from dfmvr.files import read_json, read_npz
 from dfmvr.report.check.recompute import Rows, Scores
 from dfmvr.report.check.recompute_tables import KEYS, Recomputed
 from dfmvr.report.inputs import SCORE_COLUMNS, Study, read_table
-from dfmvr.report.names import method_name, ordered
 from dfmvr.report.tables.table import plain
+from dfmvr.study.methods import in_order, read_key
 
 log = logging.getLogger(__name__)
 
@@ -184,7 +184,7 @@ def _steps(dataset: str, results: Path, scores: list[Path]) -> Iterator[tuple[st
             if registered.exists():
                 arrays = read_npz(registered, "status", "converged", others=False)
                 row["not_converged"] = int(np.sum((arrays["status"] == "ok") & ~arrays["converged"]))
-            yield plain(f"score, {method_name(path.parent.name)}"), row, aside
+            yield plain(f"score, {read_key(path.parent.name).name}"), row, aside
 
 
 def _count(samples: int, aside: int) -> dict[str, Any]:
@@ -217,7 +217,7 @@ def _of_the_models(results: Path) -> dict[str, Rows]:
 def _of_the_scan(results: Path, scores: list[Path]) -> dict[str, Rows]:
     """The table of the scan of a real person, where there is one."""
     rows: Rows = {}
-    for method in ordered({path.parent.name for path in scores}):
+    for method in in_order({path.parent.name for path in scores}):
         path = results / "score" / method / "real_scan.json"
         if path.exists():
             rows |= {(protocol, method): dict(found) for protocol, found in read_json(path)["protocols"].items()}

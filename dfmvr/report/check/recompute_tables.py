@@ -1,6 +1,6 @@
 """The tables of results once more, from the scores, for `dfmvr.report.check`.
 
-Which methods, data and pairs a table has is read from `dfmvr.report.tables.paper`; how a number is computed is
+Which methods, data and pairs a table has is read from `dfmvr.study.paper`; how a number is computed is
 not.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dfmvr.report.check.recompute import Paired, Rows, Scores, method_and_seed
-from dfmvr.report.tables.paper import COMPARISONS, DESIGN, Comparison, paper_numbers
+from dfmvr.study.paper import COMPARISONS, DESIGN, Comparison
 
 KEYS = {
     **{c.name: ("dataset", "left_yaw", "method") if c.by_yaw else ("dataset", "method") for c in COMPARISONS},
@@ -38,9 +38,7 @@ class Recomputed:
         self.rows: dict[str, Rows] = {}
         tested = {method_and_seed(name)[0] for name in scores.names}
         for comparison in COMPARISONS:
-            if set(comparison.datasets) & set(scores.datasets) and (
-                not comparison.needs or set(comparison.needs) & tested
-            ):
+            if set(comparison.datasets) & set(scores.datasets) and comparison.is_of(tested):
                 self._comparison(comparison)
         self._regions()
         self._protocols()
@@ -56,7 +54,7 @@ class Recomputed:
 
     def _blocks(self, comparison: Comparison) -> Iterator[tuple[str, Paired]]:
         """The yaw and the errors of each part of a comparison."""
-        methods = [row.method for row in comparison.rows]
+        methods = list(comparison.rows)
         for dataset in comparison.datasets:
             yaw = {s: y for (d, s), y in self.scores.yaw.items() if d == dataset}
             side = comparison.left_yaw
@@ -91,17 +89,17 @@ class Recomputed:
         for yaw, paired in self._blocks(comparison):
             first = first or paired.dataset
             at = (yaw,) if comparison.by_yaw else ()
-            for row in comparison.rows:
-                paper = _paper(comparison, row.paper)
+            for method, row in comparison.rows.items():
+                paper = row.printed
                 beside = paper if paired.dataset == first else {}
-                if row.method not in paired.errors and not beside and row.method not in ("mean_face", "floor"):
+                if method not in paired.errors and not beside and method not in ("mean_face", "floor"):
                     continue
                 numbers = {
                     f"paper_{n}_mm": beside.get(k, math.nan) for n, k in (("mean", yaw or "mean"), ("std", "std"))
                 }
                 numbers |= {key: paper.get(key, "") for key in DESIGN}
-                numbers |= self._row(paired, row.method, comparison.ours) if row.method in paired.errors else {}
-                self.rows.setdefault(comparison.name, {})[(paired.dataset, *at, row.method)] = numbers
+                numbers |= self._row(paired, method, comparison.ours) if method in paired.errors else {}
+                self.rows.setdefault(comparison.name, {})[(paired.dataset, *at, method)] = numbers
             for better, worse in comparison.claims:
                 key = (comparison.name, paired.dataset, yaw, better, worse)
                 self.rows.setdefault("claims", {})[key] = self._claim(comparison, paired, yaw, better, worse)
@@ -125,8 +123,7 @@ class Recomputed:
         return row
 
     def _claim(self, comparison: Comparison, paired: Paired, yaw: str, better: str, worse: str) -> dict[str, Any]:
-        rows = {row.method: _paper(comparison, row.paper) for row in comparison.rows}
-        paper = [rows[m].get(yaw or "mean", math.nan) for m in (better, worse)]
+        paper = [comparison.rows[m].printed.get(yaw or "mean", math.nan) for m in (better, worse)]
         found: dict[str, Any] = {"paper_difference_mm": paper[0] - paper[1], "verdict": "not run"}
         if {better, worse} <= set(paired.errors):
             found |= {"samples": len(paired.samples), "subjects": len(set(paired.subjects))}
@@ -210,14 +207,6 @@ class Recomputed:
                 row = {"weight": weight, "seeds": len(paired.of_seed[name]), **paired.three("mean", lambda m: m, name)}
                 row |= paired.three("difference", lambda m, o: m - o, name, "dfmvr")
                 self.rows.setdefault(f"sensitivity_{dataset}", {})[loss, name] = row
-
-
-def _paper(comparison: Comparison, name: str) -> dict[str, Any]:
-    """The paper's row of that name."""
-    for row in paper_numbers()[comparison.name]:
-        if name and name in (row.get("method"), row.get("variant")):
-            return row
-    return {}
 
 
 def _kendall(first: list[float], second: list[float]) -> float:

@@ -5,17 +5,18 @@ In: the scores and the files behind `source.Source`. Out: one `Exhibit` a data s
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import pandas as pd
 
 from dfmvr.config.data import DatasetsSection
-from dfmvr.config.names import seen_from
 from dfmvr.conventions import VIEWS
-from dfmvr.report.figures.panels import Chosen, choose_samples, shown_methods
+from dfmvr.report.figures.panels import Chosen, choose_samples
 from dfmvr.report.figures.source import Source
-from dfmvr.report.names import WHOLE, ours_among
+from dfmvr.report.inputs import WHOLE
 from dfmvr.report.sections.results import PROTOCOL, Report, protocol_settings
+from dfmvr.study.methods import one_of_each_kind, ours_among, read_key
 
 
 class Exhibit(NamedTuple):
@@ -61,10 +62,9 @@ def compared_methods(errors: pd.DataFrame) -> list[str]:
         errors: what `errors_of_tests` gives.
     """
     shown = []
-    for method in shown_methods(list(errors.columns)):
-        base = method.removesuffix("_from_front")
-        views = [test for view in VIEWS if (test := seen_from(base, view)) in errors]
-        shown.append(errors[views].dropna().mean().idxmin() if base != method else method)
+    for method in map(read_key, one_of_each_kind(list(errors.columns))):
+        views = [key for view in VIEWS if (key := replace(method, view=view).key) in errors]
+        shown.append(errors[views].dropna().mean().idxmin() if method.view else method.key)
     return shown
 
 

@@ -17,10 +17,11 @@ from dfmvr.conventions import ALIGNMENT_POINTS, VIEWS
 from dfmvr.geometry.camera import project
 from dfmvr.parse.figures import PALETTE
 from dfmvr.parse.weight_map import weight_map
-from dfmvr.report.figures.panels import draw_landmarks, error_tile, short_name
+from dfmvr.report.figures.panels import draw_landmarks, error_tile
 from dfmvr.report.figures.pictures import TILE_PX, Tile, close_up, colour_bar, grid, see_mesh, shade_seen
 from dfmvr.report.figures.source import Shapes, Source
 from dfmvr.report.tables.table import number
+from dfmvr.study.methods import read_key
 
 if TYPE_CHECKING:
     from dfmvr.face_model.views import Views
@@ -74,7 +75,7 @@ def comparison_panel(
         photos = [Tile(photo) for photo in source.photographs(sample)]
         meshes = [mesh_tile(shapes.predictions[m], f"{number(errors[m], 2)} mm") for m in methods]
         rows.append([*photos, *meshes, mesh_tile(shapes.scan)])
-    heads = [*(f"{view} view" for view in VIEWS), *map(short_name, methods), "scan"]
+    heads = [*(f"{view} view" for view in VIEWS), *(read_key(m).short_name for m in methods), "scan"]
     return grid(rows, heads, list(samples), 200)
 
 
@@ -92,7 +93,7 @@ def close_up_panel(source: Source, samples: Sequence[str], methods: Sequence[str
             tiles = [Tile(shade_seen(close_up(view, middle, TILE_PX))) for view in seen]
             rows.append([Tile(_cut(photo, on_photo)), *tiles])
             names.append(f"{sample}: {name}")
-    return grid(rows, ["front view", *map(short_name, methods), "scan"], names, 200)
+    return grid(rows, ["front view", *(read_key(m).short_name for m in methods), "scan"], names, 200)
 
 
 def _landmark_shares(source: Source, shapes: Shapes) -> np.ndarray:
@@ -185,7 +186,7 @@ def error_map_panel(
         maps = [error_tile(shapes, method, errors[method], scale_mm) for method in source.methods]
         photo = source.photographs(sample)[VIEWS.index(view)]
         rows.append([Tile(photo), *maps, None if i else Tile(colour_bar(scale_mm))])
-    return grid(rows, [f"{view} view", *map(short_name, source.methods), ""], names, 200)
+    return grid(rows, [f"{view} view", *(read_key(m).short_name for m in source.methods), ""], names, 200)
 
 
 def worst_panel(source: Source, sample: str, method: str, rmse_mm: float, scale_mm: float) -> Image.Image:
@@ -194,7 +195,7 @@ def worst_panel(source: Source, sample: str, method: str, rmse_mm: float, scale_
     tiles = [Tile(photo) for photo in source.photographs(sample)]
     tiles += [mesh_tile(mesh, yaw_deg=0.0) for mesh in (shapes.predictions[method], shapes.scan)]
     tiles += [error_tile(shapes, method, rmse_mm, scale_mm), Tile(colour_bar(scale_mm))]
-    heads = [*(f"{view} view" for view in VIEWS), short_name(method), "scan", "error", ""]
+    heads = [*(f"{view} view" for view in VIEWS), read_key(method).short_name, "scan", "error", ""]
     return grid([tiles], heads, [""], 200)
 
 

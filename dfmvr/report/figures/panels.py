@@ -15,8 +15,8 @@ from dfmvr.parse.figures import PALETTE
 from dfmvr.report.figures.pictures import TILE_PX, Tile, colour_bar, error_picture, font, grid, see_mesh, shade_seen
 from dfmvr.report.figures.source import Shapes, Source, registered_shapes
 from dfmvr.report.figures.style import PREDICTION_COLOUR, TRUTH_COLOUR
-from dfmvr.report.names import FLOOR, MEAN_FACE, OURS, method_name, ours_among
 from dfmvr.report.tables.table import number
+from dfmvr.study.methods import read_key
 
 __all__ = [
     "Chosen",
@@ -30,8 +30,6 @@ __all__ = [
     "inputs_panel",
     "registered_shapes",
     "shapes_panel",
-    "short_name",
-    "shown_methods",
 ]
 
 THREE_QUARTERS_DEG = -40.0
@@ -126,7 +124,7 @@ def shapes_panel(shapes: Shapes, rmse_mm: dict[str, float], scale_mm: float) -> 
         if not method:
             maps.append(Tile(colour_bar(scale_mm)))
             continue
-        heads.append(short_name(method))
+        heads.append(read_key(method).short_name)
         maps.append(error_tile(shapes, method, rmse_mm[method], scale_mm))
     return grid([front, side, maps], heads, ["front", "three-quarter", "error on scan"])
 
@@ -137,11 +135,6 @@ def error_tile(shapes: Shapes, method: str, rmse_mm: float, scale_mm: float) -> 
     values = np.stack([np.nan_to_num(error), np.isfinite(error)], -1)
     seen = see_mesh(*shapes.scan, 0.0, TILE_PX, values)
     return Tile(error_picture(seen, scale_mm), f"RMSE {number(rmse_mm, 2)} mm")
-
-
-def short_name(method: str) -> str:
-    """Printed name of a method without what explains it, for the head of a column."""
-    return method_name(method).partition(" (model")[0].replace(", cross-data", "")
 
 
 def error_scale(all_shapes: Sequence[Shapes]) -> float:
@@ -160,18 +153,3 @@ def class_legend() -> Image.Image:
         draw.rectangle((left + 2, top + 5, left + 22, top + 21), fill=tuple(map(int, colour)), outline="#555555")
         draw.text((left + 30, top + 13), name, fill="#1d2329", font=font(14), anchor="lm")
     return image
-
-
-def shown_methods(present: Sequence[str]) -> list[str]:
-    """Methods whose shapes are shown beside each other: one of each kind, as far as they were run.
-
-    Variants that the paper's figures do not show (those of the ablation, other seeds) are left out, and so are all but
-    one view of a method that sees one.
-    """
-    shown = []
-    for kind in (MEAN_FACE, "shang", "deng", f"{OURS}_without_l3d", OURS, FLOOR):
-        ends = ("", "_best", "_from_front")
-        names = [f"{kind}{data}{end}" for data in ("", "_multi_pie") for end in ends]
-        names += [ours_among(present)] if kind == OURS else []
-        shown += [name for name in names if name in present][:1]
-    return list(dict.fromkeys(shown))

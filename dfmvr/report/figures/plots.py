@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from dfmvr.report.figures.panels import shown_methods
-from dfmvr.report.figures.style import look
-from dfmvr.report.names import METHODS, OURS, PROTOCOLS, WHOLE, method_name
+from dfmvr.report.inputs import WHOLE
+from dfmvr.study.methods import OURS, one_of_each_kind, read_key
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -51,7 +50,7 @@ def cumulative_errors(errors: dict[str, pd.DataFrame]) -> Figure:
         for method in _few(table.columns):
             values = np.sort(table[method].to_numpy())
             share = np.arange(1, len(values) + 1) / len(values)
-            style = look(method)
+            style = read_key(method).line
             ax.step(
                 np.r_[values[0], values],
                 np.r_[0, 100 * share],
@@ -59,7 +58,7 @@ def cumulative_errors(errors: dict[str, pd.DataFrame]) -> Figure:
                 color=style.colour,
                 dashes=style.dashes or (None, None),
                 linewidth=style.width,
-                label=figure_text(method_name(method)),
+                label=figure_text(read_key(method).name),
             )
         ax.set(title=name, xlabel="RMSE of a sample (mm)", ylabel="samples (%)", ylim=(0, 100), xlim=(0, None))
     _legend_below(figure, *axes)
@@ -83,10 +82,10 @@ def region_errors(frame: pd.DataFrame, regions: Iterable[str], names: dict[str, 
         methods = chosen[dataset]
         for i, method in enumerate(methods):
             mine = rows[rows["method"] == method].set_index("region").reindex(regions)
-            style, offset = look(method), (i - (len(methods) - 1) / 2) * step / room
+            style, offset = read_key(method).line, (i - (len(methods) - 1) / 2) * step / room
             y = np.arange(len(regions)) + offset
             ax.hlines(y, mine["rmse_mm_low"], mine["rmse_mm_high"], color=style.colour, linewidth=1.4)
-            label = figure_text(method_name(method))
+            label = figure_text(read_key(method).name)
             ax.plot(mine["rmse_mm"], y, style.marker, color=style.colour, markersize=5, label=label)
         ax.set(title=names.get(dataset, dataset), xlabel="mean RMSE (mm)", xlim=(0, None))
         ax.set_yticks(range(len(regions)), ["whole face" if r == WHOLE else r for r in regions])
@@ -111,8 +110,8 @@ def training_curves(training: dict[str, pd.DataFrame], terms: dict[str, str]) ->
             known = frame.reindex(columns=["epoch", term]).dropna()  # steps without renderings have no photo loss
             if known.empty:
                 continue
-            style = look(variant)
-            label = figure_text(method_name(variant)) if variant in METHODS else variant
+            style = read_key(variant).line
+            label = figure_text(read_key(variant).name)
             ax.plot(
                 known["epoch"],
                 known[term],
@@ -142,7 +141,7 @@ def errors_by_weight(frame: pd.DataFrame, titles: dict[str, str], usual: dict[st
     losses = [loss for loss in titles if loss in set(frame["loss"])]
     figure = Figure(figsize=(3.6 * len(losses), 4.4), layout="constrained")
     grid = figure.subplots(2, len(losses), squeeze=False, sharex="col", sharey="row", height_ratios=(1.25, 1))
-    style = look(OURS)
+    style = read_key(OURS).line
     for (top, bottom), loss in zip(grid.T, losses, strict=True):
         rows = frame[frame["loss"] == loss].sort_values("weight")
         for ax, name in ((top, "mean"), (bottom, "difference")):
@@ -182,7 +181,7 @@ def errors_by_yaw(frame: pd.DataFrame, labels: dict[str, str]) -> Figure:
     ax = figure.subplots()
     methods = list(dict.fromkeys(frame["method"]))
     for i, method in enumerate(methods):
-        rows, style = frame[frame["method"] == method].sort_values("yaw"), look(method)
+        rows, style = frame[frame["method"] == method].sort_values("yaw"), read_key(method).line
         place = rows["yaw"] + 0.5 * (i - (len(methods) - 1) / 2)  # beside each other, so that no interval hides another
         ax.vlines(place, rows["low"], rows["high"], color=style.colour, linewidth=1.3)
         ax.plot(
@@ -261,9 +260,4 @@ MOST_LINES = 7
 def _few(methods: Iterable[str]) -> list[str]:
     """The methods, or of many those that the paper's figures show."""
     methods = list(methods)
-    return methods if len(methods) <= MOST_LINES else shown_methods(methods)
-
-
-def protocol_name(protocol: str) -> str:
-    """Printed name of a protocol."""
-    return PROTOCOLS.get(protocol, protocol)
+    return methods if len(methods) <= MOST_LINES else one_of_each_kind(methods)

@@ -17,9 +17,9 @@ from scipy.sparse import coo_array, diags_array
 from scipy.spatial import KDTree
 
 from dfmvr.geometry.meshes import import_open3d
-from dfmvr.report.figures.panels import short_name
 from dfmvr.report.figures.source import Shapes
 from dfmvr.report.figures.style import ERROR_STOPS
+from dfmvr.study.methods import read_key
 from dfmvr.webpage import held_numbers
 
 TRIANGLES = 14000
@@ -60,7 +60,7 @@ def layers_of(shapes: Shapes, scanned_for: str, methods: list[str]) -> list[Laye
         known = np.isfinite(errors)
         distance, nearest = KDTree(vertices[known]).query(shapes.predictions[method][0])
         on_mesh = np.where(distance <= NEAR_MM, errors[known][nearest], np.nan)
-        name = short_name(method).replace("_{", "_").replace("}", "")
+        name = read_key(method).short_name.replace("_{", "_").replace("}", "")
         predictions.append(Layer(name, *shapes.predictions[method], on_mesh))
     return [thinned(layer) for layer in (scan, *predictions)]
 

@@ -24,7 +24,7 @@ from dfmvr.datasets.manifest import read_manifest, samples_to_test
 from dfmvr.errors import DataError
 from dfmvr.files import open_npy, read_npz
 from dfmvr.report.figures.pictures import TILE_PX
-from dfmvr.report.names import FLOOR
+from dfmvr.study.methods import FLOOR
 
 if TYPE_CHECKING:
     from dfmvr.face_model.coefficients import Coefficients

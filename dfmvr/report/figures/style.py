@@ -1,51 +1,20 @@
-"""One look for every figure: colours that colour-blind readers tell apart, dashes and markers for grey print."""
+"""One style for every figure, and the colours that are no method's."""
 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dfmvr.files import writing
-from dfmvr.report.names import FLOOR, MEAN_FACE, OURS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-
-class Look(NamedTuple):
-    """How a method is drawn."""
-
-    colour: str
-    dashes: tuple[float, ...]
-    marker: str
-    width: float = 1.6
-
-
-_BY_VIEW = {"left": ((6, 2), "<"), "front": ((3.5, 1.5), "v"), "right": ((1.5, 1.5), ">")}
-
-LOOKS = {
-    MEAN_FACE: Look("#8a8a8a", (1.2, 1.6), "s"),
-    "shang": Look("#cc79a7", (3.5, 1.5), "v"),
-    "deng": Look("#009e73", (7, 1.5, 1.5, 1.5), "P"),
-    "dfmvr_cnn": Look("#e69f00", (4, 1.5), "X"),
-    "dfmvr_unet": Look("#56b4e9", (2, 1), "d"),
-    "dfmvr_resnet": Look("#6a51a3", (6, 1, 1, 1, 1, 1), "p"),
-    "dfmvr_without_mask": Look("#6b7a1f", (9, 2), "h"),
-    "dfmvr_without_l3d": Look("#d55e00", (5, 2), "^"),
-    OURS: Look("#0b5394", (), "o", 2.4),
-    "dfmvr_mixed": Look("#3d85c6", (8, 1.5), "*"),
-    FLOOR: Look("#1b1b1b", (5, 1.5, 1, 1.5), "D"),
-}
-"""By training; one on other data looks the same, and so does another seed."""
-
-_OTHERS = ("#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-_MANNER = re.compile(r"_multi_pie|_seed\d+|_best|_mean$|_from_(?P<view>left|front|right)")
 
 TRUTH_COLOUR, PREDICTION_COLOUR = "#1f6fff", "#ff2a1a"
 """Landmarks of the ground truth and of the prediction (Fig. 12 of the paper shows them so)."""
@@ -80,15 +49,6 @@ _RC = {
     "svg.fonttype": "path",
     "svg.hashsalt": "dfmvr",
 }
-
-
-def look(method: str) -> Look:
-    """The look of a method; unknown ones get colours of their own, the same in every figure."""
-    view = next((found["view"] for found in _MANNER.finditer(method) if found["view"]), "")
-    base = LOOKS.get(_MANNER.sub("", method)) or LOOKS.get(method)
-    if base is None:
-        return Look(_OTHERS[sum(method.encode()) % len(_OTHERS)], (3, 1.5), "v")
-    return base._replace(dashes=_BY_VIEW[view][0], marker=_BY_VIEW[view][1]) if view else base
 
 
 @contextmanager

@@ -19,9 +19,10 @@ from dfmvr.geometry.vectors import dot, length
 from dfmvr.report.captions import caption
 from dfmvr.report.figures.exhibits import Exhibit
 from dfmvr.report.figures.pictures import TILE_PX
-from dfmvr.report.names import FLOOR, MEAN_FACE, WHOLE
+from dfmvr.report.inputs import WHOLE
 from dfmvr.report.tables.statistics import percentile_interval
 from dfmvr.report.tables.table import number, percent
+from dfmvr.study.methods import FLOOR, MEAN_FACE
 
 FAR_OFF = 2.0
 """A value stands out from here on: robust deviation, (value - median) / (1.4826 MAD)."""

@@ -9,15 +9,15 @@ from typing import Any
 import pandas as pd
 
 from dfmvr import __version__
-from dfmvr.report.inputs import Study
-from dfmvr.report.names import WHOLE, method_name
+from dfmvr.report.inputs import WHOLE, Study
+from dfmvr.study.methods import read_key
 
 PACKAGES = ("torch", "numpy", "scipy", "pandas", "open3d-cpu", "open3d", "opencv-python-headless", "pillow", "anny")
 _OK = "ok"
 
 
 def _step(method: str) -> str:
-    return f"score, {method_name(method)}"
+    return f"score, {read_key(method).name}"
 
 
 def count_frame(study: Study, protocol: str, names: dict[str, str]) -> pd.DataFrame:

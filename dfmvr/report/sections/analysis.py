@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import partial
 
 import pandas as pd
 
-from dfmvr.config.names import split_seed
 from dfmvr.config.training import LossSection
 from dfmvr.report.captions import caption
 from dfmvr.report.figures import gallery, panels, plots, worst
 from dfmvr.report.figures.exhibits import Exhibit
-from dfmvr.report.names import OURS, method_name
 from dfmvr.report.page import Section
 from dfmvr.report.sections.figures import MOST_ROWS, add_picture, angle, left_yaws
 from dfmvr.report.sections.results import PROTOCOL, Report
@@ -21,9 +18,7 @@ from dfmvr.report.tables import comparisons
 from dfmvr.report.tables.errors import Errors, errors_of
 from dfmvr.report.tables.statistics import Resampled
 from dfmvr.report.tables.table import Column, Table, interval, number
-
-WEIGHED = re.compile(OURS + r"_(photo|mask)_(\d+(?:[._]\d+)?)")
-"""Variants of the sensitivity analysis: the loss and its weight."""
+from dfmvr.study.methods import OURS, one_of_each_kind, read_key
 
 TITLES = {"photo": "photo loss, w_{p}", "mask": "mask loss, w_{m}"}
 
@@ -42,8 +37,8 @@ def analysis_sections(report: Report, exhibits: Sequence[Exhibit]) -> list[Secti
 def sensitivity_section(report: Report) -> Section:
     """Error against the weights of photo and mask loss (Fig. 11); empty without such variants."""
     section = Section("Sensitivity to the loss weights", "sensitivity")
-    weights = {split_seed(m)[0]: WEIGHED.fullmatch(split_seed(m)[0]) for m in report.study.methods}
-    weights = {m: (found[1], float(found[2].replace("_", "."))) for m, found in weights.items() if found}
+    variants = [read_key(method).variant for method in report.study.methods]
+    weights = {variant.key: variant.weight for variant in variants if variant.weight}
     loss = LossSection.model_validate(report.configuration.get("train", {}).get("loss", {}))
     usual = {name: float(getattr(loss, name)) for name in TITLES}
     for dataset in report.study.datasets if weights else []:
@@ -109,7 +104,7 @@ def robustness_section(report: Report, exhibits: Sequence[Exhibit]) -> Section:
         frame = errors_by_yaw(report, dataset)
         if frame.empty:
             continue
-        labels = {method: panels.short_name(method) for method in frame["method"]}
+        labels = {method: read_key(method).short_name for method in frame["method"]}
         facts = {"data": report.name(dataset), "protocol": PROTOCOL}
         facts |= {key: _span(frame[key]) for key in ("samples", "subjects")}
         alt = f"Error against the yaw of the left view, {report.name(dataset)}"
@@ -140,7 +135,7 @@ def errors_by_yaw(report: Report, dataset: str) -> pd.DataFrame:
         if errors.table.empty:
             continue
         found = comparisons.resample(errors, report.bootstrap, dataset)
-        shown = panels.shown_methods(list(errors.table.columns))
+        shown = one_of_each_kind(list(errors.table.columns))
         for method, i in ((m, list(errors.table.columns).index(m)) for m in shown):
             mean, low, high = found.interval(lambda m, i=i: m[..., i])
             row = {"method": method, "yaw": abs(float(yaw)), "mean": mean, "low": low, "high": high}
@@ -231,6 +226,6 @@ def _correlation_table(exhibit: Exhibit, found: pd.DataFrame, table: pd.DataFram
             ends=lambda row: interval((row["low"], row["high"]), lambda v: number(v, 2, signed=True)),
         ),
     )
-    method = method_name(exhibit.ours)
+    method = read_key(exhibit.ours).name
     text = caption("correlations", data=f"{exhibit.name}, {method}", resamples=resamples)
     return Table(f"causes_{exhibit.dataset}", "What goes with the error", text, frame, columns, "data")

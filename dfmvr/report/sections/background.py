@@ -8,17 +8,16 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from dfmvr.config.names import split_seed
 from dfmvr.config.training import AlignSection, TrainSection
 from dfmvr.report.captions import caption
 from dfmvr.report.figures import plots
 from dfmvr.report.inputs import Run
-from dfmvr.report.names import FAMILIES, METHODS, OURS, method_name
 from dfmvr.report.page import Section
 from dfmvr.report.sections import account
 from dfmvr.report.sections.results import PROTOCOL, Report, protocol_settings
 from dfmvr.report.tables import run_tables
 from dfmvr.report.tables.table import number, percent, write_table
+from dfmvr.study.methods import FAMILIES, read_key
 
 SHOWN_SET_ASIDE = 30
 
@@ -183,7 +182,7 @@ def method_section(report: Report) -> Section:
     """How the numbers were made."""
     section = Section("How this was made", "methods")
     names = ", ".join(report.name(d) for d in report.study.datasets)
-    methods = ", ".join(dict.fromkeys(method_name(split_seed(m)[0]) for m in report.study.methods))
+    methods = ", ".join(dict.fromkeys(read_key(m).first.name for m in report.study.methods))
     section.paragraphs += [caption("methods_data", data=names, methods=methods)]
     section.paragraphs += [text for condition, text in _explained(report) if condition]
     section.paragraphs += [
@@ -216,15 +215,15 @@ def _training_settings(report: Report) -> str:
 
 def _explained(report: Report) -> list[tuple[bool, str]]:
     """What is said of some methods, and whether any of them was tested."""
-    methods = {split_seed(m)[0] for m in report.study.methods}
-    across = {m for m in methods if m.endswith("_multi_pie") or "_multi_pie_" in m}
-    ablated = {"dfmvr_cnn", "dfmvr_unet", "dfmvr_resnet", "dfmvr_without_mask"} & methods
+    methods = list(map(read_key, report.study.methods))
+    variants = {method.variant for method in methods}
+    families = {variant.family for variant in variants}
     return [
-        ("train" in report.configuration and any(m.startswith(OURS) for m in methods), _training_settings(report)),
-        (bool({"deng", "deng_multi_pie"} & methods), caption("methods_deng")),
-        (any(m.startswith("shang") for m in methods), caption("methods_shang")),
-        (bool(ablated), caption("methods_ablation")),
-        (any(m.startswith("dfmvr_mixed") for m in methods), caption("methods_mixed")),
-        (bool(across & set(METHODS)), caption("methods_across", data=report.name("multi_pie"))),
-        (len(methods) < len(report.study.methods), caption("methods_seeds")),
+        ("train" in report.configuration and "df_mvr" in families, _training_settings(report)),
+        ("deng" in families, caption("methods_deng")),
+        ("shang" in families, caption("methods_shang")),
+        (any(set(variant.tables) == {"table_4"} for variant in variants), caption("methods_ablation")),
+        (any(variant.key == "dfmvr_mixed" for variant in variants), caption("methods_mixed")),
+        (any(variant.across for variant in variants), caption("methods_across", data=report.name("multi_pie"))),
+        (any(method.seed for method in methods), caption("methods_seeds")),
     ]

@@ -11,10 +11,10 @@ from dfmvr.config.training import ParseSection
 from dfmvr.report.captions import caption
 from dfmvr.report.figures import gallery, panels, pictures, scenes, style
 from dfmvr.report.figures.exhibits import Exhibit
-from dfmvr.report.names import FLOOR, MEAN_FACE, OURS
 from dfmvr.report.page import Section
 from dfmvr.report.sections.results import PROTOCOL, Report, protocol_settings
 from dfmvr.report.tables.table import number
+from dfmvr.study.methods import FLOOR, MEAN_FACE, OURS, read_key
 
 MOST_ROWS = 3
 """Samples in a picture, at the most."""
@@ -105,7 +105,7 @@ def scene_section(report: Report, exhibits: Sequence[Exhibit]) -> Section:
             panels.error_tile(shapes, exhibit.ours, one.error_mm, scale),
             pictures.Tile(pictures.colour_bar(scale)),
         ]
-        still = pictures.encode(pictures.grid([tiles], ["scan", panels.short_name(exhibit.ours), "error", ""], [""]))
+        still = pictures.encode(pictures.grid([tiles], ["scan", read_key(exhibit.ours).short_name, "error", ""], [""]))
         rank = f"rank {one.rank} of {one.of}, RMSE {number(one.error_mm, 2)} mm"
         text = caption("scene_figure", place=place, rank=rank, protocol=PROTOCOL)
         alt = f"Scan, mesh and error of DF-MVR, {place}"

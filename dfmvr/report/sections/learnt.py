@@ -5,12 +5,12 @@ from __future__ import annotations
 import pandas as pd
 
 from dfmvr.report.captions import caption
-from dfmvr.report.names import FLOOR, MEAN_FACE
 from dfmvr.report.page import Section
 from dfmvr.report.sections.results import Compared, Report
 from dfmvr.report.tables import orders, printed
-from dfmvr.report.tables.paper import RANDOM, Comparison
 from dfmvr.report.tables.table import interval, number, percent
+from dfmvr.study.methods import FLOOR, MEAN_FACE
+from dfmvr.study.paper import RANDOM, Comparison
 
 
 def findings(report: Report, tables: list[Compared]) -> list[str]:

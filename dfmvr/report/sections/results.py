@@ -15,13 +15,13 @@ from dfmvr.config.evaluation import ProtocolSection, ReportSection
 from dfmvr.conventions import REGIONS
 from dfmvr.report.captions import caption
 from dfmvr.report.figures import panels, pictures, plots, style
-from dfmvr.report.inputs import Study
-from dfmvr.report.names import DERIVED, WHOLE, is_known, ours_among
+from dfmvr.report.inputs import WHOLE, Study
 from dfmvr.report.page import Section
 from dfmvr.report.tables import comparisons, orders, printed
 from dfmvr.report.tables.errors import errors_by_method, errors_of, one_training_each
-from dfmvr.report.tables.paper import Comparison
 from dfmvr.report.tables.table import Table, number, write_table
+from dfmvr.study.methods import MEAN, one_of_each_kind, ours_among, read_key
+from dfmvr.study.paper import Comparison
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -112,9 +112,8 @@ def _shown_in_figures(report: Report, dataset: str, tables: list[Compared]) -> l
     """Methods that the figures of a data set show: those of its first table and any that the study does not know."""
     for comparison, frame, _ in tables:
         if (frame["dataset"] == dataset).any():
-            unknown = [m for m in one_training_each(report.study.methods) if not is_known(m)]
-            means = {name for name, derived in DERIVED.items() if not derived.best}
-            return [row.method for row in comparison.rows if row.method not in means] + unknown
+            unknown = [m for m in one_training_each(report.study.methods) if not read_key(m).known]
+            return [key for key, row in comparison.rows.items() if row.method.view != MEAN] + unknown
     return None
 
 
@@ -185,7 +184,7 @@ def panel_section(report: Report) -> Section:
         # Pictures cannot be averaged: of a method with several seeds the first is shown, under its own name.
         one_each = report.study.scores["method"].isin(one_training_each(report.study.methods))
         errors = errors_by_method(report.study.scores[one_each], dataset, PROTOCOL)
-        methods = panels.shown_methods(errors.columns)
+        methods = one_of_each_kind(errors.columns)
         ours = ours_among(methods)
         if ours is None or not report.settings.panels:
             continue

@@ -9,21 +9,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from dfmvr.config.names import seen_from
 from dfmvr.conventions import VIEWS
 from dfmvr.report.captions import caption
 from dfmvr.report.figures import gallery, panels
 from dfmvr.report.figures.exhibits import Exhibit, errors_of_tests, source_of
 from dfmvr.report.figures.source import Source
-from dfmvr.report.names import FLOOR, OURS, method_name
 from dfmvr.report.page import Section
 from dfmvr.report.sections.figures import MOST_ROWS, add_picture, samples_of
 from dfmvr.report.sections.results import PROTOCOL, Report
 from dfmvr.report.tables import statistics
 from dfmvr.report.tables.table import Column, Table, interval, number
-
-FAMILIES = ("shang", "deng", f"{OURS}_mixed", "shang_multi_pie", "deng_multi_pie", OURS, f"{OURS}_multi_pie")
-"""Trainings that may have been tested on single views, in the order of rows."""
+from dfmvr.study.methods import FLOOR, OURS, Method, in_order, read_key
 
 
 def view_sections(report: Report, exhibits: Sequence[Exhibit]) -> list[Section]:
@@ -36,15 +32,16 @@ def single_view_section(report: Report, exhibits: Sequence[Exhibit]) -> Section:
     section = Section("From one view", "single_view")
     for exhibit in exhibits:
         tests = errors_of_tests(report.study.scores, exhibit.dataset)
-        families = {f: [seen_from(f, view) for view in VIEWS] for f in FAMILIES}
-        families = {f: [t if t in tests else "" for t in names] for f, names in families.items()}
-        families = {f: names for f, names in families.items() if any(names)}
-        if not any(f.startswith(OURS) for f in families):
+        variants = {m.variant: None for m in map(read_key, in_order(tests)) if m.view and not m.seed}
+        if not any(variant.family == "df_mvr" for variant in variants):
             continue
+        families = {
+            v.key: [key if (key := Method(v, view=view).key) in tests else "" for view in VIEWS] for v in variants
+        }
         shown = [test for names in families.values() for test in names if test]
         errors = tests[[*shown, exhibit.ours]].dropna()
         source = source_of(report, exhibit.dataset, [*shown, FLOOR] if FLOOR in exhibit.errors else shown)
-        named = {method_name(family): names for family, names in families.items()}
+        named = {read_key(family).name: names for family, names in families.items()}
         for one in panels.choose_samples(errors[exhibit.ours], min(2, report.settings.panels)):
             image = gallery.single_view_panel(source, one.sample, named, errors.loc[one.sample].to_dict())
             place = f"{exhibit.name}, sample {one.sample}"
@@ -78,7 +75,7 @@ def _agreement(
         place = {"data": exhibit.name, "dataset": exhibit.dataset, "method": family, "n": len(values)}
         rows.append(place | {"difference_mm": value, "low": low, "high": high})
     columns = (
-        Column("method", lambda row: method_name(row["method"]), left=True),
+        Column("method", lambda row: read_key(row["method"]).name, left=True),
         Column("n", lambda row: str(row["n"])),
         Column(
             "difference (mm)",
@@ -110,7 +107,7 @@ def texture_section(report: Report, exhibits: Sequence[Exhibit]) -> Section:
         ours, without = exhibit.ours, f"{OURS}_without_l3d"
         for method in dict.fromkeys((ours, without if without in exhibit.errors else ours)):
             image = gallery.texture_panel(exhibit.source, samples, method, samples)
-            facts = {"data": exhibit.name, "method": method_name(method), "count": len(samples)}
+            facts = {"data": exhibit.name, "method": read_key(method).name, "count": len(samples)}
             text = caption("texture_figure", figure="Fig. 10" if method == OURS else "Fig. 16", **facts)
             name = f"texture_{exhibit.dataset}_{method}"
             alt = f"Faces with texture, {exhibit.name}"
@@ -132,7 +129,7 @@ def _expressions(report: Report, section: Section, exhibit: Exhibit, subject: st
     shown = expressions.iloc[: 2 * MOST_ROWS]
     names = [f"expression {name}" for name in shown]
     image = gallery.texture_panel(exhibit.source, [str(s) for s in shown.index], exhibit.ours, names)
-    facts = {"data": exhibit.name, "method": method_name(exhibit.ours), "count": len(shown)}
+    facts = {"data": exhibit.name, "method": read_key(exhibit.ours).name, "count": len(shown)}
     text = caption("expressions_figure", **facts)
     alt = f"Expressions of one person, {exhibit.name}"
     add_picture(report, section, image, f"expressions_{exhibit.dataset}", alt, text)

@@ -9,20 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from dfmvr.config.names import split_seed
-from dfmvr.report.names import FLOOR, MEAN_FACE
 from dfmvr.report.tables.errors import Errors, errors_of
-from dfmvr.report.tables.paper import (
-    COMPARISONS,
-    DESIGN,
-    RANDOM,
-    Comparison,
-    Row,
-    paper_mean,
-    paper_numbers,
-    paper_row,
-)
 from dfmvr.report.tables.statistics import Resampled, resample_means
+from dfmvr.study.methods import FLOOR, MEAN_FACE, read_key
+from dfmvr.study.paper import COMPARISONS, RANDOM, ComparedRow, Comparison
 
 BESIDE = ("ratio_to_mean_face", "difference_to_dfmvr_mm", "gap_closed")
 """How a method stands to others; each has an interval."""
@@ -98,10 +88,8 @@ def _columns() -> list[str]:
 
 def known_comparisons(scores: pd.DataFrame) -> list[Comparison]:
     """The paper's tables for which there are scores."""
-    methods = set(scores["method"].map(lambda name: split_seed(name)[0]))
-    return [
-        c for c in COMPARISONS if set(c.datasets) & set(scores["dataset"]) and (not c.needs or set(c.needs) & methods)
-    ]
+    methods = set(scores["method"].map(lambda name: read_key(name).first.key))
+    return [c for c in COMPARISONS if set(c.datasets) & set(scores["dataset"]) and c.is_of(methods)]
 
 
 def blocks_of(scores: pd.DataFrame, comparison: Comparison, protocol: str, seed: int) -> list[Block]:
@@ -110,7 +98,7 @@ def blocks_of(scores: pd.DataFrame, comparison: Comparison, protocol: str, seed:
     Args:
         seed: seed of the yaws drawn for the column `random`.
     """
-    methods = [row.method for row in comparison.rows]
+    methods = list(comparison.rows)
     blocks = []
     for dataset in comparison.datasets:
         chosen = scores if comparison.left_yaw is None else scores[scores["left_yaw"] == comparison.left_yaw]
@@ -174,17 +162,16 @@ def comparison_frame(
     for block in blocks:
         resampled = resample(block.errors, bootstrap, block.dataset)
         found = compare(block.errors, resampled, comparison.ours).set_index("method")
-        for row in comparison.rows:
+        for method, row in comparison.rows.items():
             paper = _beside(comparison, row, block.yaw) if block.dataset == blocks[0].dataset else {}
-            if row.method not in found.index and not paper and row.method not in UNCOUNTED:
+            if method not in found.index and not paper and method not in UNCOUNTED:
                 continue
             place = {"data": names.get(block.dataset, block.dataset), "dataset": block.dataset}
-            place |= {"left_yaw": block.yaw, "method": row.method, "label": comparison.label(row.method)}
-            place |= {key: paper_row(comparison, row).get(key, "") for key in DESIGN}
-            numbers = found.loc[row.method].to_dict() if row.method in found.index else {}
+            place |= {"left_yaw": block.yaw, "method": method, "label": row.label}
+            place |= {key: row.printed.get(key, "") for key in comparison.design}
+            numbers = found.loc[method].to_dict() if method in found.index else {}
             rows.append(place | numbers | paper)
-    design = [key for key in DESIGN if any(key in row for row in paper_numbers()[comparison.name])]
-    columns = ["data", "dataset", *(["left_yaw"] if comparison.by_yaw else []), "method", "label", *design]
+    columns = ["data", "dataset", *(["left_yaw"] if comparison.by_yaw else []), "method", "label", *comparison.design]
     columns += [*_columns(), "paper_method", "paper_data", "paper_mean_mm", "paper_std_mm"]
     return (
         pd.DataFrame(rows, columns=columns)
@@ -193,16 +180,15 @@ def comparison_frame(
     )
 
 
-def _beside(comparison: Comparison, row: Row, yaw: str) -> dict[str, Any]:
+def _beside(comparison: Comparison, row: ComparedRow, yaw: str) -> dict[str, Any]:
     """The paper's own numbers for a row as columns; empty where it has none."""
-    paper = paper_row(comparison, row)
-    if not paper:
+    if not row.printed:
         return {}
     return {
         "paper_method": row.paper,
         "paper_data": comparison.paper_data,
-        "paper_mean_mm": paper_mean(comparison, row, yaw),
-        "paper_std_mm": paper.get("std", np.nan),
+        "paper_mean_mm": row.paper_mean(yaw),
+        "paper_std_mm": row.printed.get("std", np.nan),
     }
 
 

@@ -8,8 +8,16 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from dfmvr.config.names import split_seed
-from dfmvr.report.names import DERIVED, WHOLE, ordered
+from dfmvr.report.inputs import WHOLE
+from dfmvr.study.methods import BEST, MEAN, VARIANTS, Method, in_order, read_key
+
+DERIVED = {
+    method.key: method
+    for variant in VARIANTS.values()
+    if variant.one_view
+    for method in (Method(variant, view=BEST), Method(variant, view=MEAN))
+}
+"""What is made of several tested methods: the smallest or the mean of their errors, sample by sample."""
 
 
 class Errors(NamedTuple):
@@ -43,7 +51,7 @@ def errors_of(
     """Put the errors of all methods on one data set side by side.
 
     Only samples that every method was scored on are kept, so that the columns are comparable and paired; a method
-    without any score has no column. A method of `names.DERIVED` takes the place of those that it is made from.
+    without any score has no column. A method of `DERIVED` takes the place of those that it is made from.
 
     Args:
         scores: the scores of all methods and data sets, as the stage `score` writes them.
@@ -51,15 +59,15 @@ def errors_of(
         methods: those compared; None: all.
     """
     wide = _side_by_side(scores, dataset, protocol, region, statistic)
-    columns = {split_seed(name): wide[name] for name in wide.columns}
+    columns = {_method_and_seed(name): wide[name] for name in wide.columns}
     if methods is not None:
         wanted = set(methods)
-        wanted |= {part for name in wanted & set(DERIVED) for part in DERIVED[name].parts}
+        wanted |= {part.key for name in wanted & set(DERIVED) for part in DERIVED[name].parts}
         columns = {key: values for key, values in columns.items() if key[0] in wanted}
     columns = _with_derived(columns)
     if methods is not None:
         columns = {key: values for key, values in columns.items() if key[0] in set(methods)}
-    names = ordered({method for method, _ in columns})
+    names = in_order({method for method, _ in columns})
     every = pd.DataFrame(columns, index=wide.index).dropna().sort_index()
     trainings = {name: every[[key for key in columns if key[0] == name]] for name in names}
     return Errors(
@@ -69,15 +77,22 @@ def errors_of(
     )
 
 
+def _method_and_seed(name: str) -> tuple[str, int]:
+    method = read_key(name)
+    return method.first.key, method.seed
+
+
 def _with_derived(columns: dict[tuple[str, int], pd.Series]) -> dict[tuple[str, int], pd.Series]:
     """Replace the single views of a method by the best and the mean of them, for every seed that has them all."""
     made, used = {}, set()
-    for name, (parts, best) in DERIVED.items():
+    for name, method in DERIVED.items():
         for seed in sorted({seed for _, seed in columns}):
-            keys = [(part, seed) for part in parts]
+            keys = [(part.key, seed) for part in method.parts]
             if set(keys) <= set(columns):
                 views = np.stack([columns[key] for key in keys], -1)
-                made[name, seed] = pd.Series(views.min(-1) if best else views.mean(-1), columns[keys[0]].index)
+                made[name, seed] = pd.Series(
+                    views.min(-1) if method.view == BEST else views.mean(-1), columns[keys[0]].index
+                )
                 used |= set(keys)
     return {key: values for key, values in columns.items() if key not in used} | made
 
@@ -87,7 +102,7 @@ def errors_by_method(
 ) -> pd.DataFrame:
     """Errors of all methods by their own names, every seed and view a column, on the samples that all have."""
     wide = _side_by_side(scores, dataset, protocol, region, statistic)
-    return wide[ordered(wide.columns)].dropna().sort_index()
+    return wide[in_order(wide.columns)].dropna().sort_index()
 
 
 def _side_by_side(scores: pd.DataFrame, dataset: str, protocol: str, region: str, statistic: str) -> pd.DataFrame:
@@ -104,6 +119,6 @@ def _side_by_side(scores: pd.DataFrame, dataset: str, protocol: str, region: str
 def one_training_each(methods: Iterable[str]) -> list[str]:
     """Of every method the first training alone, for what cannot be averaged, such as a picture."""
     first: dict[str, str] = {}
-    for method in ordered(methods):
-        first.setdefault(split_seed(method)[0], method)
+    for method in in_order(methods):
+        first.setdefault(read_key(method).first.key, method)
     return list(first.values())

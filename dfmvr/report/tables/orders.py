@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau, rankdata
 
-from dfmvr.report.names import FLOOR
 from dfmvr.report.tables.comparisons import Bootstrap, blocks_of, resample
-from dfmvr.report.tables.paper import Comparison, paper_mean
 from dfmvr.report.tables.statistics import Interval
+from dfmvr.study.methods import FLOOR
+from dfmvr.study.paper import Comparison
 
 FOUND, CONTRADICTED, UNDECIDED, NOT_RUN = "found", "contradicted", "undecided", "not run"
 
@@ -41,7 +41,9 @@ def claims_frame(
         shared = {"place": f"{comparison.title}, {data}", "table": comparison.name, "data": data}
         shared |= {"dataset": block.dataset, "left_yaw": block.yaw}
         for pair in comparison.claims:
-            labels = {f"{side}_label": comparison.label(m) for side, m in zip(("better", "worse"), pair, strict=True)}
+            labels = {
+                f"{side}_label": comparison.rows[m].label for side, m in zip(("better", "worse"), pair, strict=True)
+            }
             row = shared | dict(zip(("better", "worse"), pair, strict=True)) | labels
             row |= {"paper_difference_mm": paper_difference(comparison, pair, block.yaw), "verdict": NOT_RUN}
             if set(pair) <= set(place):
@@ -55,8 +57,7 @@ def claims_frame(
 
 def paper_difference(comparison: Comparison, pair: tuple[str, str], yaw: str = "") -> float:
     """The difference (better - worse) of the means that the paper prints, mm."""
-    of_method = {row.method: row for row in comparison.rows}
-    better, worse = (paper_mean(comparison, of_method[method], yaw) for method in pair)
+    better, worse = (comparison.rows[method].paper_mean(yaw) for method in pair)
     return better - worse
 
 

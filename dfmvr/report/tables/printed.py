@@ -8,11 +8,20 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from dfmvr.report.captions import caption
-from dfmvr.report.names import DERIVED, HIGHLIGHTED, PROTOCOLS, WHOLE, method_name
-from dfmvr.report.tables.paper import DESIGN, RANDOM, Comparison
+from dfmvr.report.inputs import WHOLE
+from dfmvr.report.tables.errors import DERIVED
 from dfmvr.report.tables.table import Column, Table, interval, number, percent
+from dfmvr.study.methods import OURS, OURS_ACROSS, read_key
+from dfmvr.study.paper import DESIGN, RANDOM, Comparison
 
 NOT_RUN = "not run"
+
+PROTOCOLS = {
+    "paper": "95 mm about the nose tip, size free",
+    "metrical": "95 mm about the nose tip, size kept",
+    "released_code": "sphere of the authors' released code, size free",
+}
+"""What sets each built-in protocol apart."""
 
 
 class Told(NamedTuple):
@@ -58,7 +67,7 @@ def _four(value: float) -> str:
 
 
 def _ours(row: pd.Series) -> bool:
-    return row["method"] in HIGHLIGHTED
+    return row["method"] in (OURS, OURS_ACROSS)
 
 
 def _hundredfold(value: float) -> str:
@@ -112,7 +121,7 @@ def comparison_table(frame: pd.DataFrame, comparison: Comparison, told: Told) ->
         columns += [Column("seeds", whole_cell("seeds"), ours)]
         columns += [Column("std of the seeds' means", number_cell("seed_std_mm"), ours)]
     columns += [Column(name, number_cell(f"paper_{name}_mm", _four), paper) for name in ("mean", "std")]
-    reference = comparison.label(comparison.ours)
+    reference = comparison.rows[comparison.ours].label
     if not set(DESIGN) & set(frame):  # a table with those columns would be too wide; the CSV file has the ratio
         columns += [_interval_column("ratio to the mean face", "ratio_to_mean_face", beside)]
     columns += [
@@ -202,7 +211,9 @@ def ranking_table(frame: pd.DataFrame, told: Told) -> Table:
             else f"{row[f'kendall_tau_{protocol}']:.2f}".replace("-", "\u2212")
         )
 
-    columns = [Column("method", lambda row: method_name(row["method"]) if row["method"] else "Kendall's τ", left=True)]
+    columns = [
+        Column("method", lambda row: read_key(row["method"]).name if row["method"] else "Kendall's τ", left=True)
+    ]
     columns += [Column(p.replace("_", " "), cell(p), "rank and mean error (mm), by protocol") for p in protocols]
     kinds = "; ".join(f"{p.replace('_', ' ')}: {_STATISTICS[statistics[p]]}" for p in protocols)
     text = caption("rankings", protocol=told.protocol, kinds=kinds)
@@ -230,7 +241,7 @@ def region_table(frame: pd.DataFrame, regions: list[str], names: dict[str, str],
     def cell(region: str) -> Callable[[pd.Series], str]:
         return lambda row: number(row[f"{region}_rmse_mm"], 2)
 
-    columns = [Column("method", lambda row: method_name(row["method"]), left=True)]
+    columns = [Column("method", lambda row: read_key(row["method"]).name, left=True)]
     columns += [Column("n", lambda row: f"{row[f'{regions[0]}_samples']:.0f}")]
     columns += [Column("whole face" if r == WHOLE else r, cell(r), "mean RMSE (mm)") for r in regions]
     return Table(
@@ -246,7 +257,7 @@ def protocol_table(frame: pd.DataFrame, names: dict[str, str]) -> Table:
     frame.insert(0, "place", [f"{data}, protocol '{protocol}'" for data, protocol in places])
     groups = ("RMSE, point to plane (mm)", "mean, point to surface (mm)")
     columns = [
-        Column("method", lambda row: method_name(row["method"]), left=True),
+        Column("method", lambda row: read_key(row["method"]).name, left=True),
         Column("samples", whole_cell("samples")),
     ]
     for statistic, group in zip(("rmse_mm", "mean_mm"), groups, strict=True):
@@ -267,7 +278,7 @@ def correspondence_table(frame: pd.DataFrame, names: dict[str, str], protocol: s
     frame = frame.copy()
     frame.insert(0, "data", [names.get(d, d) for d in frame["dataset"]])
     columns = (
-        Column("method", lambda row: method_name(row["method"]), left=True),
+        Column("method", lambda row: read_key(row["method"]).name, left=True),
         Column("samples", whole_cell("samples")),
         _interval_column("same point (mm)", "correspondence_mm", ""),
         _interval_column("ratio to the mean face", "ratio_to_mean_face", ""),
@@ -280,7 +291,7 @@ def real_scan_table(frame: pd.DataFrame) -> Table:
     """Errors on the scan of one person: one row a protocol and method."""
     columns = (
         Column("protocol", lambda row: row["protocol"].replace("_", " "), left=True),
-        Column("method", lambda row: method_name(row["method"]), left=True),
+        Column("method", lambda row: read_key(row["method"]).name, left=True),
         Column("RMSE, point to plane (mm)", number_cell("rmse_mm")),
         Column("mean, point to surface (mm)", number_cell("mean_mm")),
         Column("part of the crop measured", number_cell("coverage", lambda v: percent(v, 1))),

@@ -10,9 +10,9 @@ import pandas as pd
 
 from dfmvr.report.captions import caption
 from dfmvr.report.inputs import Run
-from dfmvr.report.names import FAMILIES, method_name
 from dfmvr.report.tables.printed import number_cell, whole_cell
 from dfmvr.report.tables.table import Column, Table, number, percent
+from dfmvr.study.methods import FAMILIES, read_key
 
 
 def loss_table(runs: dict[str, Run], terms: dict[str, str], names: dict[str, str], family: str) -> Table:
@@ -30,7 +30,7 @@ def loss_table(runs: dict[str, Run], terms: dict[str, str], names: dict[str, str
         row |= {"epochs": int(run.metrics["epoch"].max()) + 1, "steps": len(run.metrics)}
         rows.append(row | {term: last[term].mean() if term in last else np.nan for term in terms})
     columns = [
-        Column("run", lambda row: method_name(row["method"]), left=True),
+        Column("run", lambda row: read_key(row["method"]).name, left=True),
         Column("epochs", whole_cell("epochs")),
         Column("steps", whole_cell("steps")),
     ]

@@ -1,0 +1,159 @@
+"""The paper's five tables: on what data each stands, what it claims, and the numbers that it prints (paper.yaml).
+
+Nothing here is a result. Which of our methods stands in which row, beside which of the paper's, is told by the records
+in `dfmvr.study.methods`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib import resources
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import yaml
+
+from dfmvr.study.methods import OURS, OURS_ACROSS, VARIANTS, Method
+
+SIDE_VIEW_DEG = -45.0
+"""Yaw of the left view where the paper says 45 degrees."""
+
+RANDOM = "random"
+"""Name of the column in which each subject's left view has a yaw drawn at random."""
+
+DESIGN = {"fusion": "Ours", "backbone": "Backbone", "face_mask": "Face mask", "landmark_3d": "L_{l3d}"}
+"""Columns of Table IV that tell what each row is, by their keys among the paper's numbers."""
+
+
+class ComparedRow(NamedTuple):
+    """One row of a comparison."""
+
+    method: Method
+    label: str  # what the table calls it
+    tested: bool  # by default
+    paper: str  # the paper's row that stands beside it, if there is one
+    printed: dict[str, Any]  # the paper's own numbers in that row
+
+    def paper_mean(self, yaw: str = "") -> float:
+        """The mean error that the paper prints, mm; at a yaw such as `45` or `random` where it has columns."""
+        return float(self.printed.get(yaw or "mean", float("nan")))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One of the paper's tables."""
+
+    name: str
+    """Also its key among the paper's numbers."""
+    title: str
+    paper_data: str
+    """What the paper's numbers were measured on."""
+    datasets: tuple[str, ...]
+    """What ours are measured on, as far as there are scores; by default the first."""
+    ours: str
+    """The method that the others are compared with."""
+    claims: tuple[tuple[str, str], ...]
+    """Pairs (better, worse) that the paper's numbers and text stand for."""
+    left_yaw: float | None = None
+    """Degrees; only samples whose left view is turned by so much."""
+    by_yaw: bool = False
+    """Whether there is one column for each yaw of the left view."""
+
+    @cached_property
+    def rows(self) -> dict[str, ComparedRow]:
+        """The rows in their order, by the keys of their methods."""
+        rows = {}
+        for variant in VARIANTS.values():
+            for row in variant.tables.get(self.name, ()):
+                method = Method(variant, view=row.view)
+                of_paper = [p for p in self.printed if row.paper and row.paper in (p.get("method"), p.get("variant"))]
+                printed = of_paper[0] if of_paper else {}
+                rows[method.key] = ComparedRow(method, row.label or method.name, row.tested, row.paper, printed)
+        return rows
+
+    @property
+    def printed(self) -> list[dict[str, Any]]:
+        """The rows of numbers that the paper prints."""
+        return paper_numbers()[self.name]
+
+    @property
+    def design(self) -> list[str]:
+        """Which columns of `DESIGN` it has."""
+        return [key for key in DESIGN if any(key in row for row in self.printed)]
+
+    def is_of(self, methods: set[str]) -> bool:
+        """Whether one of these methods was tested for this table: one that no other has, if there is such a one."""
+        own = {
+            key
+            for key, row in self.rows.items()
+            if row.tested and not any(name != self.name for name in row.method.variant.tables)
+        }
+        return not own or bool(own & methods)
+
+    @property
+    def tests(self) -> dict[str, list[str]]:
+        """What the table is made from by default: the keys of the tested methods, by data set."""
+        tested = [part.key for row in self.rows.values() if row.tested for part in row.method.parts]
+        return {self.datasets[0]: list(dict.fromkeys(tested))}
+
+
+_ON_PIXEL_FACE = ("pixel_face", "pixel_face_ict")
+_ABLATED = ("dfmvr_cnn", "dfmvr_unet", "dfmvr_resnet", "dfmvr_without_mask", "dfmvr_without_l3d")
+_SINGLE = "dfmvr_mixed_from_front"
+
+COMPARISONS = (
+    Comparison(
+        "table_1",
+        "Table I",
+        "Pixel-Face",
+        _ON_PIXEL_FACE,
+        OURS,
+        tuple(combinations((OURS, "dfmvr_without_l3d", "deng", "shang_best"), 2)),
+    ),
+    Comparison(
+        "table_2",
+        "Table II",
+        "Bosphorus",
+        ("bosphorus",),
+        OURS_ACROSS,
+        tuple(combinations((OURS_ACROSS, "shang_multi_pie_best", "deng_multi_pie"), 2)),
+        left_yaw=SIDE_VIEW_DEG,
+    ),
+    Comparison(
+        "table_3",
+        "Table III",
+        "Pixel-Face",
+        _ON_PIXEL_FACE,
+        _SINGLE,
+        (("dfmvr_mixed", _SINGLE), (_SINGLE, "deng"), (_SINGLE, "shang_best")),
+    ),
+    Comparison(
+        "table_4", "Table IV", "Pixel-Face", _ON_PIXEL_FACE, OURS, tuple((OURS, ablated) for ablated in _ABLATED)
+    ),
+    Comparison(
+        "table_5",
+        "Table V",
+        "Bosphorus",
+        ("bosphorus",),
+        OURS_ACROSS,
+        ((OURS_ACROSS, "shang_multi_pie_best"), (OURS_ACROSS, "deng_multi_pie")),
+        by_yaw=True,
+    ),
+)
+"""The tables of the page, in order. A further table of the paper is a further entry."""
+
+
+def default_tests() -> dict[str, tuple[str, ...]]:
+    """Every method of some table, by the data set that it is tested on."""
+    found: dict[str, list[str]] = {}
+    for comparison in COMPARISONS:
+        for dataset, methods in comparison.tests.items():
+            found.setdefault(dataset, []).extend(methods)
+    return {dataset: tuple(dict.fromkeys(methods)) for dataset, methods in found.items()}
+
+
+@cache
+def paper_numbers() -> dict[str, Any]:
+    """The numbers printed in the paper's tables: `table_1` and so on, each a list of rows."""
+    return yaml.safe_load(resources.files(__package__).joinpath("paper.yaml").read_text(encoding="utf-8"))
