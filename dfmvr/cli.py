@@ -33,6 +33,7 @@ class Stage(NamedTuple):
 STAGES = (
     Stage("face_model", "build the morphable face model", "dfmvr.face_model.command", "face_model"),
     Stage("simulate", "write the stand-in data sets", "dfmvr.simulate.command", "simulate"),
+    Stage("simulate real_scan", "photograph a real head scan", "dfmvr.simulate.real_scan", "simulate"),
     Stage("fetch", "check the data that must be supplied, download what may be", "dfmvr.fetch.command", WHOLE),
     Stage("mesh", "turn range images into triangle meshes", "dfmvr.mesh.command", "mesh"),
     Stage("align", "find landmarks and cut aligned crops", "dfmvr.align.command", "align"),

@@ -8,6 +8,25 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import pytest  # noqa: E402
 
 
+@pytest.fixture(scope="session")
+def heads_file(tmp_path_factory):
+    """heads.npz of toy heads."""
+    from toy_heads import toy_heads
+
+    path = tmp_path_factory.mktemp("heads") / "heads.npz"
+    toy_heads().save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def people(heads_file):
+    """People with toy heads."""
+    from dfmvr.simulate.people.anny import AnnyHeads
+    from dfmvr.simulate.people.person import People
+
+    return People(AnnyHeads(heads_file, 96))
+
+
 @pytest.fixture
 def trained(tmp_path):
     """A folder with a small network, its parser and its face model."""

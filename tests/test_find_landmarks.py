@@ -133,7 +133,7 @@ def test_two_faces_the_larger_first():
 def test_yaw_of_a_real_head(yaw, tmp_path):
     if not SCAN.exists():
         pytest.skip("no head scan beside the repository")
-    arguments = ["simulate", "--dataset", "real_scan", "--set", f"simulate.real_scan={SCAN}", "--output"]
+    arguments = ["simulate", "real_scan", "--set", f"simulate.real_scan={SCAN}", "--output"]
     assert cli([*arguments, str(tmp_path / "out")]) == 0
     photo = np.array(Image.open(tmp_path / "out" / f"{yaw}.jpg"))
     (face,) = find_faces(photo)

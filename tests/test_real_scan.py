@@ -20,7 +20,7 @@ needs_scan = pytest.mark.skipif(not SCAN.exists(), reason=f"no head scan at ../s
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scan") / "photographs"
-    arguments = ["simulate", "--dataset", "real_scan", "--output", str(folder), "--set", f"simulate.real_scan={SCAN}"]
+    arguments = ["simulate", "real_scan", "--output", str(folder), "--set", f"simulate.real_scan={SCAN}"]
     assert cli.main(arguments) == 0
     return folder
 
@@ -65,6 +65,6 @@ def test_a_folder_without_a_scan_is_an_error(tmp_path):
 
 
 def test_no_scan_configured_is_one_line(tmp_path, capsys):
-    assert cli.main(["simulate", "--dataset", "real_scan", "--output", str(tmp_path / "x")]) == 2
+    assert cli.main(["simulate", "real_scan", "--output", str(tmp_path / "x")]) == 2
     assert "simulate.real_scan: missing" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()

@@ -4,10 +4,8 @@ import numpy as np
 import pytest
 import trimesh
 from numpy.testing import assert_allclose, assert_array_equal
-from toy_heads import toy_heads
 
 from dfmvr.cli import main
-from dfmvr.colour import decode_srgb
 from dfmvr.config import configuration
 from dfmvr.config.data import MultiPieData, PixelFaceData
 from dfmvr.conventions import CLASSES
@@ -16,19 +14,24 @@ from dfmvr.datasets.images import read_image
 from dfmvr.datasets.landmark_files import read_landmark_file
 from dfmvr.datasets.multi_pie.dataset import MultiPie
 from dfmvr.datasets.pixel_face.dataset import PixelFace, read_ground_truth, read_landmarks_106
+from dfmvr.dependencies import modules_reached
 from dfmvr.errors import ConfigError, DataError
 from dfmvr.geometry.subdivision import subdivide
 from dfmvr.geometry.surface import Surface
-from dfmvr.simulate import celebamask_hq, multi_pie, pixel_face
-from dfmvr.simulate.command import DATASETS, Work, make_jobs, simulate
-from dfmvr.simulate.people.anny import Heads, coarser
+from dfmvr.simulate import bosphorus, celebamask_hq, command, multi_pie, pixel_face, pixel_face_ict
+from dfmvr.simulate.people.anny import coarser
 from dfmvr.simulate.people.ict import IctHeads
-from dfmvr.simulate.people.person import Studio
-from dfmvr.simulate.studio import light, noise, sensor
-from dfmvr.simulate.studio.photograph import cast_shadow, expose, fragments, see
-from dfmvr.simulate.studio.scanner import Head, scan
+from dfmvr.simulate.stand_in import Subject, simulate
+from dfmvr.simulate.studio import light, noise
+from dfmvr.simulate.studio.camera import annotate, footprint
+from dfmvr.simulate.studio.light import GLOSS, SHARPNESS, SOFTNESS, Light
+from dfmvr.simulate.studio.photograph import cast_shadow, expose, see
+from dfmvr.simulate.studio.scanner import scan_head
+from dfmvr.simulate.studio.sensor import CameraMaker, develop, draw_camera_maker
+from dfmvr.simulate.studio.session import draw_session
 
-SHARED = Path(__file__).parents[2] / "shared"
+ICT = Path(__file__).parents[2] / "shared" / "ict_facekit" / "model.npz"
+MAKERS = (pixel_face, pixel_face_ict, celebamask_hq, multi_pie, bosphorus)
 SETTINGS = configuration.validate(
     {
         "simulate": {
@@ -44,87 +47,75 @@ SETTINGS = configuration.validate(
 
 
 @pytest.fixture(scope="module")
-def heads_file(tmp_path_factory):
-    path = tmp_path_factory.mktemp("heads") / "heads.npz"
-    toy_heads().save(path)
-    return path
+def photographed(people):
+    """A person, two sessions (neutral, then another expression), and three cameras."""
+    rng, sessions = np.random.default_rng(4), []
+    person = people.draw_person(rng)
+    for shares in ({}, {"random": 1.0}):
+        expression = people.population.draw_expression(rng, shares)
+        sessions.append(draw_session(people.pose(person, expression, rng), rng))
+    centre = sessions[0].sitter.landmarks.mean(0)
+    return person, sessions, [pixel_face.point_camera(centre, yaw, 128, rng) for yaw in pixel_face.VIEW_YAW_DEG]
 
 
 @pytest.fixture(scope="module")
-def studio(heads_file):
-    return Studio(Heads(heads_file))
-
-
-@pytest.fixture(scope="module")
-def photographed(studio):
-    """A person, the first two expressions, and three cameras."""
-    rng = np.random.default_rng(4)
-    person = studio.draw_person(rng)
-    stages = [pixel_face.set_up(studio, person, number, rng) for number in (0, 1)]
-    centre = stages[0].head[studio.anatomy.landmarks_68].mean(0)
-    return person, stages, [pixel_face.aim(centre, yaw, 128, rng) for yaw in pixel_face.VIEW_YAW_DEG]
-
-
-@pytest.fixture(scope="module")
-def data_set(heads_file, tmp_path_factory):
+def pixel_faces(heads_file, tmp_path_factory):
+    """The stand-in for Pixel-Face, its folder, its reader and its samples."""
     root = tmp_path_factory.mktemp("pixel_face")
-    simulate(Work("pixel_face", heads_file, root, SETTINGS), workers=1)
-    return root
+    simulate(pixel_face.RECIPE, heads_file, root, SETTINGS)
+    dataset = PixelFace(root, PixelFaceData())
+    return root, dataset, list(dataset.samples())
 
 
 @pytest.fixture(scope="module")
 def many_sides(heads_file, tmp_path_factory):
     root = tmp_path_factory.mktemp("multi_pie")
-    simulate(Work("multi_pie", heads_file, root, SETTINGS), workers=1)
+    simulate(multi_pie.RECIPE, heads_file, root, SETTINGS)
     return root
 
 
-def _pixel_face(root):
-    dataset = PixelFace(root, PixelFaceData())
-    return dataset, list(dataset.samples())
+@pytest.fixture
+def seated(people):
+    """A smiling person in the seat of the laboratory, without hair."""
+    person, rng = people.draw_bareheaded(np.random.default_rng(3)), np.random.default_rng(3)
+    return multi_pie.take_seat(people, person._replace(hair=None), {"smile": 1.0}, rng)
 
 
 def _files(root):
-    return {path.relative_to(root): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+    """Contents by path; a .mat file begins with 128 bytes that tell when it was written."""
+    paths = [path for path in sorted(root.rglob("*")) if path.is_file()]
+    return {path.relative_to(root): path.read_bytes()[128 if path.suffix == ".mat" else 0 :] for path in paths}
 
 
-def _without_time(files):
-    """A .mat file begins with 128 bytes that tell when it was written."""
-    return {name: data[128:] if name.suffix == ".mat" else data for name, data in files.items()}
-
-
-def test_result_depends_on_the_seed_and_not_on_the_workers(heads_file, data_set, tmp_path):
-    simulate(Work("pixel_face", heads_file, tmp_path, SETTINGS), workers=2)
-    assert _without_time(_files(tmp_path)) == _without_time(_files(data_set))
-    other = pixel_face.Job(1, "train", (SETTINGS.seed + 1, 0, 0, 1))
-    pixel_face.make(Studio(Heads(heads_file, 96)), other, tmp_path, SETTINGS)
+def test_result_depends_on_the_seed_and_not_on_the_workers(heads_file, people, pixel_faces, tmp_path):
+    simulate(pixel_face.RECIPE, heads_file, tmp_path, SETTINGS, workers=2)
+    assert _files(tmp_path) == _files(pixel_faces[0])
+    pixel_face.make(people, Subject(1, (SETTINGS.seed + 1, 0, 0, 1), "train"), tmp_path, SETTINGS)
     photo = Path("0000101", "1", "t.jpg")
-    assert (tmp_path / photo).read_bytes() != (data_set / photo).read_bytes()
+    assert (tmp_path / photo).read_bytes() != (pixel_faces[0] / photo).read_bytes()
 
 
-def test_pixel_face_is_complete_and_splits_are_disjoint(data_set):
-    dataset, samples = _pixel_face(data_set)
+def test_pixel_face_is_complete_and_splits_are_disjoint(pixel_faces):
+    root, dataset, samples = pixel_faces
     subjects = {split: {s.subject for s in samples if s.split == split} for split in ("train", "test")}
     assert len(samples) == 8
     assert not subjects["train"] & subjects["test"]
     assert all(None not in (*s.photos, *s.annotations, s.scan) for s in samples)
     assert dataset.read_photo(samples[0].photos[0]).shape == (96, 84, 3)
-    assert (data_set / "preview.jpg").stat().st_size > 0
+    assert (root / "preview.jpg").stat().st_size > 0
 
 
-def test_nose_points_to_the_side_of_the_view(data_set):
-    dataset, samples = _pixel_face(data_set)
-    for sample in samples:
-        marks = np.stack([dataset.read_annotation(path) for path in sample.annotations])
-        right_eye, left_eye = marks[:, 36:42, 0].mean(1), marks[:, 42:48, 0].mean(1)
-        share = (marks[:, 30, 0] - right_eye) / (left_eye - right_eye)  # 0.5 where the nose is in the middle
-        assert share[0] < 0.35 < share[1] < 0.65 < share[2]
+def test_the_nose_points_to_the_side_of_the_view(pixel_faces, many_sides):
+    for dataset in (pixel_faces[1], MultiPie(many_sides, MultiPieData())):
+        for sample in dataset.samples():
+            marks = np.stack([dataset.read_annotation(path) for path in sample.annotations])
+            right_eye, left_eye = marks[:, 36:42, 0].mean(1), marks[:, 42:48, 0].mean(1)
+            share = (marks[:, 30, 0] - right_eye) / (left_eye - right_eye)  # 0.5 where the nose is in the middle
+            assert share[0] < 0.35 < share[1] < 0.65 < share[2], sample.sample
 
 
-def test_training_truth_is_the_landmarks_of_the_scan(data_set):
-    _, samples = _pixel_face(data_set)
-    train = next(s for s in samples if s.split == "train")
-    test = next(s for s in samples if s.split == "test")
+def test_training_truth_is_the_landmarks_of_the_scan(pixel_faces):
+    train, test = (next(s for s in pixel_faces[2] if s.split == split) for split in ("train", "test"))
     assert read_landmarks_106(train.scan).shape == (106, 3)
     truth = read_ground_truth(test.scan)
     true = truth.registration_vertices[truth.registration_keypoints]
@@ -132,66 +123,51 @@ def test_training_truth_is_the_landmarks_of_the_scan(data_set):
     assert np.median(np.linalg.norm(truth.scan_landmarks_106 - true, axis=1)) < 4.0
 
 
-def test_annotation_is_the_projection_within_its_noise(studio, photographed):
-    _, (stage, _), cameras = photographed
-    ids = studio.anatomy.landmarks_68
-    rng = np.random.default_rng(0)
-    camera = cameras[2]
-    error = np.concatenate([pixel_face.annotate(stage.head[ids], camera, 0.5, rng) for _ in range(40)]).reshape(
-        40, 68, 2
-    )
-    error -= camera.project(stage.head[ids])[:, :2]
+def test_annotation_is_the_projection_within_its_noise(photographed):
+    _, (session, _), cameras = photographed
+    rng, marks, camera = np.random.default_rng(0), session.sitter.landmarks, cameras[2]
+    error = np.stack([annotate(marks, camera, 0.5, rng) for _ in range(40)]) - camera.project(marks)[:, :2]
     # 128 px show 330 mm, 224 px of a crop 220.7 mm
     assert error.std() == pytest.approx(0.5 * (128 / 330) / 1.015, rel=0.12)
     assert_allclose(error.mean(), 0, atol=0.02)
 
 
-def test_visible_landmarks_are_where_the_photograph_shows_them(studio, photographed):
+def test_visible_landmarks_are_where_the_photograph_shows_them(photographed):
     """The depth of the rasterised body at a landmark's pixel is that of the landmark, unless something covers it."""
-    _, (stage, _), cameras = photographed
-    ids = studio.anatomy.landmarks_68
-    pixel, _, _, depth = fragments(cameras[1].project(stage.body.vertices), stage.body.triangles, cameras[1].shape)
-    image = np.zeros(cameras[1].shape).ravel()
-    image[pixel] = depth
-    u, v, expected = cameras[1].project(stage.head[ids])[17:].T
-    found = image.reshape(cameras[1].shape)[v.astype(int), u.astype(int)]
-    assert np.median(np.abs(found - expected)) < 2.5  # a pixel is 2.6 mm wide
+    _, (session, _), (_, camera, _) = photographed
+    covered = footprint(camera.project(session.sitter.vertices), session.sitter.triangles, camera.shape)
+    image = np.zeros(camera.shape)
+    image.flat[covered.pixel] = covered.depth
+    u, v, expected = camera.project(session.sitter.landmarks)[17:].T
+    assert np.median(np.abs(image[v.astype(int), u.astype(int)] - expected)) < 2.5  # a pixel is 2.6 mm wide
 
 
-def test_eye_landmarks_surround_the_eye_class(studio, photographed):
-    _, (stage, _), cameras = photographed
-    camera = cameras[1]._replace(rotation=np.eye(3), translation=np.array([0, 0, -1000.0]))
+def test_eye_landmarks_surround_the_eye_class(photographed):
+    _, (session, _), (_, camera, _) = photographed
+    camera = camera._replace(rotation=np.eye(3), translation=np.array([0, 0, -1000.0]))
     rng = np.random.default_rng(0)
-    shot = pixel_face.shoot(stage, camera, sensor.draw_camera_maker(rng, 128, (90, 91)), rng)
-    marks = camera.project(stage.head[studio.anatomy.landmarks_68])[:, :2]
+    _, mask = session.shoot(camera, draw_camera_maker(rng, 128, (90, 91)), rng)
+    marks = camera.project(session.sitter.landmarks)[:, :2]
     for name, points in (("right_eye", marks[36:42]), ("left_eye", marks[42:48]), ("nose", marks[27:36])):
-        rows, columns = np.nonzero(shot.mask == CLASSES.index(name))
+        rows, columns = np.nonzero(mask == CLASSES.index(name))
         assert_allclose([columns.mean() + 0.5, rows.mean() + 0.5], points.mean(0), atol=6)
 
 
-def test_left_parts_of_a_frontal_face_are_on_the_right_of_the_image(studio):
-    shot = celebamask_hq.portrait(studio, celebamask_hq.Job(0, "train", (1, 2, 3)), SETTINGS)
-    columns = {name: np.nonzero(shot.mask == CLASSES.index(name))[1] for name in ("left_brow", "right_brow")}
-    assert columns["left_brow"].mean() > columns["right_brow"].mean()
-
-
-def test_scan_lies_on_the_surface_within_its_noise(studio):
-    surface = studio.population.surface(np.zeros(5, np.float32), None)
-    nothing = np.zeros(len(surface.vertices), bool)
-    head = Head(surface.vertices, surface.triangles, nothing, surface.landmarks)
-    found = scan(head, 3.0, 0.2, np.random.default_rng(0))
-    mesh = Surface(surface.vertices, surface.triangles)
+def test_scan_lies_on_the_surface_within_its_noise(people, photographed):
+    head = people.surface(photographed[0], None)
+    head = head._replace(hidden=np.zeros(len(head.vertices), bool))
+    found = scan_head(head, 3.0, 0.2, np.random.default_rng(0))
+    mesh = Surface(head.vertices, head.triangles)
     distance = np.linalg.norm(mesh.closest(found.vertices).points - found.vertices, axis=1)
     # the noise is along the ray: on a slant it is larger, and the distance shorter
     assert 0.1 < np.sqrt(np.mean(distance**2)) < 0.25
-    exact = scan(head, 3.0, 0.0, np.random.default_rng(0))
+    exact = scan_head(head, 3.0, 0.0, np.random.default_rng(0))
     assert_allclose(mesh.closest(exact.vertices).points, exact.vertices, atol=1e-3)
 
 
-def test_scan_is_spaced_as_asked_faces_outward_and_leaves_out_what_is_hidden(studio):
-    surface = studio.population.surface(np.zeros(5, np.float32), None)
-    head = Head(surface.vertices, surface.triangles, surface.vertices[:, 1] > 60, surface.landmarks)
-    found = scan(head, 3.0, 0.05, np.random.default_rng(0))
+def test_scan_is_spaced_as_asked_faces_outward_and_leaves_out_what_is_hidden(people, photographed):
+    head = people.surface(photographed[0], None)
+    found = scan_head(head._replace(hidden=head.vertices[:, 1] > 60), 3.0, 0.05, np.random.default_rng(0))
     corners = found.vertices[found.triangles]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     outward = corners.mean(1) - [0, 20, -85]
@@ -200,19 +176,21 @@ def test_scan_is_spaced_as_asked_faces_outward_and_leaves_out_what_is_hidden(stu
     assert found.vertices[:, 1].max() < 64
 
 
-def test_scan_is_not_the_mesh_of_the_model(studio, photographed):
-    person, (stage, _), cameras = photographed
-    truth = pixel_face.measure(studio, person, stage, cameras[1], SETTINGS, np.random.default_rng(0))
+def test_scan_is_not_the_mesh_of_the_model(people, photographed):
+    person, (session, _), cameras = photographed
+    head = people.surface(person, None)
+    scan = scan_head(head, SETTINGS.scan_spacing_mm, SETTINGS.scan_noise_mm, np.random.default_rng(0))
+    truth = pixel_face.scan_truth(scan, head, people.population.fine, session.sitter, cameras[1])
     mesh = Surface(truth.registration_vertices, truth.registration_triangles)
     distance = np.linalg.norm(mesh.closest(truth.scan_vertices).points - truth.scan_vertices, axis=1)
     assert len(truth.scan_vertices) != len(truth.registration_vertices)
     assert np.median(distance) < 0.3
 
 
-def test_the_mouth_opens_in_the_second_expression(studio, photographed):
+def test_the_mouth_opens_in_the_second_expression(people, photographed):
     _, (neutral, second), _ = photographed
-    assert neutral.expression is None
-    assert np.abs(second.head - neutral.head).max() > 0
+    assert people.population.draw_expression(np.random.default_rng(0), {}) is None
+    assert np.abs(second.sitter.vertices - neutral.sitter.vertices).max() > 0
 
 
 def test_a_sphere_shades_itself_and_nothing_else():
@@ -225,53 +203,51 @@ def test_a_sphere_shades_itself_and_nothing_else():
     assert lit[cosine < -0.3].max() < 0.1
 
 
-def test_a_matt_surface_is_as_bright_as_the_cosine_law_says():
-    lamp = light.Light(np.array([[0, 0, 1.0]]), np.ones((1, 3)), np.zeros((4, 3)))
-    matt = light.Material(np.full((1, 3), 0.5), np.zeros(1), np.ones(1), np.zeros((1, 3)))
-    normal = np.array([[0, 0.6, 0.8]])
-    found = light.shade(lamp, matt, normal, np.array([[0, 0, 1.0]]), np.ones(1), np.ones(1))
-    assert_allclose(found, 0.5 * 0.8, rtol=1e-6)
-
-
-def _shade_naive(lamp, material, normal, to_camera, lit, openness):
+def _shade_naive(lamp, paint, normal, to_camera, lit, openness):
     """Light from one point, colour by colour."""
-    found = []
-    for c in range(3):
+    found, gloss, sharpness = [], paint[GLOSS], paint[SHARPNESS]
+    for c, soft in enumerate(paint[SOFTNESS]):
         ambient = lamp.sky[0, c]
         matt = max(ambient + normal @ lamp.sky[1:, c], 0.03 * ambient) * openness
         mirror = 0.0
         for number, (direction, colour) in enumerate(zip(lamp.directions, lamp.colours, strict=True)):
-            cosine, soft = normal @ direction, material.softness[c]
+            cosine = normal @ direction
             arrives = lit if number == 0 else openness**0.5
             matt += max((cosine + soft) / (1 + soft) ** 2, 0) * arrives * colour[c]
             half = (to_camera + direction) / np.linalg.norm(to_camera + direction)
-            peak = max(normal @ half, 0) ** material.sharpness * (material.sharpness + 8) / 25
+            peak = max(normal @ half, 0) ** sharpness * (sharpness + 8) / 25
             fresnel = 0.04 + 0.96 * (1 - np.clip(to_camera @ half, 0, 1)) ** 5
-            mirror += material.gloss * peak * fresnel * max(cosine, 0) * arrives * colour[c]
-        found.append(material.albedo[c] * matt + mirror)
+            mirror += gloss * peak * fresnel * max(cosine, 0) * arrives * colour[c]
+        found.append(paint[c] * matt + mirror)
     return found
 
 
 def test_shading_of_many_points_is_that_of_each():
     rng = np.random.default_rng(2)
-    lamp = light.Light(*(a.astype(float) for a in light.draw_light(rng)))
-    while len(lamp.directions) < 2:
-        lamp = light.Light(*(a.astype(float) for a in light.draw_light(rng)))
-    gloss, sharpness, lit, openness = rng.uniform(0, [[1], [30], [1], [1]], (4, 40))
-    material = light.Material(rng.uniform(size=(40, 3)), gloss, sharpness, rng.uniform(0, 0.5, (40, 3)))
+    drawn = (light.draw_light(rng) for _ in range(20))
+    lamp = Light(*(a.astype(float) for a in next(lamp for lamp in drawn if len(lamp.directions) > 1)))
+    paint = rng.uniform(0, [1, 1, 1, 1, 30, 0.5, 0.5, 0.5], (40, 8))
+    lit, openness = rng.uniform(size=(2, 40))
     normals, rays = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in rng.normal(size=(2, 40, 3)))
-    found = light.shade(lamp, material, normals, rays, lit, openness)
+    found = light.shade(lamp, paint, normals, rays, lit, openness)
     for i in range(40):
-        one = light.Material(*(value[i] for value in material))
-        assert_allclose(found[i], _shade_naive(lamp, one, normals[i], rays[i], lit[i], openness[i]), rtol=1e-5)
+        assert_allclose(found[i], _shade_naive(lamp, paint[i], normals[i], rays[i], lit[i], openness[i]), rtol=1e-5)
+
+
+def test_a_matt_surface_is_as_bright_as_the_cosine_law_says():
+    lamp = Light(np.array([[0, 0, 1.0]]), np.ones((1, 3)), np.zeros((4, 3)))
+    matt, normal = np.array([[0.5, 0.5, 0.5, 0, 1, 0, 0, 0]]), np.array([[0, 0.6, 0.8]])
+    found = light.shade(lamp, matt, normal, np.array([[0, 0, 1.0]]), np.ones(1), np.ones(1))
+    assert_allclose(found, 0.5 * 0.8, rtol=1e-6)
 
 
 def test_sensor_noise_grows_with_the_light():
     rng = np.random.default_rng(0)
-    maker = sensor.CameraMaker(1.0, np.ones(3, np.float32), 0.05, 0.0, 0.0, 1e-3, 1e-3, 0.0, 90)
+    maker = CameraMaker(1.0, np.ones(3, np.float32), 0.05, 0.0, 0.0, 1e-3, 1e-3, 0.0, 90)
     for level in (0.1, 0.4):
-        image = sensor.develop(np.full((80, 80, 3), level, np.float32), maker, rng) / 255
-        assert decode_srgb(image).std() == pytest.approx(np.sqrt(1e-3 * level + 1e-6), rel=0.1)
+        image = develop(np.full((80, 80, 3), level, np.float32), maker, rng) / 255
+        linear = ((image + 0.055) / 1.055) ** 2.4
+        assert linear.std() == pytest.approx(np.sqrt(1e-3 * level + 1e-6), rel=0.1)
 
 
 def test_fields_have_about_unit_variance():
@@ -289,32 +265,50 @@ def test_coarser_undoes_the_last_subdivision():
 
 
 def test_celebamask_images_masks_and_splits(heads_file, tmp_path):
-    simulate(Work("celebamask_hq", heads_file, tmp_path, SETTINGS))
+    simulate(celebamask_hq.RECIPE, heads_file, tmp_path, SETTINGS)
     items = celebamask_files.read_items(tmp_path)
     assert [item.split for item in items] == ["train"] * 8 + ["val"] + ["test"]
+    sides = []
     for item in items:
         assert celebamask_files.read_image(item).shape == (96, 96, 3)
-        assert (celebamask_files.read_mask(item) == CLASSES.index("skin")).mean() > 0.05
+        mask = celebamask_files.read_mask(item)
+        assert (mask == CLASSES.index("skin")).mean() > 0.05
+        columns = [np.nonzero(mask == CLASSES.index(name))[1] for name in ("left_brow", "right_brow")]
+        if all(map(len, columns)):
+            sides.append(columns[0].mean() > columns[1].mean())
+    assert len(sides) > 3
+    assert all(sides)  # left parts of a face are on the right of its image
 
 
-def test_seeds_differ_between_subjects_and_data_sets(heads_file):
-    jobs = [job for name in DATASETS for job in make_jobs(Work(name, heads_file, Path(), SETTINGS))]
-    assert len({job.seed for job in jobs}) == len(jobs) == 4 + 1 + 10 + 2 + 30
+def test_seeds_differ_between_subjects_and_data_sets():
+    assert [maker.RECIPE.dataset for maker in MAKERS] == list(command.DATASETS)
+    subjects = [maker.list_subjects(SETTINGS) for maker in MAKERS]
+    assert list(map(len, subjects)) == [4, 1, 10, 2, 30]
+    assert len({subject.seed for some in subjects for subject in some}) == 47
+    last = [some[-1].seed for some in subjects]
+    assert last == [(1, 0, 2, 2), (1, 1, 2, 1), (1, 2, 9), (1, 3, 2), (1, 4, 29)]
 
 
-def test_the_order_of_the_data_sets_is_part_of_the_seeds(heads_file):
-    assert DATASETS == ("pixel_face", "pixel_face_ict", "celebamask_hq", "multi_pie", "bosphorus")
-    assert make_jobs(Work("pixel_face", heads_file, Path(), SETTINGS))[-1].seed == (1, 0, 2, 2)
-    assert make_jobs(Work("celebamask_hq", heads_file, Path(), SETTINGS))[3].seed == (1, 2, 3)
+def test_a_stand_in_is_made_again_for_its_own_code_alone():
+    ways = {maker.__name__: modules_reached("dfmvr.simulate.command", maker.__name__) for maker in MAKERS}
+    for name, reached in ways.items():
+        others = set(ways) - {name} - ({"dfmvr.simulate.pixel_face"} if name.endswith("_ict") else set())
+        assert not others & reached
+        assert "dfmvr.simulate.real_scan" not in reached
+        assert ("dfmvr.simulate.people.ict" in reached) == name.endswith("_ict")
+        assert ("dfmvr.simulate.studio.structured_light" in reached) == name.endswith("bosphorus")
 
 
 def test_a_view_is_lit_anew_without_looking_again(photographed):
-    _, (stage, _), cameras = photographed
-    view, backdrop = see(stage.body, stage.hair, cameras[0]), np.zeros((*cameras[0].shape, 3), np.float32)
-    once = expose(view, stage.light, stage.shadow, backdrop)
-    dark = stage.light._replace(colours=0 * stage.light.colours, sky=0 * stage.light.sky)
-    assert np.abs(expose(view, dark, stage.shadow, backdrop)).max() == 0
-    assert_array_equal(expose(view, stage.light, stage.shadow, backdrop), once)
+    _, (session, _), (camera, *_) = photographed
+    view, backdrop = see(session.sitter, camera), np.zeros((*camera.shape, 3), np.float32)
+
+    def lit(light):
+        return expose(camera, view.layers, light, session.shadow, backdrop)
+
+    once = lit(session.light)
+    assert np.abs(lit(session.light._replace(colours=0 * session.light.colours, sky=0 * session.light.sky))).max() == 0
+    assert_array_equal(lit(session.light), once)
     assert once[view.mask == CLASSES.index("skin")].min() > 0
 
 
@@ -339,21 +333,12 @@ def test_multi_pie_has_every_camera_and_light_of_every_recording(many_sides):
     assert (many_sides / "preview.jpg").stat().st_size > 0
 
 
-def test_the_nose_points_to_the_side_that_the_yaw_of_the_camera_says(many_sides):
-    dataset = MultiPie(many_sides, MultiPieData())
-    for sample in dataset.samples():
-        marks = np.stack([dataset.read_annotation(path) for path in sample.annotations])
-        share = (marks[:, 30, 0] - marks[:, 36:42, 0].mean(1)) / (marks[:, 42:48, 0] - marks[:, 36:42, 0]).mean(1)
-        assert share[0] < 0.35 < share[1] < 0.65 < share[2], sample.sample
-
-
-def test_all_cameras_of_a_recording_see_one_head(studio):
+def test_all_cameras_of_a_recording_see_one_head(seated):
     """The marks in five photographs are the projections of 68 points, by the yaws of Multi-PIE's cameras alone."""
-    person, rng = studio.draw_bareheaded(np.random.default_rng(3)), np.random.default_rng(3)
-    moment = multi_pie.take_seat(studio, person, {"smile": 1.0}, rng)
+    marks, rng = seated.sitter.landmarks, np.random.default_rng(3)
     focal, rows, values = 96 * multi_pie.DISTANCE_MM / multi_pie.SPAN_MM, [], []
     for name, yaw in (("090", -60), ("130", -30), ("051", 0), ("050", 15), ("190", 45)):
-        u, v = pixel_face.annotate(moment.landmarks, multi_pie.aim(moment, name, 96), 0.0, rng).T
+        u, v = annotate(marks, multi_pie.camera_of(seated, name, 96), 0.0, rng).T
         cosine, sine = np.cos(np.radians(yaw)), np.sin(np.radians(yaw))
         turn = np.array([[cosine, 0, sine], [0, 1, 0], [-sine, 0, cosine]])
         # u - 64 = f x / (D - z), 48 - v = f y / (D - z) with (x, y, z) = turn X is linear in X
@@ -363,7 +348,7 @@ def test_all_cameras_of_a_recording_see_one_head(studio):
     system, right = np.stack(rows, 1), np.stack(values, 1)  # (68, 10, 3), (68, 10)
     points = np.stack([np.linalg.lstsq(a, b, rcond=None)[0] for a, b in zip(system, right, strict=True)])
     assert np.abs((system * points[:, None]).sum(2) - right).max() / multi_pie.DISTANCE_MM < 1e-3  # px
-    sides = [np.linalg.norm(p[:, None] - p, axis=-1) for p in (points, moment.landmarks)]
+    sides = [np.linalg.norm(p[:, None] - p, axis=-1) for p in (points, marks)]
     assert_allclose(*sides, atol=0.01)  # the same head, moved and turned
 
 
@@ -377,63 +362,64 @@ def test_the_marks_of_a_moment_are_those_of_all_its_lights(many_sides):
 
 
 @pytest.mark.parametrize(("illumination", "brighter"), [(3, "right"), (11, "left")])
-def test_a_flash_lights_the_half_of_the_face_that_looks_at_it(studio, illumination, brighter):
-    person, rng = studio.draw_bareheaded(np.random.default_rng(3)), np.random.default_rng(3)
-    person = person._replace(shell=None)
-    moment = multi_pie.take_seat(studio, person, {}, rng)
-    camera = multi_pie.aim(moment, "051", 96)
-    view, backdrop = see(moment.body, None, camera), np.zeros((*camera.shape, 3), np.float32)
+def test_a_flash_lights_the_half_of_the_face_that_looks_at_it(seated, illumination, brighter):
+    camera = multi_pie.camera_of(seated, "051", 96)
+    view, backdrop = see(seated.sitter, camera), np.zeros((*camera.shape, 3), np.float32)
     face = view.mask == CLASSES.index("skin")
-    middle = camera.project(moment.landmarks[30])[0]
+    middle = camera.project(seated.sitter.landmarks[30])[0]
     left = np.broadcast_to(np.arange(camera.shape[1]) < middle, camera.shape)
-    image = expose(view, *multi_pie.light_up(moment, illumination), backdrop).mean(2)
+    image, room, other = (
+        expose(camera, view.layers, *multi_pie.light_up(seated, number), backdrop).mean(2)
+        for number in (illumination, 0, 19)
+    )
     ratio = image[face & ~left].mean() / image[face & left].mean()
     assert ratio > 1.3 if brighter == "right" else ratio < 1 / 1.3
-    room = expose(view, *multi_pie.light_up(moment, 0), backdrop).mean(2)
     assert room[face].mean() < 0.7 * image[face].mean()
-    assert_array_equal(room, expose(view, *multi_pie.light_up(moment, 19), backdrop).mean(2))
+    assert_array_equal(room, other)
 
 
 @pytest.mark.parametrize(
-    ("size", "message"),
+    ("maker", "settings", "message"),
     [
-        ({"cameras": ["051", "05_1"]}, r"simulate.multi_pie.cameras: expected some of 110.*found 051, 05_1"),
-        ({"cameras": []}, r"simulate.multi_pie.cameras.*found none"),
-        ({"subjects": 1000}, r"simulate.multi_pie.subjects: 1000.*at most 999"),
+        (multi_pie, {"cameras": ["051", "05_1"]}, r"simulate.multi_pie.cameras: expected some of 110.*found 051, 05_1"),
+        (multi_pie, {"cameras": []}, r"simulate.multi_pie.cameras.*found none"),
+        (multi_pie, {"subjects": 1000}, r"simulate.multi_pie.subjects: 1000.*at most 999"),
+        (bosphorus, {"subjects": 1001}, r"simulate.bosphorus.subjects: 1001.*at most 1000"),
+        (pixel_face_ict, None, r"simulate.ict_facekit.*set it"),
     ],
 )
-def test_what_multi_pie_cannot_name_is_refused(heads_file, tmp_path, size, message):
-    settings = configuration.validate({"simulate": {"multi_pie": size}}).simulate
+def test_what_cannot_be_made_is_refused(heads_file, tmp_path, maker, settings, message):
+    settings = configuration.validate({"simulate": {maker.RECIPE.dataset: settings} if settings else {}}).simulate
     with pytest.raises(ConfigError, match=message):
-        simulate(Work("multi_pie", heads_file, tmp_path, settings))
+        simulate(maker.RECIPE, heads_file, tmp_path, settings)
 
 
-def test_nobody_wears_a_cap_in_the_laboratory(studio):
+def test_nobody_wears_a_cap_in_the_laboratory(people):
     rng = np.random.default_rng(0)
-    kinds = {studio.draw_bareheaded(rng).style.kind for _ in range(12)}
+    kinds = {people.draw_bareheaded(rng).style.kind for _ in range(12)}
     assert "cap" not in kinds
     assert len(kinds) > 1
 
 
-def test_ict_faces_are_measured_by_their_own_landmarks(studio):
-    path = SHARED / "ict_facekit" / "model.npz"
-    if not path.exists():
-        pytest.skip("ICT-FaceKit's model.npz is not in the shared folder")
-    heads = IctHeads(path, studio.population)
-    shape = heads.draw_shape(np.random.default_rng(0))
-    surface = heads.surface(shape, heads.draw_expression(np.random.default_rng(1), 1))
+@pytest.mark.skipif(not ICT.exists(), reason="ICT-FaceKit's model.npz is not in the shared folder")
+def test_ict_faces_are_measured_by_their_own_landmarks(people):
+    heads = IctHeads(ICT, people.population)
+    shape, fine = heads.draw_shape(np.random.default_rng(0)), heads.fine
+    smile = heads.fine_vertices(shape, heads.draw_expression(np.random.default_rng(1), {"random": 1.0}))
     neutral = heads.vertices(shape, None)
     eyes = neutral[heads.anatomy.landmarks_68[[36, 45]]]
     assert 75 < np.linalg.norm(eyes[0] - eyes[1]) < 110  # mm, so centimetres were converted
-    assert_array_equal(surface.face[surface.keypoints], surface.landmarks)
-    assert np.abs(surface.vertices - neutral).max() > 1.0
+    assert_array_equal(smile[fine.face][fine.face_keypoints], smile[fine.keypoints])
+    assert np.abs(smile - neutral).max() > 1.0
     # the toy's first 68 keypoints are its 68 landmarks, so the borrowed ones are ICT-FaceKit's own
     assert_array_equal(heads.anatomy.landmarks_106[:68], heads.anatomy.landmarks_68)
 
 
-def test_ict_without_a_path_says_what_to_set(heads_file, tmp_path):
-    with pytest.raises(ConfigError, match=r"simulate.ict_facekit.*set it"):
-        simulate(Work("pixel_face_ict", heads_file, tmp_path, SETTINGS))
+def test_a_file_that_is_not_the_ict_model_is_refused(people, tmp_path):
+    names = ("mean", "identity", "expression", "expression_names", "triangles", "region", "landmarks_68")
+    np.savez(tmp_path / "model.npz", **{name: np.zeros((5, 3), np.float32) for name in names})
+    with pytest.raises(DataError, match="one number of vertices"):
+        IctHeads(tmp_path / "model.npz", people.population)
 
 
 @pytest.mark.parametrize(
@@ -448,10 +434,3 @@ def test_command_names_what_is_wrong(arguments, message, tmp_path, capsys):
     assert main(["simulate", "--dataset", "pixel_face", "--output", str(tmp_path / "out"), *arguments]) == 2
     assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_file_that_is_not_the_ict_model_is_refused(studio, tmp_path):
-    names = ("mean", "identity", "expression", "expression_names", "triangles", "region", "landmarks_68")
-    np.savez(tmp_path / "model.npz", **{name: np.zeros((5, 3), np.float32) for name in names})
-    with pytest.raises(DataError, match="one number of vertices"):
-        IctHeads(tmp_path / "model.npz", studio.population)

@@ -5,23 +5,20 @@ import pytest
 import trimesh
 from numpy.testing import assert_allclose
 from scipy.spatial import cKDTree
-from toy_heads import toy_heads
 
 from dfmvr.config import configuration
 from dfmvr.config.data import BosphorusData
 from dfmvr.datasets.bosphorus.dataset import Bosphorus
-from dfmvr.datasets.bosphorus.landmarks import read_lm2, read_lm3
+from dfmvr.datasets.bosphorus.landmarks import INDEX_IN_68, read_lm2, read_lm3
 from dfmvr.datasets.bosphorus.range_image import read_bnt
 from dfmvr.datasets.images import read_image
-from dfmvr.errors import ConfigError
 from dfmvr.geometry.meshes import import_open3d
 from dfmvr.geometry.surface import Surface
 from dfmvr.simulate import bosphorus
-from dfmvr.simulate.command import Work, make_jobs, simulate
-from dfmvr.simulate.people.anny import Heads
-from dfmvr.simulate.people.person import Studio
+from dfmvr.simulate.stand_in import simulate
 from dfmvr.simulate.studio import structured_light as sensor
-from dfmvr.simulate.studio.photograph import Body
+from dfmvr.simulate.studio.photograph import Sitter
+from dfmvr.simulate.studio.scanner import HeadSurface
 
 SPACING, NOISE = 2.0, 0.2
 SETTINGS = configuration.validate(
@@ -36,30 +33,23 @@ SETTINGS = configuration.validate(
 FRONT = np.eye(3)
 
 
-def _body(vertices, triangles, normals, albedo=0.4, gloss=0.0):
-    count = len(vertices)
-    paint = np.zeros((count, 8), np.float32)
-    paint[:, :3], paint[:, 3], paint[:, 4] = np.reshape(albedo, (-1, 1)), gloss, 200.0
-    blank = np.zeros(count, np.uint8)
-    return Body(
-        vertices, triangles, normals, paint, np.ones(count, np.float32), blank + 1, blank,
-        np.zeros((2, 3), np.float32), np.array([0, 0, 1.0], np.float32), np.zeros(3, np.float32),
-    )  # fmt: skip
-
-
-def _spheres(*places, **paint):
-    """A scene of spheres: (centre, radius) each."""
+def _spheres(*places, albedo=0.4, gloss=0.0, spacing=SPACING):
+    """Spheres before the sensor: (centre, radius) each."""
     one = trimesh.creation.icosphere(subdivisions=5)
     points = [np.asarray(one.vertices * radius + centre, np.float32) for centre, radius in places]
     triangles = np.concatenate([one.faces + i * len(one.vertices) for i in range(len(places))]).astype(np.int64)
     vertices, normals = np.concatenate(points), np.tile(np.asarray(one.vertices, np.float32), (len(places), 1))
-    body = _body(vertices, triangles, normals, **paint)
-    return sensor.Scene(vertices, triangles, np.zeros(len(vertices), bool), body, None, -1e3)
+    paint, blank = np.zeros((len(vertices), 8), np.float32), np.zeros(len(vertices), np.uint8)
+    paint[:, :3], paint[:, 3], paint[:, 4] = np.reshape(albedo, (-1, 1)), gloss, 200.0
+    none = np.zeros((0, 3), np.float32)
+    sitter = Sitter(vertices, triangles, normals, paint, blank + 1.0, blank + 1, blank, *[none] * 3, None, *[none] * 2)
+    photo = sensor.sensor_camera(FRONT, np.zeros(3), 1.5, (200, 260))
+    head = HeadSurface(vertices, triangles, blank > 0, none)
+    return sensor.Sitting(head, sitter, -1e3, sensor.grid_camera(FRONT, np.zeros(3), spacing), photo)
 
 
-def _scan(scene, noise=0.0, spacing=SPACING):
-    photo = sensor.aim(FRONT, np.zeros(3), 1.5, (200, 260))
-    return sensor.scan(scene, sensor.grid(FRONT, np.zeros(3), spacing), photo, noise, np.random.default_rng(0))
+def _scan(sitting, noise=0.0):
+    return sensor.measure_range(sitting, noise, np.random.default_rng(0))
 
 
 @pytest.fixture
@@ -68,35 +58,27 @@ def no_spikes(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def heads_file(tmp_path_factory):
-    path = tmp_path_factory.mktemp("heads") / "heads.npz"
-    toy_heads().save(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def studio(heads_file):
-    return Studio(Heads(heads_file, 96))
-
-
-@pytest.fixture(scope="module")
 def data_set(heads_file, tmp_path_factory):
     root = tmp_path_factory.mktemp("bosphorus")
-    simulate(Work("bosphorus", heads_file, root, SETTINGS), workers=1)
+    simulate(bosphorus.RECIPE, heads_file, root, SETTINGS)
     return root
 
 
+def _first(people):
+    """The first subject."""
+    return people.draw_bareheaded(np.random.default_rng((1, 4, 0)))
+
+
 @pytest.fixture(scope="module")
-def turned(studio):
+def turned(people):
     """The first subject's scans without noise: a bald head, the range image, the true surface in its frame."""
     settings = SETTINGS.model_copy(update={"bosphorus": SETTINGS.bosphorus.model_copy(update={"spacing_mm": SPACING})})
-    job, result = bosphorus.Job(0, (1, 4, 0)), {}
-    person = studio.draw_bareheaded(np.random.default_rng(job.seed))._replace(shell=None)
+    person, result = _first(people)._replace(hair=None), {}
     for code in ("N", *bosphorus.TURNS):
         rng = np.random.default_rng(7)
-        sitting = bosphorus.sit(studio, person, code, settings, rng)
-        image = sensor.scan(sitting.scene, sitting.grid, sitting.photo, 0.0, rng)
-        result[code] = (image, sensor.to_sensor(sitting.grid, sitting.scene.vertices), sitting)
+        sitting = bosphorus.sit(people, person, code, settings, rng)
+        image = sensor.measure_range(sitting, 0.0, rng)
+        result[code] = (image, sensor.to_sensor(sitting.grid, sitting.head.vertices), sitting)
     return result
 
 
@@ -164,7 +146,7 @@ def test_the_projector_leaves_a_shadow_on_the_left_of_what_stands_in_front():
 
 def test_nothing_comes_back_from_black_or_from_a_mirror(no_spikes):
     plain = _spheres(((0, 0, 0), 80.0))
-    dark = plain.vertices[:, 1] > 30
+    dark = plain.head.vertices[:, 1] > 30
     black = _scan(_spheres(((0, 0, 0), 80.0), albedo=np.where(dark, 0.004, 0.4)))
     assert np.nanmax(black.points[..., 1]) < 33
     shiny, matt = _scan(_spheres(((0, 0, 0), 80.0), gloss=6.0)), _scan(plain)
@@ -185,10 +167,10 @@ def test_spikes_stand_at_edges_alone():
 
 
 @pytest.mark.parametrize("code", ["N", *bosphorus.TURNS])
-def test_the_sensor_sees_what_a_traced_ray_sees(studio, turned, code):
+def test_the_sensor_sees_what_a_traced_ray_sees(people, turned, code):
     """Every point can see camera and projector, and little of the skin that sees both is missing."""
     image, vertices, sitting = turned[code]
-    triangles, measured = sitting.scene.triangles, image.points[image.valid]
+    triangles, measured = sitting.head.triangles, image.points[image.valid]
     o3d = import_open3d()
     scene = o3d.t.geometry.RaycastingScene()
     scene.add_triangles(vertices.astype(np.float32), triangles.astype(np.uint32))
@@ -208,8 +190,8 @@ def test_the_sensor_sees_what_a_traced_ray_sees(studio, turned, code):
     corners = vertices[triangles]
     normals, middle = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), corners.mean(1)
     normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9
-    skin = (studio.population.generator.labels[triangles] == 1).all(1)
-    skin &= sitting.scene.vertices[triangles][..., 1].min(1) > sitting.scene.lowest + 5
+    skin = (people.population.generator.labels[triangles] == 1).all(1)
+    skin &= sitting.head.vertices[triangles][..., 1].min(1) > sitting.lowest + 5
     for place in places:
         way = (place - middle) / np.linalg.norm(place - middle, axis=1, keepdims=True)
         skin &= (way * normals).sum(1) > 0.45
@@ -218,13 +200,13 @@ def test_the_sensor_sees_what_a_traced_ray_sees(studio, turned, code):
     assert (cKDTree(measured).query(seen)[0] < 1.5 * SPACING).mean() > 0.97
 
 
-def test_the_farther_a_head_turns_the_less_is_seen_of_its_far_half(studio, turned):
-    triangles = turned["N"][2].scene.triangles
-    face = (studio.population.generator.labels[triangles] == 1).all(1)
+def test_the_farther_a_head_turns_the_less_is_seen_of_its_far_half(people, turned):
+    triangles = turned["N"][2].head.triangles
+    face = (people.population.generator.labels[triangles] == 1).all(1)
     shares = {}
     for code, (image, vertices, sitting) in turned.items():
         middle = vertices[triangles].mean(1)
-        side = sitting.scene.vertices[triangles][..., 0].mean(1)
+        side = sitting.head.vertices[triangles][..., 0].mean(1)
         near = cKDTree(image.points[image.valid]).query(middle)[0] < 1.5 * SPACING
         shares[code] = near[face & (side < -8)].mean(), near[face & (side > 8)].mean()
     person_right = [shares[code][0] for code in ("R10", "R20", "R30", "R45")]
@@ -249,17 +231,17 @@ def test_the_data_set_is_complete(data_set):
     assert (data_set / "preview.jpg").stat().st_size > 0
 
 
-def test_a_subject_comes_out_the_same_again(studio, data_set, tmp_path):
-    job = make_jobs(Work("bosphorus", None, tmp_path, SETTINGS))[0]
-    bosphorus.make(studio, job, tmp_path, SETTINGS)
+def test_a_subject_comes_out_the_same_again(people, data_set, tmp_path):
+    job = bosphorus.list_subjects(SETTINGS)[0]
+    bosphorus.make(people, job, tmp_path, SETTINGS)
     for path in (tmp_path / "bs000").iterdir():
         assert path.read_bytes() == (data_set / "bs000" / path.name).read_bytes(), path.name
 
 
 @pytest.mark.parametrize("scan", ["N_N", "E_HAPPY", "YR_R30", "YR_L45"])
-def test_a_written_scan_lies_on_its_true_surface(studio, data_set, scan):
-    job, code = make_jobs(Work("bosphorus", None, data_set, SETTINGS))[0], scan.split("_")[1]
-    truth = bosphorus.true_surface(studio, job, code, SETTINGS)
+def test_a_written_scan_lies_on_its_true_surface(people, data_set, scan):
+    job, code = bosphorus.list_subjects(SETTINGS)[0], scan.split("_")[1]
+    truth = bosphorus.true_surface(people, job, code, SETTINGS)
     image = read_bnt(f"{_stem(data_set, 'bs000', scan)}.bnt")
     points = image.points[image.valid]
     distance = np.linalg.norm(Surface(truth.vertices, truth.triangles).closest(points).points - points, axis=1)
@@ -282,9 +264,9 @@ def test_the_colours_of_the_points_are_those_of_the_photograph(data_set):
     assert np.median(skin[:, 0]) > np.median(photo[:20, :20, 0]) + 40  # lit against a dark room
 
 
-def test_landmarks_are_marked_on_the_surface_with_the_image_sides(studio, data_set):
-    job = make_jobs(Work("bosphorus", None, data_set, SETTINGS))[0]
-    truth = bosphorus.true_surface(studio, job, "N", SETTINGS)
+def test_landmarks_are_marked_on_the_surface_with_the_image_sides(people, data_set):
+    job = bosphorus.list_subjects(SETTINGS)[0]
+    truth = bosphorus.true_surface(people, job, "N", SETTINGS)
     points = read_lm3(f"{_stem(data_set, 'bs000', 'N_N')}.lm3")
     assert len(points) == 22
     marks = np.stack(list(points.values()))
@@ -301,31 +283,30 @@ def test_a_turn_to_r_points_the_nose_to_the_left_of_the_image(data_set, scan, si
     assert sign * (marks["Nose tip"][0] - marks["Upper lip outer middle"][0]) > 1
 
 
-def test_a_landmark_behind_the_head_is_not_marked(studio):
-    job = bosphorus.Job(0, (1, 4, 0))
-    person, rng = studio.draw_bareheaded(np.random.default_rng(job.seed)), np.random.default_rng(0)
-    sitting = bosphorus.sit(studio, person, "N", SETTINGS, rng)
-    _, distance = bosphorus.photograph(sitting, rng)
-    behind = sitting.scene.vertices[sitting.scene.vertices[:, 2].argmin()]
-    sitting = sitting._replace(landmarks=sitting.landmarks | {"Nose tip": behind})
+@pytest.fixture
+def marked(people):
+    """The first subject, looking ahead, and how far away each pixel of the photograph is."""
+    rng = np.random.default_rng(0)
+    sitting = bosphorus.sit(people, _first(people), "N", SETTINGS, rng)
+    return sitting, bosphorus.photograph(sitting, rng)[1], rng
+
+
+def test_a_landmark_behind_the_head_is_not_marked(marked):
+    sitting, distance, rng = marked
+    landmarks = sitting.sitter.landmarks.copy()
+    landmarks[INDEX_IN_68["Nose tip"]] = sitting.head.vertices[sitting.head.vertices[:, 2].argmin()]
+    sitting = sitting._replace(sitter=sitting.sitter._replace(landmarks=landmarks))
     points, pixels = bosphorus.mark(sitting, distance, 0.5, rng)
     assert len(points) == len(pixels) == 21
     assert "Nose tip" not in points
 
 
-def test_marks_scatter_in_the_photograph_as_asked(studio):
-    job, rng = bosphorus.Job(0, (1, 4, 0)), np.random.default_rng(0)
-    sitting = bosphorus.sit(studio, studio.draw_bareheaded(np.random.default_rng(job.seed)), "N", SETTINGS, rng)
-    _, distance = bosphorus.photograph(sitting, rng)
+def test_marks_scatter_in_the_photograph_as_asked(marked):
+    sitting, distance, rng = marked
     exact, _ = bosphorus.mark(sitting, distance, 0.0, rng)
+    places = bosphorus.landmarks_of(sitting.sitter)
     for name, point in exact.items():
-        assert_allclose(point, sensor.to_sensor(sitting.photo, sitting.landmarks[name]), atol=1e-3)
+        assert_allclose(point, sensor.to_sensor(sitting.photo, places[name]), atol=1e-3)
     drawn = [bosphorus.mark(sitting, distance, 0.5, rng)[1] for _ in range(20)]
     scatter = np.mean([np.std([marks[name] for marks in drawn], 0) for name in exact])
     assert scatter == pytest.approx(0.5 / 1.015 * 96 / 330, rel=0.1)  # 96 px show 330 mm, 224 px of a crop 220.7 mm
-
-
-def test_more_subjects_than_names_are_refused(heads_file, tmp_path):
-    settings = configuration.validate({"simulate": {"bosphorus": {"subjects": 1001}}}).simulate
-    with pytest.raises(ConfigError, match=r"simulate.bosphorus.subjects: 1001.*at most 1000"):
-        make_jobs(Work("bosphorus", heads_file, tmp_path, settings))

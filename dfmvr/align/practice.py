@@ -28,7 +28,7 @@ from dfmvr.align.regressor import (
     normalise_picture,
 )
 from dfmvr.conventions import MIRRORED_68
-from dfmvr.simulate.studio.backdrop import draw_scene, paint
+from dfmvr.simulate.studio.backdrop import draw_backdrop, paint_backdrop
 
 FACE_PX = 60
 """Width of the faces in the bank, px: half again that of a crop, so that zooming in stays sharp."""
@@ -106,7 +106,7 @@ def _shrink(photo: np.ndarray, points: np.ndarray, flat: np.ndarray) -> tuple[np
 
 def _paint(rng: np.random.Generator) -> np.ndarray:
     """Paint a place and take a grey photograph of it."""
-    picture = paint(draw_scene(rng), rng, (BACKDROP_PX, BACKDROP_PX)).mean(2)
+    picture = paint_backdrop(draw_backdrop(rng), rng, (BACKDROP_PX, BACKDROP_PX)).mean(2)
     exposed = picture * rng.uniform(0.3, 0.7) / max(float(picture.mean()), 1e-3)
     return (255 * np.clip(exposed, 0, 1) ** (1 / 2.2)).astype(np.float32)
 

@@ -10,25 +10,37 @@ take each. The landmarks' `left` is the left of the image of a frontal face; ear
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from dfmvr.config.data import SimulateSection
-from dfmvr.conventions import FOCAL_PX_AT_224
+from dfmvr.conventions import CAMERA_DISTANCE_MM, FOCAL_PX_AT_224
 from dfmvr.datasets.bosphorus.dataset import write_scan
 from dfmvr.datasets.bosphorus.landmarks import INDEX_IN_68
 from dfmvr.datasets.bosphorus.names import ScanName
+from dfmvr.datasets.bosphorus.range_image import RangeImage, read_bnt
+from dfmvr.datasets.images import read_image
 from dfmvr.errors import ConfigError
 from dfmvr.geometry.meshes import Mesh
 from dfmvr.geometry.surface import barycentric_of_closest
-from dfmvr.simulate.people.person import Person, Studio, shadow_of
-from dfmvr.simulate.pixel_face import DISTANCE_MM, rotation
+from dfmvr.geometry.vectors import unit
+from dfmvr.simulate.people.person import People, Person
+from dfmvr.simulate.preview import write_preview
+from dfmvr.simulate.stand_in import Recipe, Subject
+from dfmvr.simulate.studio.camera import photo_shape, rotation
 from dfmvr.simulate.studio.light import Light, direction_of
-from dfmvr.simulate.studio.photograph import Camera, expose, see
+from dfmvr.simulate.studio.photograph import Sitter, expose, see, shadow_of
+from dfmvr.simulate.studio.scanner import HeadSurface
 from dfmvr.simulate.studio.sensor import CameraMaker, develop
-from dfmvr.simulate.studio.structured_light import WORKING_MM, Scene, aim, grid, scan, to_sensor
+from dfmvr.simulate.studio.structured_light import (
+    WORKING_MM,
+    Sitting,
+    grid_camera,
+    measure_range,
+    sensor_camera,
+    to_sensor,
+)
 
 EMOTIONS = {
     "HAPPY": {"smile": 1.0},
@@ -38,7 +50,7 @@ EMOTIONS = {
     "SADNESS": {"frown": 0.8, "brow_raise": 0.2},
     "FEAR": {"brow_raise": 0.8, "grin": 0.6},
 }
-"""ASSUME: each emotion as a sum of `face_model.expressions.KINDS`."""
+"""ASSUME: each emotion as a sum of `face_model.anny.expressions.KINDS`."""
 TURNS = {"R10": -10.0, "R20": -20.0, "R30": -30.0, "R45": -45.0, "L45": 45.0}
 """Yaw of the turns in degrees: negative where the nose points to the image's left."""
 SCANS = (("N", "N"), *(("E", code) for code in EMOTIONS), *(("YR", code) for code in TURNS))
@@ -47,6 +59,7 @@ SCANS = (("N", "N"), *(("E", code) for code in EMOTIONS), *(("YR", code) for cod
 IN_106 = {"Nose saddle left": 78, "Nose saddle right": 79}
 """Index among the 106 keypoints of the landmarks that are not among the 68."""
 MOST_SUBJECTS = 1000
+DATASET_SEED = 4
 POSE_DEG, PLACE_MM = (3.0, 2.0, 2.0), (8.0, 8.0, 12.0)  # how well people sit as they are told
 SPAN_MM, ASPECT = 330.0, 4 / 3  # what the height of a photograph shows; width / height
 BELOW_CHIN_MM = 40.0  # where the operator cuts the range image off
@@ -57,27 +70,12 @@ NEAR_TRIANGLES = 64  # of a point, one of which surely is the closest
 LAMP = np.array([1.12, 1.0, 0.86], np.float32) * np.float32(1.1)
 SKY = np.array([[0.1, 0.09, 0.08], [0, 0, 0], [0, 0, 0], [0.02, 0.02, 0.02]], np.float32)
 DARK_ROOM = np.array([0.006, 0.007, 0.009], np.float32)
+RELIEF_LAMP = np.array([-0.4, 0.4, 0.82])  # of the preview
 WHITE_BALANCE = np.array([0.94, 1.0, 1.1], np.float32)
 
 
-class Job(NamedTuple):
-    """One subject to be drawn."""
-
-    number: int  # from 0
-    seed: tuple[int, ...]
-
-
-class Sitting(NamedTuple):
-    """A person before the sensor."""
-
-    scene: Scene
-    grid: Camera
-    photo: Camera
-    landmarks: dict[str, np.ndarray]  # (3,) mm, the person's frame
-
-
-def list_jobs(dataset: str, number: int, settings: SimulateSection) -> list[Job]:
-    """List the subjects; `number` is the data set's part of the seeds.
+def list_subjects(settings: SimulateSection) -> list[Subject]:
+    """List the subjects, numbered from 0.
 
     Raises:
         ConfigError: more subjects than the names can tell apart.
@@ -85,7 +83,7 @@ def list_jobs(dataset: str, number: int, settings: SimulateSection) -> list[Job]
     count = settings.bosphorus.subjects
     if count > MOST_SUBJECTS:
         raise ConfigError(f"simulate.bosphorus.subjects: {count}; names have three digits, so at most {MOST_SUBJECTS}")
-    return [Job(i, (settings.seed, number, i)) for i in range(count)]
+    return [Subject(i, (settings.seed, DATASET_SEED, i)) for i in range(count)]
 
 
 def chosen_scans(settings: SimulateSection) -> list[tuple[str, str]]:
@@ -94,34 +92,32 @@ def chosen_scans(settings: SimulateSection) -> list[tuple[str, str]]:
     return [name for name in SCANS if name[1] not in left_out]
 
 
-def sit(studio: Studio, person: Person, code: str, settings: SimulateSection, rng: np.random.Generator) -> Sitting:
+def sit(people: People, person: Person, code: str, settings: SimulateSection, rng: np.random.Generator) -> Sitting:
     """Ask a person to sit down for the scan with this code."""
-    expression = studio.population.blend_expression(rng, EMOTIONS.get(code, {}))
-    head, body = studio.body(person, expression, rng)
-    surface = studio.population.surface(person.shape, expression)
-    hidden = surface.mouth | (surface.hair & (person.shell is not None))
-    marks = head[studio.anatomy.landmarks_68]
-    scene = Scene(surface.vertices, surface.triangles, hidden, body, studio.hair(person), marks[8, 1] - BELOW_CHIN_MM)
+    expression = people.population.draw_expression(rng, EMOTIONS.get(code, {}))
+    sitter = people.pose(person, expression, rng)
     turn = rotation(tuple(rng.normal([0, TURNS.get(code, 0.0), 0], POSE_DEG)))
-    origin = marks.mean(0) - turn.T @ rng.normal(0, PLACE_MM)
+    origin = sitter.landmarks.mean(0) - turn.T @ rng.normal(0, PLACE_MM)
     height = settings.photo_height_px
-    photo = aim(turn, origin, SPAN_MM / height, (height, 2 * round(height * ASPECT / 2)))
-    ids = {name: studio.anatomy.landmarks_68[i] for name, i in INDEX_IN_68.items()}
-    ids |= {name: studio.anatomy.landmarks_106[i] for name, i in IN_106.items()}
-    spacing = settings.bosphorus.spacing_mm
-    return Sitting(scene, grid(turn, origin, spacing), photo, {name: head[i] for name, i in ids.items()})
+    return Sitting(
+        people.surface(person, expression),
+        sitter,
+        sitter.landmarks[8, 1] - BELOW_CHIN_MM,
+        grid_camera(turn, origin, settings.bosphorus.spacing_mm),
+        sensor_camera(turn, origin, SPAN_MM / height, photo_shape(height, ASPECT)),
+    )
 
 
 def photograph(sitting: Sitting, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """The photograph (H, W, 3) uint8, and how far away each of its pixels is (H, W) mm."""
-    scene, camera = sitting.scene, sitting.photo
-    view = see(scene.body, scene.hair, camera)
+    camera = sitting.photo
+    view = see(sitting.sitter, camera)
     sky = SKY.copy()
     sky[1:] = camera.rotation.T @ SKY[1:]
     direction = (direction_of(-8, 20)[None] @ camera.rotation).astype(np.float32)
     light = Light(direction, LAMP[None], sky)
     backdrop = np.broadcast_to(DARK_ROOM, (*camera.shape, 3))
-    image = expose(view, light, shadow_of(light, scene.body, scene.hair), backdrop)
+    image = expose(camera, view.layers, light, shadow_of(light, sitting.sitter), backdrop)
     maker = CameraMaker(1.5, WHITE_BALANCE, 0.45 * camera.shape[0] / 256, 0, 0, 1e-4, 1e-3, 0.1, 95)
     return develop(image, maker, rng), view.distance
 
@@ -139,13 +135,13 @@ def mark(
     Returns:
         Points (3,) in the sensor's frame, mm, and (2,) in pixels of the photograph.
     """
-    points, pixels = {}, {}
-    camera, noise_mm = sitting.photo, noise_px * DISTANCE_MM / FOCAL_PX_AT_224
+    points, pixels, places = {}, {}, landmarks_of(sitting.sitter)
+    camera, noise_mm = sitting.photo, noise_px * CAMERA_DISTANCE_MM / FOCAL_PX_AT_224
     near = round(GUESSED_MM * camera.focal_px / WORKING_MM)
-    offset = np.pad(rng.normal(0, noise_mm, size=(len(sitting.landmarks), 2)), ((0, 0), (0, 1)))
-    marked = np.stack(list(sitting.landmarks.values())) + offset @ camera.rotation
-    surface = _onto(sitting.scene, marked)
-    for name, point, (u, v, depth) in zip(sitting.landmarks, surface, camera.project(marked), strict=True):
+    offset = np.pad(rng.normal(0, noise_mm, size=(len(places), 2)), ((0, 0), (0, 1)))
+    marked = np.stack(list(places.values())) + offset @ camera.rotation
+    surface = _onto(sitting.head, marked)
+    for name, point, (u, v, depth) in zip(places, surface, camera.project(marked), strict=True):
         if np.any(np.abs(_window(distance, u, v, near) - depth) < SEEN_MM):
             pixels[name] = np.array([u, v])
             if depth < distance[int(v), int(u)] + SEEN_MM:
@@ -153,9 +149,15 @@ def mark(
     return points, pixels
 
 
-def _onto(scene: Scene, points: np.ndarray) -> np.ndarray:
+def landmarks_of(sitter: Sitter) -> dict[str, np.ndarray]:
+    """The landmarks of Bosphorus by name, each (3,) mm in the person's frame."""
+    marks = {name: sitter.landmarks[i] for name, i in INDEX_IN_68.items()}
+    return marks | {name: sitter.keypoints[i] for name, i in IN_106.items()}
+
+
+def _onto(head: HeadSurface, points: np.ndarray) -> np.ndarray:
     """The points of the true surface closest to others (K, 3) that lie near it."""
-    corners = scene.vertices[scene.triangles]
+    corners = head.vertices[head.triangles]
     tree = cKDTree(corners.mean(1), balanced_tree=False, compact_nodes=False)  # built fast, asked little
     near = tree.query(points, min(NEAR_TRIANGLES, len(corners)))[1]
     result = points.copy()
@@ -175,39 +177,58 @@ def _window(image: np.ndarray, u: float, v: float, reach: int) -> np.ndarray:
     return image[max(row - reach, 0) : row + reach + 1, max(column - reach, 0) : column + reach + 1]
 
 
-def true_surface(studio: Studio, job: Job, code: str, settings: SimulateSection) -> Mesh:
+def true_surface(people: People, subject: Subject, code: str, settings: SimulateSection) -> Mesh:
     """The surface that a scan measured, in its frame, mm: what its points differ from are the sensor's errors alone."""
-    person = studio.draw_bareheaded(np.random.default_rng(job.seed))
-    sitting = sit(studio, person, code, settings, _generator(job, code))
-    return Mesh(to_sensor(sitting.grid, sitting.scene.vertices), sitting.scene.triangles)
+    person = people.draw_bareheaded(np.random.default_rng(subject.seed))
+    sitting = sit(people, person, code, settings, _generator(subject, code))
+    return Mesh(to_sensor(sitting.grid, sitting.head.vertices), sitting.head.triangles)
 
 
-def _generator(job: Job, code: str) -> np.random.Generator:
+def _generator(subject: Subject, code: str) -> np.random.Generator:
     """Each scan has a generator of its own, so that it can be made again alone."""
-    return np.random.default_rng((*job.seed, [name[1] for name in SCANS].index(code)))
+    return np.random.default_rng((*subject.seed, [name[1] for name in SCANS].index(code)))
 
 
-def make(studio: Studio, job: Job, root: Path, settings: SimulateSection) -> None:
+def make(people: People, subject: Subject, root: Path, settings: SimulateSection) -> None:
     """Draw a subject, scan and photograph it, and write the files.
-
-    Args:
-        studio: the population.
-        job: who.
-        root: folder of the data set.
-        settings: of the stage.
 
     Raises:
         OutputError: a file cannot be written.
     """
-    person = studio.draw_bareheaded(np.random.default_rng(job.seed))
+    person = people.draw_bareheaded(np.random.default_rng(subject.seed))
     for kind, code in chosen_scans(settings):
-        rng = _generator(job, code)
-        sitting = sit(studio, person, code, settings, rng)
+        rng = _generator(subject, code)
+        sitting = sit(people, person, code, settings, rng)
         photo, distance = photograph(sitting, rng)
-        image = scan(sitting.scene, sitting.grid, sitting.photo, settings.scan_noise_mm, rng)
+        image = measure_range(sitting, settings.scan_noise_mm, rng)
         points, pixels = mark(sitting, distance, settings.annotation_noise_px, rng)
-        write_scan(root, ScanName(f"bs{job.number:03d}", kind, code, 0), image, photo, points, pixels)
+        write_scan(root, ScanName(f"bs{subject.number:03d}", kind, code, 0), image, photo, points, pixels)
 
 
 def finish(root: Path, results: list[None]) -> None:
-    """Nothing is left to write: the names of the files say all."""
+    """Write the preview: photograph and range image, from the front and turned, of some subjects.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+
+    def pictures(folder: Path) -> list[np.ndarray]:
+        stems = [folder / f"{folder.name}_{scan}_0" for scan in ("N_N", "YR_R30", "YR_L45")]
+        pairs = [(read_image(f"{stem}.png"), _relief(read_bnt(f"{stem}.bnt"))) for stem in stems]
+        return [picture for pair in pairs for picture in pair]
+
+    write_preview(root, sorted(root.glob("bs*")), pictures)
+
+
+def _relief(image: RangeImage) -> np.ndarray:
+    """A range image lit from the upper left, on a black square (S, S, 3)."""
+    across, down = np.diff(image.points, axis=1)[:-1], np.diff(image.points, axis=0)[:, :-1]
+    light = unit(np.cross(across, -down)) @ RELIEF_LAMP
+    grey = np.where(np.isfinite(light), 40 + 215 * np.clip(light, 0, 1), 0).astype(np.uint8)
+    square = np.zeros((max(grey.shape),) * 2, np.uint8)
+    left = (len(square) - grey.shape[1]) // 2
+    square[: grey.shape[0], left : left + grey.shape[1]] = grey
+    return np.repeat(square[..., None], 3, 2)
+
+
+RECIPE = Recipe("bosphorus", list_subjects, make, finish)

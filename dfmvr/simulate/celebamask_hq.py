@@ -3,81 +3,83 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from dfmvr.config.data import SimulateSection
-from dfmvr.datasets.celebamask_hq import write_item, write_mapping
-from dfmvr.simulate.people.person import Studio
-from dfmvr.simulate.pixel_face import DISTANCE_MM, Shot, rotation, set_up, shoot
-from dfmvr.simulate.studio.photograph import Camera
+from dfmvr.conventions import CAMERA_DISTANCE_MM
+from dfmvr.datasets.celebamask_hq import read_image, read_items, read_mask, write_item, write_mapping
+from dfmvr.simulate.people.person import People
+from dfmvr.simulate.preview import write_preview
+from dfmvr.simulate.stand_in import Recipe, Subject
+from dfmvr.simulate.studio.camera import Camera, rotation
 from dfmvr.simulate.studio.sensor import draw_camera_maker
+from dfmvr.simulate.studio.session import draw_session
 
 YAW_SIGMA_DEG, YAW_LIMIT_DEG, TILT_SIGMA_DEG = 25.0, 60.0, 8.0
 SPAN_MM = (215.0, 300.0)  # what the image shows at the face: the faces fill it
-
+DATASET_SEED = 2
 
 SPLIT_SHARES = (0.8, 0.9)
 """Where the validation and the test images begin, as fractions of all."""
 
+MASK_COLOURS = np.array(
+    (
+        *((20, 20, 20), (205, 175, 150), (95, 60, 20), (150, 95, 30), (40, 90, 220)),
+        *((70, 200, 230), (60, 160, 80), (170, 20, 40), (230, 70, 140), (240, 150, 60)),
+    ),
+    np.uint8,
+)
+"""Of the preview, for each class."""
 
-class Job(NamedTuple):
-    """One image to be made."""
 
-    number: int  # from 0
-    split: str  # 'train', 'val' or 'test'
-    seed: tuple[int, ...]
-
-
-def list_jobs(dataset: str, number: int, settings: SimulateSection) -> list[Job]:
-    """List the portraits; `number` is the data set's part of the seeds."""
+def list_subjects(settings: SimulateSection) -> list[Subject]:
+    """List the people, one an image, numbered from 0."""
     count = settings.celebamask_hq.images
     val, test = (round(share * count) for share in SPLIT_SHARES)
     splits = ["train"] * val + ["val"] * (test - val) + ["test"] * (count - test)
-    return [Job(i, split, (settings.seed, number, i)) for i, split in enumerate(splits)]
+    return [Subject(i, (settings.seed, DATASET_SEED, i), split) for i, split in enumerate(splits)]
 
 
-def aim(centre: np.ndarray, size_px: int, rng: np.random.Generator) -> Camera:
+def point_camera(centre: np.ndarray, size_px: int, rng: np.random.Generator) -> Camera:
     """Point a camera at a face (centroid (3,) mm of its landmarks), roughly aligned."""
     yaw = np.clip(rng.normal(0, YAW_SIGMA_DEG), -YAW_LIMIT_DEG, YAW_LIMIT_DEG)
     turn = rotation((rng.normal(0, TILT_SIGMA_DEG), yaw, rng.normal(0, TILT_SIGMA_DEG)))
-    distance = DISTANCE_MM * rng.uniform(0.7, 1.6)
+    distance = CAMERA_DISTANCE_MM * rng.uniform(0.7, 1.6)
     focal = size_px * distance / rng.uniform(*SPAN_MM)
     offset = np.array([rng.normal(0, 6.0), rng.normal(4, 7.0), -distance])
-    return Camera(turn, offset - turn @ centre, focal, (size_px / 2, size_px / 2), (size_px, size_px))
+    return Camera(turn, offset - turn @ centre, focal, (size_px, size_px))
 
 
-def portrait(studio: Studio, job: Job, settings: SimulateSection) -> Shot:
-    """Draw a person and take a portrait: image and mask."""
-    rng = np.random.default_rng(job.seed)
-    person = studio.draw_person(rng)
-    stage = set_up(studio, person, int(rng.integers(0, 6)), rng)
-    centre = stage.head[studio.anatomy.landmarks_68].mean(0)
-    maker = draw_camera_maker(rng, settings.photo_height_px, settings.jpeg_quality)
-    return shoot(stage, aim(centre, settings.photo_height_px, rng), maker, rng)
-
-
-def make(studio: Studio, job: Job, root: Path, settings: SimulateSection) -> tuple[int, str]:
+def make(people: People, subject: Subject, root: Path, settings: SimulateSection) -> tuple[int, str]:
     """Take a portrait and write it with its mask.
 
     ASSUME: `l_` is the person's own left. Masks have the size of the image (in the original, half of it).
 
     Returns:
         The image's id and split.
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    rng = np.random.default_rng(subject.seed)
+    person = people.draw_person(rng)
+    expression = people.population.draw_expression(rng, {"random": 1.0} if rng.integers(0, 6) else {})
+    sitter = people.pose(person, expression, rng)
+    session = draw_session(sitter, rng)
+    maker = draw_camera_maker(rng, settings.photo_height_px, settings.jpeg_quality)
+    camera = point_camera(sitter.landmarks.mean(0), settings.photo_height_px, rng)
+    write_item(root, subject.number, *session.shoot(camera, maker, rng), maker.jpeg_quality)
+    return subject.number, subject.split
+
+
+def finish(root: Path, results: list[tuple[int, str]]) -> None:
+    """Write the list of splits and the preview of a finished data set.
 
     Raises:
         OutputError: a file cannot be written.
     """
-    shot = portrait(studio, job, settings)
-    write_item(root, job.number, shot.image, shot.mask, shot.maker.jpeg_quality)
-    return job.number, job.split
-
-
-def finish(root: Path, results: list[tuple[int, str]]) -> None:
-    """Write the list of splits of a finished data set.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
     write_mapping(root, dict(results))
+    write_preview(root, read_items(root), lambda item: (read_image(item), MASK_COLOURS[read_mask(item)]))
+
+
+RECIPE = Recipe("celebamask_hq", list_subjects, make, finish)

@@ -19,13 +19,16 @@ import cv2
 import numpy as np
 
 from dfmvr.config.data import SimulateSection
+from dfmvr.datasets.images import read_image
 from dfmvr.datasets.multi_pie.dataset import YAWS, write_photo
 from dfmvr.errors import ConfigError
-from dfmvr.simulate.people.person import Person, Studio, shadow_of
-from dfmvr.simulate.pixel_face import annotate, rotation
+from dfmvr.simulate.people.person import People, Person
+from dfmvr.simulate.preview import spread, write_preview
+from dfmvr.simulate.stand_in import Recipe, Subject
+from dfmvr.simulate.studio.camera import Camera, annotate, photo_shape, rotation
 from dfmvr.simulate.studio.light import Light, direction_of
 from dfmvr.simulate.studio.noise import fractal
-from dfmvr.simulate.studio.photograph import Body, Camera, Hair, Shadow, expose, see
+from dfmvr.simulate.studio.photograph import Shadow, Sitter, expose, see, shadow_of
 from dfmvr.simulate.studio.sensor import CameraMaker, develop, vary_camera_maker
 
 HANGING_DEG = {"081": 35.0, "191": 35.0}
@@ -40,6 +43,7 @@ FLASHES = {
 """Place of the flash of each illumination, as of the cameras; 0 and 19 have none."""
 ILLUMINATIONS = 20
 MOST_SUBJECTS = 999
+DATASET_SEED = 3
 
 RECORDINGS = ((1, 1, {}), (1, 2, {"smile": 1.0}), (2, 2, {"surprise": 1.0}))
 """Session, recording and expression, as in the original."""
@@ -55,25 +59,16 @@ SKY = np.array([[0.3, 0.3, 0.3], [0, 0, 0], [0.1, 0.1, 0.1], [0.03, 0.03, 0.03]]
 WALL_LIT = (0.4, 0.45)  # light on the wall: of the room, and of a flash
 
 
-class Job(NamedTuple):
-    """One subject to be drawn."""
-
-    number: int  # from 1
-    seed: tuple[int, ...]
-
-
-class Moment(NamedTuple):
+class Seated(NamedTuple):
     """A person in the seat."""
 
-    landmarks: np.ndarray  # (68, 3) mm, the person's frame
-    body: Body
-    hair: Hair | None
+    sitter: Sitter
     turn: np.ndarray  # (3, 3) from the person's frame to the rig's
     place: np.ndarray  # (3,) mm, where the middle of the landmarks is in the rig
 
 
-def list_jobs(dataset: str, number: int, settings: SimulateSection) -> list[Job]:
-    """List the subjects; `number` is the data set's part of the seeds.
+def list_subjects(settings: SimulateSection) -> list[Subject]:
+    """List the subjects, numbered from 1.
 
     Raises:
         ConfigError: a camera that Multi-PIE does not have, or none, or more subjects than the names can tell apart.
@@ -85,29 +80,26 @@ def list_jobs(dataset: str, number: int, settings: SimulateSection) -> list[Job]
         )
     if count > MOST_SUBJECTS:
         raise ConfigError(f"simulate.multi_pie.subjects: {count}; names have three digits, so at most {MOST_SUBJECTS}")
-    return [Job(i, (settings.seed, number, i)) for i in range(1, count + 1)]
+    return [Subject(i, (settings.seed, DATASET_SEED, i)) for i in range(1, count + 1)]
 
 
-def take_seat(studio: Studio, person: Person, shares: dict[str, float], rng: np.random.Generator) -> Moment:
-    """Ask a person for an expression (see `people.Population.blend_expression`)."""
-    head, body = studio.body(person, studio.population.blend_expression(rng, shares), rng)
-    turn = rotation(tuple(rng.normal(0, POSE_DEG)))
-    place = rng.normal((0, 0, SEAT_MM), PLACE_MM)
-    return Moment(head[studio.anatomy.landmarks_68], body, studio.hair(person), turn, place)
+def take_seat(people: People, person: Person, shares: dict[str, float], rng: np.random.Generator) -> Seated:
+    """Let a person sit down with an expression (see `Population.draw_expression`)."""
+    sitter = people.pose(person, people.population.draw_expression(rng, shares), rng)
+    return Seated(sitter, rotation(tuple(rng.normal(0, POSE_DEG))), rng.normal((0, 0, SEAT_MM), PLACE_MM))
 
 
-def aim(moment: Moment, name: str, height_px: int) -> Camera:
+def camera_of(seated: Seated, name: str, height_px: int) -> Camera:
     """The camera `name` of the rig, for photographs of `height_px` rows."""
     yaw, above = CAMERAS[name]
     to_camera = rotation((above, 0, 0)) @ rotation((0, yaw, 0))
-    turn = to_camera @ moment.turn
-    translation = to_camera @ moment.place - [0, 0, DISTANCE_MM] - turn @ moment.landmarks.mean(0)
-    shape = (height_px, 2 * round(height_px * ASPECT / 2))
+    turn = to_camera @ seated.turn
+    offset = to_camera @ seated.place - [0, 0, DISTANCE_MM]
     focal = height_px * DISTANCE_MM / SPAN_MM
-    return Camera(turn, translation, focal, (shape[1] / 2, shape[0] / 2), shape)
+    return Camera(turn, offset - turn @ seated.sitter.landmarks.mean(0), focal, photo_shape(height_px, ASPECT))
 
 
-def light_up(moment: Moment, illumination: int) -> tuple[Light, Shadow]:
+def light_up(seated: Seated, illumination: int) -> tuple[Light, Shadow]:
     """The room's light and, but for illuminations 0 and 19, one flash, in the person's frame."""
     directions, colours = [direction_of(0, 65)], [CEILING]
     if illumination in FLASHES:
@@ -115,9 +107,9 @@ def light_up(moment: Moment, illumination: int) -> tuple[Light, Shadow]:
         directions.insert(0, direction_of(-yaw, above + ABOVE_CAMERA_DEG))
         colours.insert(0, FLASH)
     sky = SKY.copy()
-    sky[1:] = moment.turn.T @ SKY[1:]
-    light = Light((np.stack(directions) @ moment.turn).astype(np.float32), np.stack(colours), sky)
-    return light, shadow_of(light, moment.body, moment.hair)
+    sky[1:] = seated.turn.T @ SKY[1:]
+    light = Light((np.stack(directions) @ seated.turn).astype(np.float32), np.stack(colours), sky)
+    return light, shadow_of(light, seated.sitter)
 
 
 @lru_cache(maxsize=len(CAMERAS))
@@ -146,35 +138,42 @@ def maker_of(name: str, height_px: int) -> CameraMaker:
     return vary_camera_maker(make, np.random.default_rng(100 + list(CAMERAS).index(name)))
 
 
-def make(studio: Studio, job: Job, root: Path, settings: SimulateSection) -> None:
+def make(people: People, subject: Subject, root: Path, settings: SimulateSection) -> None:
     """Draw a subject, take all photographs, and write them.
-
-    Args:
-        studio: the population.
-        job: who.
-        root: folder of the data set.
-        settings: of the stage.
 
     Raises:
         OutputError: a file cannot be written.
     """
-    rng = np.random.default_rng(job.seed)
-    person, size = studio.draw_bareheaded(rng), settings.multi_pie
+    rng = np.random.default_rng(subject.seed)
+    person, size = people.draw_bareheaded(rng), settings.multi_pie
     illuminations = sorted(rng.choice(ILLUMINATIONS, size.illuminations, replace=False).tolist())
     for session, recording, shares in RECORDINGS[: size.recordings]:
-        moment = take_seat(studio, person, shares, rng)
-        lights = {illumination: light_up(moment, illumination) for illumination in illuminations}
+        seated = take_seat(people, person, shares, rng)
+        lights = {illumination: light_up(seated, illumination) for illumination in illuminations}
         for name in size.cameras:
-            camera = aim(moment, name, settings.photo_height_px)
-            view = see(moment.body, moment.hair, camera)
+            camera = camera_of(seated, name, settings.photo_height_px)
+            view = see(seated.sitter, camera)
             # one for all lights, as they show the same moment
-            marks = annotate(moment.landmarks, camera, settings.annotation_noise_px, rng)
+            marks = annotate(seated.sitter.landmarks, camera, settings.annotation_noise_px, rng)
             for illumination, (light, shadow) in lights.items():
                 lit = WALL_LIT[0] + WALL_LIT[1] * (illumination in FLASHES)
-                image = expose(view, light, shadow, wall(name, camera.shape) * np.float32(lit))
+                image = expose(camera, view.layers, light, shadow, wall(name, camera.shape) * np.float32(lit))
                 photo = develop(image, maker_of(name, camera.shape[0]), rng)
-                write_photo(root, job.number, session, recording, name, illumination, photo, marks)
+                write_photo(root, subject.number, session, recording, name, illumination, photo, marks)
 
 
 def finish(root: Path, results: list[None]) -> None:
-    """Nothing is left to write: the names of the files say all."""
+    """Write the preview: what up to five cameras took of some moments, in the order of their yaws.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    moments: dict[tuple[str, ...], dict[float, Path]] = {}
+    for path in sorted(root.glob("session*/multiview/*/*/*/*.png")):
+        subject, session, recording, camera, illumination = path.stem.split("_")
+        moments.setdefault((subject, session, recording, illumination), {})[YAWS[camera]] = path
+    by_yaw = [[photos[yaw] for yaw in sorted(photos)] for photos in moments.values()]
+    write_preview(root, by_yaw, lambda photos: [read_image(path) for path in spread(photos, 5)])
+
+
+RECIPE = Recipe("multi_pie", list_subjects, make, finish)

@@ -10,6 +10,7 @@ landmarks.csv names its points by the side of the image on which a frontal photo
 
 from __future__ import annotations
 
+import argparse
 import csv
 from pathlib import Path
 from typing import NamedTuple
@@ -19,17 +20,20 @@ import torch
 from PIL import Image
 
 from dfmvr.colour import decode_srgb
-from dfmvr.conventions import CAMERA_DISTANCE_MM, FOCAL_PX_AT_224, REFERENCE_SIZE_PX, VIEWS
+from dfmvr.config.data import SimulateSection
+from dfmvr.conventions import CAMERA_DISTANCE_MM, VIEWS
 from dfmvr.datasets.images import write_image
 from dfmvr.datasets.landmark_files import write_landmark_file
-from dfmvr.errors import DataError
+from dfmvr.errors import ConfigError, DataError
 from dfmvr.face_model.coefficients import MEAN_YAW_DEG
+from dfmvr.files import writing_folder
+from dfmvr.geometry.camera import focal_px
 from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
-from dfmvr.geometry.rotation import euler_to_rotmat
 from dfmvr.geometry.vectors import unit
 from dfmvr.rendering.rasterizer import rasterize
-from dfmvr.simulate.studio.light import Light, Material, shade
-from dfmvr.simulate.studio.photograph import Camera, cast_shadow, fragments, mix
+from dfmvr.simulate.studio.camera import Camera, footprint, rotation
+from dfmvr.simulate.studio.light import PAINT_SIZE, Light
+from dfmvr.simulate.studio.photograph import Layer, cast_shadow, expose
 from dfmvr.simulate.studio.sensor import CameraMaker, develop
 
 PHOTO_PX = 512
@@ -53,6 +57,7 @@ LIGHT = Light(
     np.array([[0.75, 0.72, 0.68]], np.float32),
     np.array([[0.45, 0.46, 0.48], [0, 0, 0], [0.1, 0.1, 0.1], [0.05, 0.05, 0.05]], np.float32),
 )
+SKIN = (0.3, 20.0, 0.1, 0.1, 0.1)  # gloss, sharpness and softness
 MAKER = CameraMaker(1.0, np.ones(3, np.float32), 0.6, 0.0, 0.0, 1e-4, 1e-3, 0.2, 92)
 
 
@@ -118,33 +123,26 @@ def camera_of(view: str) -> Camera:
 
 def _camera(yaw_deg: float, pitch_deg: float = 0.0) -> Camera:
     """A camera before the head turned by these angles, in degrees about y, then x."""
-    turn = torch.deg2rad(torch.tensor([[pitch_deg, 0.0, 0.0], [0.0, yaw_deg, 0.0]], dtype=torch.float64))
-    pitched, yawed = euler_to_rotmat(turn).numpy()
-    rotation = pitched @ yawed
-    focal = FOCAL_PX_AT_224 / REFERENCE_SIZE_PX * PHOTO_PX / FIELD
-    centre = (PHOTO_PX / 2, PHOTO_PX / 2)
-    return Camera(rotation, np.array([0, 0, -CAMERA_DISTANCE_MM]), focal, centre, (PHOTO_PX, PHOTO_PX))
+    turn = rotation((pitch_deg, 0, 0)) @ rotation((0, yaw_deg, 0))
+    focal = focal_px(PHOTO_PX) / FIELD
+    return Camera(turn, np.array([0, 0, -CAMERA_DISTANCE_MM]), focal, (PHOTO_PX, PHOTO_PX))
 
 
 def photograph_scan(scan: HeadScan, view: str, light: Light = LIGHT) -> np.ndarray:
     """Photograph (S, S, 3) uint8 of a scan with its own texture, before a grey wall."""
-    camera = camera_of(view)
-    pixel, corners, bary, _ = fragments(camera.project(scan.vertices), scan.triangles, camera.shape)
-    values = mix(np.concatenate((scan.vertices, scan.normals, scan.uv), 1, dtype=np.float32), corners, bary)
-    points, normals, uv = values[:, :3], unit(values[:, 3:6]), values[:, 6:8]
+    camera, light = camera_of(view), light._replace(directions=unit(light.directions))
+    covered = footprint(camera.project(scan.vertices), scan.triangles, camera.shape)
+    points, normals, uv = covered.interpolate(scan.vertices, scan.normals, scan.uv)
     height, width = scan.texture.shape[:2]
     column = np.clip(uv[:, 0] * width, 0, width - 1).astype(int)
     row = np.clip((1 - uv[:, 1]) * height, 0, height - 1).astype(int)
-    albedo = decode_srgb(scan.texture[row, column] / np.float32(255))
-    to_camera = camera.directions_from(points)
-    count = len(pixel)
-    material = Material(albedo, np.full(count, 0.3), np.full(count, 20.0), np.full((count, 3), 0.1))
-    direction = light.directions[0] / np.linalg.norm(light.directions[0])
-    light = light._replace(directions=direction[None].astype(np.float32))
-    shadow = cast_shadow(direction, [(scan.vertices, scan.triangles)])
-    image = np.full((PHOTO_PX * PHOTO_PX, 3), 0.18, np.float32)
-    image[pixel] = shade(light, material, normals, to_camera, shadow.lit(points), np.ones(count, np.float32))
-    return develop(image.reshape(PHOTO_PX, PHOTO_PX, 3), MAKER, np.random.default_rng(VIEWS.index(view)))
+    paint = np.empty((len(points), PAINT_SIZE))
+    paint[:, :3] = decode_srgb(scan.texture[row, column] / np.float32(255))
+    paint[:, 3:] = SKIN
+    layer = Layer(covered.pixel, points, unit(normals), paint, np.ones(len(points), np.float32), None)
+    wall = np.full((*camera.shape, 3), 0.18, np.float32)
+    shadow = cast_shadow(light.directions[0], [(scan.vertices, scan.triangles)])
+    return develop(expose(camera, [layer], light, shadow, wall), MAKER, np.random.default_rng(VIEWS.index(view)))
 
 
 def visible_surface(scan: HeadScan) -> Mesh:
@@ -174,3 +172,23 @@ def write_photographs(scan: HeadScan, folder: Path) -> None:
         write_landmark_file(folder / f"{view}.txt", five_of(camera_of(view).project(scan.landmarks)[:, :2]))
     write_mesh(folder / "scan.ply", visible_surface(scan))
     write_landmarks(folder / "scan.landmarks.csv", scan.landmarks)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the files of the command."""
+    parser.add_argument("--output", required=True, type=Path, metavar="FOLDER", help="folder of the photographs")
+
+
+def main(args: argparse.Namespace, settings: SimulateSection) -> None:
+    """Photograph the configured head scan.
+
+    Raises:
+        ConfigError: none is configured.
+        DataError: a file of it is missing or unreadable.
+        OutputError: a file cannot be written.
+    """
+    if settings.real_scan is None:
+        raise ConfigError("simulate.real_scan: missing; name the folder of a scan: head.obj, albedo.jpg, landmarks.csv")
+    scan = read_head_scan(settings.real_scan, settings.real_scan_mm_per_unit)
+    with writing_folder(args.output) as folder:
+        write_photographs(scan, folder)

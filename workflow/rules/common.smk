@@ -152,8 +152,3 @@ def code(*modules):
 def reader_of(dataset):
     """The module that reads a data set of three views."""
     return f"datasets.{layout_of(dataset)}.dataset"
-
-
-def maker_of(dataset):
-    """The module that makes a stand-in."""
-    return f"simulate.{layout_of(dataset)}"

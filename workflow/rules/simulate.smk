@@ -9,7 +9,7 @@ gives   results/simulate/{dataset}/   photographs, scans and annotations
 rule simulate_dataset:
     """Photograph and scan simulated people, in the layout of the data set that they stand in for."""
     input:
-        code=lambda wildcards: code("simulate.command", maker_of(wildcards.dataset)),
+        code=lambda wildcards: code("simulate.command", f"simulate.{wildcards.dataset}"),
         heads="<results>/face_model/heads.npz",
     output:
         directory("<results>/simulate/{dataset}"),
@@ -30,7 +30,7 @@ rule simulate_dataset:
 rule photograph_real_scan:
     """Photograph a real head scan from left, front and right."""
     input:
-        code=code("simulate.command"),
+        code=code("simulate.real_scan"),
         scan=study.simulate.real_scan or [],
     output:
         directory("<results>/simulate/real_scan"),
@@ -41,4 +41,4 @@ rule photograph_real_scan:
     message:
         "Photograph the head scan {input.scan}"
     shell:
-        "dfmvr simulate --settings {params.settings:q} --dataset real_scan --output {output:q} &> {log:q}"
+        "dfmvr simulate real_scan --settings {params.settings:q} --output {output:q} &> {log:q}"

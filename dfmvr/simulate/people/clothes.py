@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dfmvr.geometry.normals import mesh_normals
 from dfmvr.simulate.people.scalp import grid_triangles
+from dfmvr.simulate.studio.light import PAINT_SIZE
 
 RING_POINTS, RINGS = 64, 22
 
@@ -22,6 +24,15 @@ class Clothes(NamedTuple):
     shoulder_mm: float  # half the width of the shoulders
 
 
+class Torso(NamedTuple):
+    """Shoulders and chest in their clothes, N vertices."""
+
+    vertices: np.ndarray  # (N, 3) float32 mm
+    triangles: np.ndarray  # (M, 3)
+    normals: np.ndarray  # (N, 3)
+    paint: np.ndarray  # (N, 8) see light.PAINT_SIZE
+
+
 def draw_clothes(rng: np.random.Generator) -> Clothes:
     """Draw clothes."""
     colour, second = (rng.uniform(0.1, 0.95, size=(2, 1)) ** 2.2) * (0.35 + 0.65 * rng.uniform(0, 1, size=(2, 3)))
@@ -35,15 +46,31 @@ def draw_clothes(rng: np.random.Generator) -> Clothes:
     )
 
 
-def shoulders(neck: np.ndarray, clothes: Clothes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The torso below a neck.
+def dress(neck: np.ndarray, skin: np.ndarray, clothes: Clothes, rng: np.random.Generator) -> Torso:
+    """Put clothes on the torso below a neck.
 
     Args:
         neck: (K, 3) vertices of the rim at which the head mesh ends, mm.
+        skin: (8,) paint of the neck.
         clothes: what is worn.
-    Returns:
-        vertices (N, 3) mm, triangles (M, 3), and millimetres (N,) from the rim along the surface.
+        rng: source of the folds.
     """
+    points, triangles, along = _shoulders(neck, clothes)
+    paint = np.empty((len(points), PAINT_SIZE), np.float32)
+    paint[:] = skin
+    dressed = along > clothes.neckline_mm
+    stripe = clothes.stripes_mm > 0 and rng.uniform() < 0.8
+    odd = (points[:, 1] // max(clothes.stripes_mm, 1)) % 2 == 1 if stripe else np.zeros(len(points), bool)
+    folds = np.exp(0.12 * rng.normal(size=len(points)))[:, None]
+    cloth = np.where(odd[:, None], clothes.second, clothes.colour) * folds
+    paint[dressed, :3] = cloth[dressed]
+    paint[dressed, 3:] = (0.08, 6, 0.1, 0.1, 0.1)
+    points = points.astype(np.float32)
+    return Torso(points, triangles, mesh_normals(points, triangles), paint)
+
+
+def _shoulders(neck: np.ndarray, clothes: Clothes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The torso's vertices (N, 3) mm, triangles (M, 3), and millimetres (N,) from the rim along the surface."""
     angle = np.linspace(-np.pi, np.pi, RING_POINTS + 1)
     centre = (neck.max(0) + neck.min(0)) / 2
     half = (neck.max(0) - neck.min(0)) / 2

@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dfmvr.geometry.normals import mesh_normals
 from dfmvr.simulate.people.scalp import AZIMUTHS, Scalp, grid_triangles
 from dfmvr.simulate.studio.noise import fractal
+from dfmvr.simulate.studio.photograph import Hair
 
 SCALP_ROWS, HANG_ROWS = 24, 12
 STRAND_TEXTURE = (128, 1024)
-BAND_MM = 9.0  # half the width of a headband
-STRAND_MM = 2.5  # millimetres along a strand in one row of the texture
 
 
 class HairStyle(NamedTuple):
@@ -35,12 +35,6 @@ class HairStyle(NamedTuple):
     parting: float  # azimuth of the parting, radians
     band: str  # a headband 'over' the head from ear to ear, 'round' the forehead, or '' for none
     band_colour: np.ndarray  # (3,)
-
-
-class Strands(NamedTuple):
-    """Texture of the hair of one person."""
-
-    shade: np.ndarray  # STRAND_TEXTURE float32, about zero mean and unit variance
 
 
 def draw_hair(rng: np.random.Generator, colour: np.ndarray) -> HairStyle:
@@ -67,8 +61,8 @@ def draw_hair(rng: np.random.Generator, colour: np.ndarray) -> HairStyle:
     )
 
 
-def draw_strands(style: HairStyle, rng: np.random.Generator) -> Strands:
-    """Draw the texture of a style: streaks along the strands, rounder the curlier."""
+def draw_strands(style: HairStyle, rng: np.random.Generator) -> np.ndarray:
+    """Draw the texture (STRAND_TEXTURE) of a style: streaks along the strands, rounder the curlier."""
     height, width = STRAND_TEXTURE
     stretch = round(2 + 14 * (1 - style.curl))
     wide = fractal(rng, (height, max(width // 2, 1)), 1, 16, 1.0)[..., 0]
@@ -80,25 +74,28 @@ def draw_strands(style: HairStyle, rng: np.random.Generator) -> Strands:
     shift = (6 + 20 * style.curl) * np.sin(np.arange(height) / 12 + rng.uniform(0, 6))
     columns = (np.arange(width)[None] + shift[:, None]).astype(int) % width
     shade = np.take_along_axis(streaks, columns, 1)
-    return Strands((shade / (shade.std() + 1e-6)).astype(np.float32))
+    return (shade / (shade.std() + 1e-6)).astype(np.float32)
 
 
-def band_plane(
-    style: HairStyle, head: np.ndarray, landmarks: np.ndarray, rng: np.random.Generator
-) -> np.ndarray | None:
+def draw_tousle(rng: np.random.Generator) -> np.ndarray:
+    """Draw how untidy hair lies over the head: (rows, azimuths), about zero mean and unit variance."""
+    tousle = fractal(rng, (SCALP_ROWS, AZIMUTHS + 1), 1, 3, 0.7)[..., 0]
+    tousle[:, -1] = tousle[:, 0]
+    return tousle
+
+
+def band_plane(style: HairStyle, marks: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
     """Plane in which a headband lies.
 
     Args:
         style: tells whether there is one.
-        head: (V, 3) mm.
-        landmarks: (68,) vertex ids.
+        marks: (68, 3) mm, landmarks of the head.
         rng: source of where it is worn.
     Returns:
         (4,) n and d of n.x + d = 0 with |n| = 1, or None.
     """
     if not style.band:
         return None
-    marks = head[landmarks]
     brow, ear = marks[17:27].max(0), marks[[0, 16]].mean(0)
     if style.band == "over":
         first, second = ear - [0, 0, 15.0], np.array([0, brow[1] + 85, ear[2] + rng.uniform(0, 25)])
@@ -109,23 +106,21 @@ def band_plane(
     return np.append(normal, -normal @ [0, first[1], first[2]]).astype(np.float32)
 
 
-class Shell(NamedTuple):
-    """The hair of one person as a surface."""
-
-    vertices: np.ndarray  # (N, 3) mm
-    triangles: np.ndarray  # (M, 3)
-    texture: np.ndarray  # (N, 2): azimuth / 2 pi in [0, 1], millimetres from the crown
-    cover: np.ndarray  # (N,) how far inside the hair: positive is covered, -1 is one softness beyond the end
-
-
-def grow(style: HairStyle, scalp: Scalp, head: np.ndarray, rng: np.random.Generator) -> Shell:
+def grow(
+    style: HairStyle,
+    scalp: Scalp,
+    head: np.ndarray,
+    tousle: np.ndarray,
+    strands: np.ndarray,
+    band: np.ndarray | None,
+) -> Hair:
     """Put a style on a head.
 
     Args:
         style: the hair.
         scalp: of the head's population.
         head: (V, 3) the person's neutral head, mm.
-        rng: source of tousles.
+        tousle, strands, band: from `draw_tousle`, `draw_strands` and `band_plane`.
     """
     azimuth = np.linspace(-np.pi, np.pi, AZIMUTHS + 1)
     facing = np.exp(-((azimuth / 0.75) ** 2))
@@ -136,8 +131,6 @@ def grow(style: HairStyle, scalp: Scalp, head: np.ndarray, rng: np.random.Genera
     rows = np.linspace(0, 1, SCALP_ROWS) * 1.12
     directions = scalp.grid(natural * reach, rows)
     centre, radius = scalp.skull_radius(head, directions)
-    tousle = fractal(rng, (SCALP_ROWS, AZIMUTHS + 1), 1, 3, 0.7)[..., 0]
-    tousle[:, -1] = tousle[:, 0]
     part = np.exp(-(((azimuth - style.parting) / 0.25) ** 2)) * (np.abs(azimuth) < 1.3)
     # volume falls off to the ends unless a fringe or long hair goes on beyond them
     runs_on = np.maximum(np.clip(style.fringe * 4, 0, 1) * facing, _hanging(style, azimuth))
@@ -148,10 +141,22 @@ def grow(style: HairStyle, scalp: Scalp, head: np.ndarray, rng: np.random.Genera
     along = np.cumsum(np.linalg.norm(np.diff(points, axis=0, prepend=points[:1]), axis=2), 0)
     if style.length_mm > 0:
         points, cover, along = _hang(style, points, cover, along, azimuth, tousle)
-    shape = points.shape[:2]
-    across = np.broadcast_to(azimuth / (2 * np.pi) + 0.5, shape)
-    texture = np.stack((across, along), -1).reshape(-1, 2)
-    return Shell(points.reshape(-1, 3), grid_triangles(*shape), texture, cover.reshape(-1))
+    vertices, triangles = points.reshape(-1, 3).astype(np.float32), grid_triangles(*cover.shape)
+    across = np.broadcast_to(azimuth / (2 * np.pi) + 0.5, cover.shape)
+    cap = style.kind == "cap"
+    return Hair(
+        vertices=vertices,
+        triangles=triangles,
+        normals=mesh_normals(vertices, triangles),
+        texture=np.stack((across, along), -1).reshape(-1, 2),
+        cover=cover.reshape(-1),
+        strands=strands,
+        colour=style.colour,
+        ragged=0.0 if cap else 0.8,
+        gloss=0.05 if cap else 0.5 * (1 - 0.6 * style.curl),
+        band=band,
+        band_colour=style.band_colour,
+    )
 
 
 def _hanging(style: HairStyle, azimuth: np.ndarray) -> np.ndarray:

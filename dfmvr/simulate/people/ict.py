@@ -19,16 +19,16 @@ from scipy.spatial import cKDTree
 from dfmvr.conventions import CLASSES
 from dfmvr.errors import ConfigError
 from dfmvr.face_model.anny.expressions import sample_actions
-from dfmvr.face_model.ict.files import EYEBALL, FACE, HEAD, MM_PER_UNIT, MOUTH, IctFiles, drivers, read_ict
+from dfmvr.face_model.ict.files import EYEBALL, FACE, HEAD, MM_PER_UNIT, MOUTH, drivers, read_ict
 from dfmvr.face_model.transfer import EYE, SKIN, keypoints_106, nearest_of_kind, warp
 from dfmvr.face_model.transfer import MOUTH as INSIDE
-from dfmvr.simulate.people.person import Anatomy, Population, Surface
+from dfmvr.simulate.people.population import Anatomy, Population, fine_mesh
 
 WEIGHT_LIMIT = 2.5  # weights beyond are drawn in: they give faces that nobody has
 
 
 class IctHeads:
-    """A `people.Population` of ICT-FaceKit's faces.
+    """A `Population` of ICT-FaceKit's faces.
 
     Args of the constructor: `path` of the folder or model.npz; `painted`, the population whose colours and classes it
     borrows.
@@ -51,79 +51,50 @@ class IctHeads:
         self._mean = (mean - mean[files.landmarks_68].mean(0) + target.mean(0)).astype(np.float32)
         self._identity = files.identity * np.float32(MM_PER_UNIT)
         self._expression = files.expression * np.float32(MM_PER_UNIT)
-        self._face_index = np.flatnonzero(files.region == FACE)
-        self._mouth = files.region == MOUTH
         self._actions, self._drivers = drivers(files.expression_names)
         self._painted = painted
+        mouth, eyeball = files.region == MOUTH, files.region == EYEBALL
         warped = warp(self._mean, files.landmarks_68, target)
-        kinds = np.select([files.region == MOUTH, files.region == EYEBALL], [INSIDE, EYE], SKIN)
+        kinds = np.select([mouth, eyeball], [INSIDE, EYE], SKIN)
         other_kinds = np.select([other.eye > 0, other.outer], [EYE, SKIN], INSIDE)
         self._nearest = nearest_of_kind(warped, kinds, other.reference, other_kinds)
-        self.anatomy = self._make_anatomy(files, warped)
-
-    def _make_anatomy(self, files: IctFiles, warped: np.ndarray) -> Anatomy:
-        """Describe the mean head."""
-        other, region = self._painted.anatomy, files.region
-        labels = other.labels[self._nearest].copy()
-        labels[(region == HEAD) & (labels != CLASSES.index("skin"))] = 0
-        left = self._mean[:, 0] > 0
-        labels[region == MOUTH] = CLASSES.index("mouth")
-        labels[region == EYEBALL] = np.where(left, CLASSES.index("left_eye"), CLASSES.index("right_eye"))[
-            region == EYEBALL
-        ]
-        eye = np.where(region == EYEBALL, np.where(left, 1, 2), 0).astype(np.uint8)
-        outer = (region == FACE) | (region == HEAD)
+        face = np.flatnonzero(files.region == FACE)
         # pupils too are looked for on the face, the only part that is registered
-        nearest = cKDTree(warped[self._face_index]).query(other.reference[other.landmarks_106])[1]
-        marks = keypoints_106((other.landmarks_68, other.landmarks_106), files.landmarks_68, self._face_index[nearest])
-        return Anatomy(
-            self._mean,
-            files.triangles,
-            labels,
-            outer,
-            outer * other.scalp[self._nearest],
-            eye,
-            files.landmarks_68,
-            marks,
+        found = face[cKDTree(warped[face]).query(other.reference[other.landmarks_106])[1]]
+        marks = keypoints_106((other.landmarks_68, other.landmarks_106), files.landmarks_68, found)
+        labels, left = other.labels[self._nearest].copy(), self._mean[:, 0] > 0
+        labels[(files.region == HEAD) & (labels != CLASSES.index("skin"))] = 0
+        labels[mouth] = CLASSES.index("mouth")
+        labels[eyeball & left], labels[eyeball & ~left] = CLASSES.index("left_eye"), CLASSES.index("right_eye")
+        outer = (files.region == FACE) | (files.region == HEAD)
+        self.anatomy = Anatomy(
+            reference=self._mean,
+            triangles=files.triangles,
+            labels=labels,
+            outer=outer,
+            scalp=outer * other.scalp[self._nearest],
+            eye=np.select([eyeball & left, eyeball], [1, 2], 0).astype(np.uint8),
+            landmarks_68=files.landmarks_68,
+            landmarks_106=marks,
         )
+        self.fine = fine_mesh(files.triangles, self.anatomy.scalp > 0.5, mouth, marks, face)
 
     def draw_shape(self, rng: np.random.Generator) -> np.ndarray:
         """Draw the weights of one face."""
         return np.clip(rng.normal(size=len(self._identity)), -WEIGHT_LIMIT, WEIGHT_LIMIT).astype(np.float32)
+
+    def draw_albedo(self, rng: np.random.Generator) -> np.ndarray:
+        """Draw sRGB-encoded colours (V, 3)."""
+        return self._painted.draw_albedo(rng)[self._nearest]
+
+    def draw_expression(self, rng: np.random.Generator, shares: Mapping[str, float]) -> np.ndarray | None:
+        """Draw the weighted sum of expressions named in `face_model.anny.expressions.KINDS`; of none, None: neutral."""
+        drawn = [share * sample_actions(rng, self._actions, kind) for kind, share in shares.items()]
+        return np.clip(np.sum(drawn, 0) @ self._drivers, 0, 1).astype(np.float32) if drawn else None
 
     def vertices(self, shape: np.ndarray, expression: np.ndarray | None) -> np.ndarray:
         """Vertices (V, 3) mm of a head; None is neutral."""
         result = self._mean + np.tensordot(shape, self._identity, 1)
         return result if expression is None else result + np.tensordot(expression, self._expression, 1)
 
-    def surface(self, shape: np.ndarray, expression: np.ndarray | None) -> Surface:
-        """The same head for scanning: ICT-FaceKit has one resolution."""
-        points, face, anatomy = self.vertices(shape, expression), self._face_index, self.anatomy
-        place = np.full(len(points), -1)
-        place[face] = np.arange(len(face))
-        inside = place[anatomy.triangles]
-        return Surface(
-            vertices=points,
-            triangles=anatomy.triangles,
-            hair=anatomy.scalp > 0.5,
-            mouth=self._mouth,
-            landmarks=points[anatomy.landmarks_106],
-            face=points[face],
-            face_triangles=inside[(inside >= 0).all(1)],
-            keypoints=place[anatomy.landmarks_106],
-        )
-
-    def draw_albedo(self, rng: np.random.Generator) -> np.ndarray:
-        """Draw sRGB-encoded colours (V, 3)."""
-        return self._painted.draw_albedo(rng)[self._nearest]
-
-    def draw_expression(self, rng: np.random.Generator, number: int) -> np.ndarray | None:
-        """Draw an expression; number 0 is neutral. Its actions are those of the default heads, by their names."""
-        if number == 0:
-            return None
-        return self.blend_expression(rng, {"random": 1.0})
-
-    def blend_expression(self, rng: np.random.Generator, shares: Mapping[str, float]) -> np.ndarray | None:
-        """Draw the weighted sum of expressions named in `face_model.expressions.KINDS`; of none, neutral."""
-        drawn = [share * sample_actions(rng, self._actions, kind) for kind, share in shares.items()]
-        return np.clip(np.sum(drawn, 0) @ self._drivers, 0, 1).astype(np.float32) if drawn else None
+    fine_vertices = vertices  # ICT-FaceKit has one resolution

@@ -7,20 +7,18 @@ from scipy.interpolate import PchipInterpolator
 from scipy.spatial import cKDTree
 
 from dfmvr.geometry.vectors import unit
+from dfmvr.simulate.people.population import Anatomy
 
 AZIMUTHS = 96
 CROWN_TILT = np.radians(15.0)
 
 
 class Scalp:
-    """Where hair can be on a population's heads: prepared once on the mean head, evaluated for each person.
+    """Where hair can be on a population's heads: prepared once on the mean head, evaluated for each person."""
 
-    Args of the constructor: `reference` (V, 3) mm mean head in the frame of `dfmvr.conventions`; `outer` (V,) bool,
-    the vertices of the skin; `landmarks` (68,) vertex ids.
-    """
-
-    def __init__(self, reference: np.ndarray, outer: np.ndarray, landmarks: np.ndarray) -> None:
-        points = reference[landmarks]
+    def __init__(self, anatomy: Anatomy) -> None:
+        reference, outer = anatomy.reference, anatomy.outer
+        points = reference[anatomy.landmarks_68]
         brow, eye, jaw = points[17:27, 1].max(), points[[36, 39, 42, 45], 1].mean(), points[[0, 16]]
         side, side_y, side_z = np.abs(jaw[:, 0]).mean(), jaw[:, 1].mean(), jaw[:, 2].mean()
         near_ear = (

@@ -18,13 +18,9 @@ class Light(NamedTuple):
     sky: np.ndarray  # (4, 3): constant and x, y, z slope of the ambient light
 
 
-class Material(NamedTuple):
-    """How the surface seen in each pixel answers to light."""
-
-    albedo: np.ndarray  # (N, 3) linear RGB
-    gloss: np.ndarray  # (N,) strength of the mirror part
-    sharpness: np.ndarray  # (N,) Blinn-Phong exponent
-    softness: np.ndarray  # (N, 3) how far light wraps round the terminator, for each colour
+GLOSS, SHARPNESS, SOFTNESS, PAINT_SIZE = 3, 4, slice(5, 8), 8
+"""Columns of paint, which is how a surface answers to light: (N, 8) linear albedo, strength of the mirror part, its
+Blinn-Phong exponent, and how far light wraps round the terminator, for each colour."""
 
 
 def draw_light(rng: np.random.Generator) -> Light:
@@ -64,13 +60,13 @@ def _tint(warmth: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def shade(
-    light: Light, material: Material, normals: np.ndarray, to_camera: np.ndarray, lit: np.ndarray, openness: np.ndarray
+    light: Light, paint: np.ndarray, normals: np.ndarray, to_camera: np.ndarray, lit: np.ndarray, openness: np.ndarray
 ) -> np.ndarray:
     """Light that comes from the surface toward the camera.
 
     Args:
         light: the sources.
-        material: the surface at N points.
+        paint: (N, 8) of the surface, see PAINT_SIZE.
         normals, to_camera: (N, 3) unit vectors in the person's frame.
         lit: (N,) share of the first source that arrives (0 in its shadow).
         openness: (N,) share of the sky that the point sees.
@@ -79,22 +75,21 @@ def shade(
     Source: wrapped Lambert (Green 2004, "Real-time approximations to subsurface scattering"), normalised Blinn-Phong.
     """
     # a row a colour or axis: numpy computes rows of N several times faster than rows of three
-    albedo, softness, normals, to_camera = (
-        np.ascontiguousarray(value.T) for value in (material.albedo, material.softness, normals, to_camera)
-    )
+    paint, normals, to_camera = (np.ascontiguousarray(value.T) for value in (paint, normals, to_camera))
+    albedo, gloss, sharpness, softness = paint[:3], paint[GLOSS], paint[SHARPNESS], paint[SOFTNESS]
     ambient = light.sky[0][:, None]
     matt = np.maximum(ambient + light.sky[1:].T @ normals, 0.03 * ambient) * openness
     mirror = np.zeros_like(matt)
-    spread, height = (1 + softness) ** 2, (material.sharpness + 8) / 25
+    spread, height = (1 + softness) ** 2, (sharpness + 8) / 25
     for number, (direction, colour) in enumerate(zip(light.directions, light.colours[..., None], strict=True)):
         cosine = direction @ normals
         arrives = lit if number == 0 else np.sqrt(openness)
         matt += np.maximum((cosine + softness) / spread, 0) * arrives * colour
         half = to_camera + direction[:, None]
         half /= np.sqrt((half * half).sum(0)) + 1e-6
-        peak = np.maximum((normals * half).sum(0), 0) ** material.sharpness * height
+        peak = np.maximum((normals * half).sum(0), 0) ** sharpness * height
         fresnel = 0.04 + 0.96 * (1 - np.clip((to_camera * half).sum(0), 0, 1)) ** 5
-        mirror += material.gloss * peak * fresnel * np.maximum(cosine, 0) * arrives * colour
+        mirror += gloss * peak * fresnel * np.maximum(cosine, 0) * arrives * colour
     return np.ascontiguousarray((albedo * matt + mirror).T, np.float32)
 
 
