@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 from dfmvr import cli
+from dfmvr.align.by_face_alignment import find_by_library
 from dfmvr.align.command import align_dataset, batched, check_sides
 from dfmvr.align.crop import (
     align_photo,
@@ -20,7 +21,6 @@ from dfmvr.align.crop import (
     map_points,
     read_standard_points,
 )
-from dfmvr.align.detect import detect_faces
 from dfmvr.config.data import PixelFaceData
 from dfmvr.config.training import AlignSection
 from dfmvr.conventions import ALIGNMENT_IN_68, CAMERA_DISTANCE_MM, DROPPED_FROM_106, FOCAL_PX_AT_224
@@ -206,7 +206,7 @@ def test_standard_points_are_about_the_centroid(tmp_path):
 def test_detector_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "face_alignment", None)
     with pytest.raises(UnavailableError, match=r"pip install face-alignment.*align\.landmarks: annotated"):
-        detect_faces(np.zeros((8, 8, 3), np.uint8))
+        find_by_library(np.zeros((8, 8, 3), np.uint8))
 
 
 def known_68(seed=0):

@@ -13,26 +13,23 @@ from numpy.testing import assert_allclose
 from PIL import Image
 
 from dfmvr import assets
-from dfmvr.align import find, practice, pretrain
+from dfmvr.align import examples, pretrain, variation
 from dfmvr.align.accuracy import landmark_error, measure
+from dfmvr.align.cascade import WEIGHTS, cut_crop, shipped_networks
 from dfmvr.align.crop import five_points, map_points
-from dfmvr.align.faces import keep_best, make_pyramid, overlap
 from dfmvr.align.find import find_faces
-from dfmvr.align.regressor import (
-    CROP_PX,
-    FACE_PX,
-    Finder,
-    Frame,
+from dfmvr.align.frame import CROP_PX, FACE_PX, Frame, crop_affine, flat_face, frame_of, warp
+from dfmvr.align.landmark_networks import (
+    STRIDE,
+    LandmarkNetworks,
     Points,
-    crop_affine,
-    flat_face,
-    for_cv2,
-    frame_of,
     normalise_crops,
-    read_finder,
-    write_finder,
+    read_landmark_networks,
+    write_landmark_networks,
 )
+from dfmvr.align.places import keep_best, make_pyramid, overlap
 from dfmvr.cli import main as cli
+from dfmvr.conventions import MIRRORED_68
 from dfmvr.datasets.sample import Sample
 from dfmvr.errors import ConfigError, DataError, UnavailableError
 
@@ -65,7 +62,7 @@ def turned(photo, degrees):
     """The photograph turned about its middle, and the map of its pixels."""
     height, width = photo.shape[:2]
     affine = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
-    return cv2.warpAffine(photo, for_cv2(affine), (width, height)), affine
+    return warp(photo, affine, max(width, height), cv2.BORDER_CONSTANT)[:height, :width], affine
 
 
 # Real photographs
@@ -113,7 +110,7 @@ def test_grey_and_flat_photographs():
 def test_a_mirrored_photograph_gives_mirrored_landmarks():
     photo = hopper()
     (face,), (mirrored,) = find_faces(photo), find_faces(np.ascontiguousarray(photo[:, ::-1]))
-    back = mirrored.landmarks[list(practice.MIRRORED_68)] * (-1, 1) + (photo.shape[1], 0)
+    back = mirrored.landmarks[list(MIRRORED_68)] * (-1, 1) + (photo.shape[1], 0)
     assert landmark_error(back, face.landmarks) < 4
     assert mirrored.yaw_deg == pytest.approx(-face.yaw_deg, abs=4)
 
@@ -222,7 +219,7 @@ def test_a_crop_shows_a_place_where_its_map_says():
     photo = np.zeros((120, 160, 3), np.uint8)
     photo[70:73, 90:93] = 255  # centre (91.5, 71.5)
     frame = Frame(45 * np.exp(0.3j), 85 + 65j)
-    crop = find.cut_crop(make_pyramid(photo), frame).astype(float)
+    crop = cut_crop(make_pyramid(photo), frame).astype(float)
     y, x = np.mgrid[0:CROP_PX, 0:CROP_PX] + 0.5
     centre = np.array([(crop * x).sum(), (crop * y).sum()]) / crop.sum()
     assert_allclose(centre, map_points(crop_affine(frame), [(91.5, 71.5)])[0], atol=0.05)
@@ -237,19 +234,19 @@ def test_overlap_and_the_best_of_boxes():
     assert keep_best(np.zeros((0, 4)), np.zeros(0), 5) == []
 
 
-# Practice
+# Examples
 
 
 @pytest.fixture(scope="module")
 def bank():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(practice, "BACKDROPS", 12)
-        return practice.Bank([dotted()], standard_face(), 0)
+        patch.setattr(examples, "BACKDROPS", 12)
+        return examples.Bank([dotted()], standard_face(), 0)
 
 
 def standard_face():
     """The standard face that ships with the networks."""
-    return find.load_finder().standard.numpy()
+    return shipped_networks().standard.numpy()
 
 
 def dotted(scale=1.3, seed=0):
@@ -282,14 +279,14 @@ def test_bending_moves_a_dot_and_its_point_alike():
     for seed in range(10):
         dot = np.random.default_rng(seed).uniform(15, 49, 2)
         picture = np.exp(-((x - dot[0]) ** 2 + (y - dot[1]) ** 2) / 4).astype(np.float32)
-        bent, (moved,) = practice.bend(picture, dot[None], np.random.default_rng(seed))
+        bent, (moved,) = variation.bend(picture, dot[None], np.random.default_rng(seed))
         found = np.array([(bent * x).sum(), (bent * y).sum()]) / bent.sum()
         assert np.linalg.norm(moved - found) < 0.5
         assert np.linalg.norm(moved - dot) > 0.05
 
 
-def test_practice_depends_on_its_generator_alone(bank):
-    first, again = (practice.crops(bank, np.random.default_rng(5), 12) for _ in range(2))
+def test_examples_depend_on_its_generator_alone(bank):
+    first, again = (examples.crops(bank, np.random.default_rng(5), 12) for _ in range(2))
     for one, other in zip(first, again, strict=True):
         assert_allclose(one, other)
     known = np.isfinite(first.points).all(2).any(1)
@@ -299,9 +296,9 @@ def test_practice_depends_on_its_generator_alone(bank):
 
 def test_canvases_tell_where_the_faces_are(bank):
     """Each asked cell with a face points to the dot on its nose, as does any other cell of that face."""
-    batch = practice.canvases(bank, np.random.default_rng(1), 24)
+    batch = examples.canvases(bank, np.random.default_rng(1), 24)
     assert batch.targets[:, 0].sum() > 10
-    grid = (np.arange(20) + 0.5) * practice.STRIDE
+    grid = (np.arange(20) + 0.5) * STRIDE
     for targets in batch.targets:
         here = targets[0] > 0
         centres = np.stack(np.broadcast_arrays(grid[None], grid[:, None])) + 24 * targets[1:3]
@@ -335,15 +332,15 @@ def test_heat_is_least_where_its_mean_is_the_point():
 
 def test_networks_survive_their_file(tmp_path):
     torch.manual_seed(0)
-    finder = Finder(standard()).eval()
-    write_finder(tmp_path / "own.safetensors", finder, {"data": "none"})
-    again, about = read_finder(tmp_path / "own.safetensors")
+    networks = LandmarkNetworks(standard()).eval()
+    write_landmark_networks(tmp_path / "own.safetensors", networks, {"data": "none"})
+    again, about = read_landmark_networks(tmp_path / "own.safetensors")
     assert about["data"] == "none"
     assert_allclose(again.standard, standard(), rtol=1e-6)
     crops = torch.from_numpy(normalise_crops(np.random.default_rng(0).uniform(0, 255, (2, 64, 64))))[:, None]
     with torch.inference_mode():
-        assert_allclose(again.points(crops)[0], finder.points(crops)[0], atol=0.05)
-        assert_allclose(again.search(crops), finder.search(crops), atol=0.05)
+        assert_allclose(again.points(crops)[0], networks.points(crops)[0], atol=0.05)
+        assert_allclose(again.search(crops), networks.search(crops), atol=0.05)
     assert (tmp_path / "own.safetensors").stat().st_size < 3e6
 
 
@@ -351,9 +348,9 @@ def test_networks_survive_their_file(tmp_path):
 def test_files_that_are_no_networks(tmp_path, content):
     (tmp_path / "bad.safetensors").write_bytes(content)
     with pytest.raises(DataError, match="align pretrain"):
-        read_finder(tmp_path / "bad.safetensors")
+        read_landmark_networks(tmp_path / "bad.safetensors")
     with pytest.raises(DataError, match="align pretrain"):
-        read_finder(tmp_path / "none.safetensors")
+        read_landmark_networks(tmp_path / "none.safetensors")
 
 
 class Photos:
@@ -385,7 +382,7 @@ def face_model(tmp_path):
 
 @pytest.fixture
 def small_training(monkeypatch):
-    for module, name, value in ((practice, "BACKDROPS", 3), (pretrain, "CROPS", 8), (pretrain, "CANVASES", 2)):
+    for module, name, value in ((examples, "BACKDROPS", 3), (pretrain, "CROPS", 8), (pretrain, "CANVASES", 2)):
         monkeypatch.setattr(module, name, value)
 
 
@@ -393,7 +390,7 @@ def small_training(monkeypatch):
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path, face_model, monkeypatch):
     whole = pretrain.train(Photos(3), face_model, tmp_path / "whole.safetensors", 4, 0)
     monkeypatch.setattr(pretrain, "CHECKPOINT_MINUTES", 0.0)
-    made = practice.crops
+    made = examples.crops
 
     def killed(bank, rng, count):
         killed.calls += 1
@@ -413,11 +410,11 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path, face_mod
 
 
 @pytest.mark.usefixtures("small_training")
-def test_practice_makes_better(tmp_path, face_model):
-    finder = pretrain.train(Photos(3), face_model, tmp_path / "w.safetensors", 40, 0)
+def test_training_makes_better(tmp_path, face_model):
+    networks = pretrain.train(Photos(3), face_model, tmp_path / "w.safetensors", 40, 0)
     rows = np.loadtxt(tmp_path / "w.checkpoint" / "metrics.csv", delimiter=",", skiprows=1)
     assert rows[-5:, 4].mean() < 0.7 * rows[:3, 4].mean()  # points_px
-    assert not finder.standard.requires_grad
+    assert not networks.standard.requires_grad
 
 
 @pytest.mark.usefixtures("small_training")
@@ -431,11 +428,11 @@ def test_measuring_counts_what_is_found_and_what_is_not():
     photo = hopper()
     (face,) = find_faces(photo)
     black = np.zeros_like(photo)
-    result = measure(find.load_finder(), [(photo, face.landmarks), (black, face.landmarks)])
+    result = measure(shipped_networks(), [(photo, face.landmarks), (black, face.landmarks)])
     assert result == (2, 50.0, 0.0, 0.0, 0)
     shifted = face.landmarks + 0.1 * np.array([np.linalg.norm(face.landmarks[36] - face.landmarks[45]), 0])
-    assert measure(find.load_finder(), [(photo, shifted)]).mean_percent == pytest.approx(10)
-    assert measure(find.load_finder(), [(photo, face.landmarks + 300)])[1::3] == (0.0, 1)
+    assert measure(shipped_networks(), [(photo, shifted)]).mean_percent == pytest.approx(10)
+    assert measure(shipped_networks(), [(photo, face.landmarks + 300)])[1::3] == (0.0, 1)
 
 
 def test_pretrain_needs_a_face_model(tmp_path, capsys):
@@ -448,8 +445,8 @@ def test_pretrain_needs_a_face_model(tmp_path, capsys):
 
 
 def test_shipped_networks_are_whole_and_small():
-    path = assets.asset(find.WEIGHTS)
-    _, about = read_finder(path)
+    path = assets.asset(WEIGHTS)
+    _, about = read_landmark_networks(path)
     assert path.stat().st_size < 3e6
     assert all(command.startswith("dfmvr align pretrain") for command in about["commands"])
     assert about["accuracy"]["pixel_face"]["mean_percent"] < 5

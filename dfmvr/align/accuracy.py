@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dfmvr.align.cascade import find_by_cascade
 from dfmvr.align.crop import five_points
-from dfmvr.align.find import find_own
-from dfmvr.align.regressor import Finder
+from dfmvr.align.landmark_networks import LandmarkNetworks
 from dfmvr.datasets.images import read_image
 from dfmvr.datasets.landmark_files import read_landmark_file
 
@@ -49,11 +49,11 @@ def marked_photos(folder: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
             yield read_image(path), read_landmark_file(path.with_suffix(".txt"))
 
 
-def measure(finder: Finder, photos: Iterable[tuple[np.ndarray, np.ndarray]]) -> Accuracy:
+def measure(networks: LandmarkNetworks, photos: Iterable[tuple[np.ndarray, np.ndarray]]) -> Accuracy:
     """Measure on photographs of one face each: uint8 RGB (H, W, 3) and landmarks (68 or 5, 2) px."""
     errors, count, false = [], 0, 0
     for photo, truth in photos:
-        offs = sorted(landmark_error(points, truth) for points, _ in find_own(finder, photo))
+        offs = sorted(landmark_error(points, truth) for points, _ in find_by_cascade(networks, photo, "cpu"))
         count += 1
         hit = bool(offs) and offs[0] < FOUND_PERCENT
         false += len(offs) - hit

@@ -152,6 +152,12 @@ def fit_pos(points: np.ndarray, standard: np.ndarray) -> Pos:
     return Pos(axes, translation, float(np.linalg.norm(axes, axis=1).mean()), residual)
 
 
+def yaw_of(landmarks: np.ndarray, standard: np.ndarray) -> float:
+    """Yaw of a face in degrees, measured as `find_alignment` does."""
+    points, matching = matching_points(landmarks, standard)
+    return fit_pos(points * (1, -1), matching).yaw_deg
+
+
 def _check(pos: Pos) -> None:
     """Raise DataError if the points cannot be those of an upright face of useful size."""
     if not np.isfinite(pos.axes).all() or pos.scale < MIN_PX_PER_MM:

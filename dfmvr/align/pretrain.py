@@ -1,8 +1,8 @@
 """Train the networks that find faces and landmarks, or measure how well they do.
 
 In     a data set of three views with annotated landmarks, and the face model
-Gives  landmarks.safetensors (`dfmvr.align.regressor.write_finder`); beside it, while it trains, its checkpoint and the
-       losses of every step
+Gives  landmarks.safetensors (`dfmvr.align.landmark_networks`); beside it, while it trains, its checkpoint and its
+       losses
 
 What a step learns from depends on the seed and the step alone, so a run that was killed goes on where it was.
 """
@@ -22,8 +22,9 @@ from torch import Tensor
 
 from dfmvr.align.accuracy import Accuracy, marked_photos, measure, table
 from dfmvr.align.crop import read_standard_points
-from dfmvr.align.practice import Bank, Canvases, Crops, canvases, crops
-from dfmvr.align.regressor import CROP_PX, Finder, Points, read_finder, write_finder
+from dfmvr.align.examples import Bank, Canvases, Crops, canvases, crops
+from dfmvr.align.frame import CROP_PX
+from dfmvr.align.landmark_networks import LandmarkNetworks, Points, read_landmark_networks, write_landmark_networks
 from dfmvr.config import configuration
 from dfmvr.datasets import SCANNED, open_dataset
 from dfmvr.datasets.sample import Dataset
@@ -43,7 +44,7 @@ MAX_PHOTOS = 24_000
 """ASSUME: more photographs than these, one and a half gigabytes of memory, teach nothing new."""
 
 
-class Batch(NamedTuple):
+class Examples(NamedTuple):
     """What one step learns from."""
 
     crops: Crops
@@ -129,17 +130,19 @@ def search_losses(answer: Tensor, batch: Canvases) -> dict[str, Tensor]:
     return {"search": (asked * surprise * entropy).sum() / count, "box": (here * box).sum() / count}
 
 
-def losses(finder: Finder, batch: Batch) -> dict[str, Tensor]:
+def losses(networks: LandmarkNetworks, batch: Examples) -> dict[str, Tensor]:
     """All losses of a batch, by NAMES."""
     with torch.autocast("cpu", torch.bfloat16):
-        points = points_losses(finder.points, batch.crops)
-        answer = finder.search(torch.from_numpy(batch.canvases.images)[:, None])
+        points = points_losses(networks.points, batch.crops)
+        answer = networks.search(torch.from_numpy(batch.canvases.images)[:, None])
     terms = points | search_losses(answer.float(), batch.canvases)
     total = terms["points_px"] + HEAT_WEIGHT * terms["heat"] + terms["face"] + terms["search"] + terms["box"]
     return {"total": total, **terms}
 
 
-def train(data: Dataset, face_model: Path, output: Path, steps: int, seed: int, start: Path | None = None) -> Finder:
+def train(
+    data: Dataset, face_model: Path, output: Path, steps: int, seed: int, start: Path | None = None
+) -> LandmarkNetworks:
     """Train both networks; the checkpoint lies beside the weights (`<name>.checkpoint/`).
 
     Raises:
@@ -152,27 +155,27 @@ def train(data: Dataset, face_model: Path, output: Path, steps: int, seed: int, 
         raise DataError("no photograph of the training people has its 68 landmarks annotated; choose another data set")
     logger.info("align pretrain: %d photographs", len(bank.faces))
     torch.manual_seed(seed)
-    finder = Finder(standard).to(memory_format=torch.channels_last)
+    networks = LandmarkNetworks(standard).to(memory_format=torch.channels_last)
 
-    def batch_of(step: int) -> list[Batch]:
+    def batch_of(step: int) -> list[Examples]:
         rng = np.random.default_rng([seed, 2, step])
-        return [Batch(crops(bank, rng, CROPS), canvases(bank, rng, CANVASES))]
+        return [Examples(crops(bank, rng, CROPS), canvases(bank, rng, CANVASES))]
 
     rate = LEARNING_RATE
     if start is not None:
-        finder.load_state_dict(read_finder(start)[0].state_dict())
+        networks.load_state_dict(read_landmark_networks(start)[0].state_dict())
         rate *= 0.5
     settings: dict[str, Any] = {"steps": steps, "seed": seed, "photos": len(bank.faces), "rate": rate}
     folder = output.with_suffix(".checkpoint")
     optimise(
-        finder,
-        lambda _, batch: losses(finder, batch),
+        networks,
+        lambda _, batch: losses(networks, batch),
         batch_of,
         Schedule(steps, 1000, rate, CHECKPOINT_MINUTES, NAMES),
         Checkpoints(folder, fingerprint(settings, face_model, *([start] if start else []))),
         folder / "metrics.csv",
     )
-    return finder
+    return networks
 
 
 def main(args: argparse.Namespace, _: None) -> None:
@@ -188,10 +191,10 @@ def main(args: argparse.Namespace, _: None) -> None:
     reading = getattr(options.datasets, args.format)
     data = open_dataset(args.format, args.data, reading)
     if args.evaluate:
-        finder, about = read_finder(args.output)
+        networks, about = read_landmark_networks(args.output)
     else:
-        before = [] if args.start is None else read_finder(args.start)[1].get("commands", [])
-        finder = train(data, args.face_model, args.output, args.steps, args.seed, args.start).eval()
+        before = [] if args.start is None else read_landmark_networks(args.start)[1].get("commands", [])
+        networks = train(data, args.face_model, args.output, args.steps, args.seed, args.start).eval()
         command = f"dfmvr align pretrain --format {args.format} --steps {args.steps} --seed {args.seed}"
         about = {"commands": [*before, command + " --start FILE" * bool(args.start)], "data": args.data.name}
     about["accuracy"] = {}
@@ -199,6 +202,6 @@ def main(args: argparse.Namespace, _: None) -> None:
         photos = marked_photos(folder)
         if not any(folder.glob("*.txt")):
             photos = annotated(open_dataset(args.format, folder, reading), "test")
-        about["accuracy"][folder.name] = measure(finder, photos)._asdict()
-    write_finder(args.output, finder, about)
+        about["accuracy"][folder.name] = measure(networks, photos)._asdict()
+    write_landmark_networks(args.output, networks, about)
     logger.info("%s", table({name: Accuracy(**row) for name, row in about["accuracy"].items()}))

@@ -13,7 +13,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dfmvr.align.find import SOURCES
+from dfmvr.align.find import FINDERS
 from dfmvr.conventions import VIEWS
 from dfmvr.errors import ConfigError, UnavailableError
 from dfmvr.files import writing_folder
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     photos.add_argument(
         "--finder",
-        choices=SOURCES,
+        choices=FINDERS,
         default="own",
         help="what finds landmarks (default: own, offline)",
     )

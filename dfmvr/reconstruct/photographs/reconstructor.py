@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from dfmvr.align.crop import standard_points
-from dfmvr.align.find import SOURCES, find_faces
+from dfmvr.align.find import FINDERS, find_faces
 from dfmvr.assets import asset
 from dfmvr.assets.shipped import SHIPPED
 from dfmvr.conventions import VIEWS
@@ -54,8 +54,8 @@ class Reconstructor:
         Raises:
             ConfigError: an unknown finder, or a network that is not DF-MVR's.
         """
-        if finder not in SOURCES:
-            raise ConfigError(f"finder: expected {' or '.join(SOURCES)}, found {finder!r}")
+        if finder not in FINDERS:
+            raise ConfigError(f"finder: expected {' or '.join(FINDERS)}, found {finder!r}")
         if not isinstance(trained.network, DFMVR):
             raise ConfigError(f"checkpoint: expected a network of DF-MVR, found one of {trained.about.get('method')}")
         self.device = torch.device(device)

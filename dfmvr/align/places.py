@@ -5,13 +5,12 @@ Source: the pyramid of Viola and Jones 2004 and its successors; one network, fac
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import cv2
 import numpy as np
 import torch
 
-from dfmvr.align.regressor import SEARCHED_PX, STRIDE, Finder, Frame, Search, normalise_picture
+from dfmvr.align.frame import Frame
+from dfmvr.align.landmark_networks import SEARCHED_PX, STRIDE, Search, normalise_picture
 
 SMALLEST_FACE_PX = 36.0
 """Width of the narrowest face that is looked for, in px of the working picture."""
@@ -31,22 +30,17 @@ SAME_FACE = 0.5
 """Overlap from which two answers are about the same face, whose place is their mean."""
 
 
-class Pyramid(NamedTuple):
-    """A picture in grey, and halved again and again."""
-
-    levels: list[np.ndarray]  # uint8 (h, w)
-    scale: float  # px of the photograph in one px of the first level
+Pyramid = list[np.ndarray]
+"""A picture in grey, uint8 (h, w), and halved again and again."""
 
 
 def make_pyramid(photo: np.ndarray) -> Pyramid:
     """Shrink an RGB photograph (H, W, 3) to working size and halve it down to some pixels."""
     grey = cv2.cvtColor(np.ascontiguousarray(photo), cv2.COLOR_RGB2GRAY)
-    longer = max(grey.shape)
-    scale = max(1.0, longer / LARGEST_WORKING_PX)
-    levels = [_resized(grey, 1 / scale)]
+    levels = [_resized(grey, 1 / max(1.0, max(grey.shape) / LARGEST_WORKING_PX))]
     while max(levels[-1].shape) > SEARCHED_PX[1]:
         levels.append(_resized(levels[-1], 0.5))
-    return Pyramid(levels, scale)
+    return levels
 
 
 def _resized(grey: np.ndarray, factor: float) -> np.ndarray:
@@ -57,22 +51,17 @@ def _resized(grey: np.ndarray, factor: float) -> np.ndarray:
 
 def overlap(first: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Intersection over union of a box (4,) with others (N, 4), as x0, y0, x1, y1."""
-    corner = np.minimum(first[2:], others[:, 2:]) - np.maximum(first[:2], others[:, :2])
-    common = np.clip(corner, 0, None).prod(1)
+    common = np.clip(np.minimum(first[2:], others[:, 2:]) - np.maximum(first[:2], others[:, :2]), 0, None).prod(1)
     areas = (others[:, 2:] - others[:, :2]).prod(1) + (first[2:] - first[:2]).prod()
     return common / np.maximum(areas - common, 1e-9)
 
 
 def keep_best(boxes: np.ndarray, scores: np.ndarray, most: int) -> list[int]:
     """Of boxes (N, 4) that overlap keep the one with the highest score; indices, best first."""
-    left = list(np.argsort(-scores, kind="stable"))
-    kept: list[int] = []
-    while left and len(kept) < most:
-        best = left.pop(0)
-        kept.append(int(best))
-        if left:
-            apart = overlap(boxes[best], boxes[left]) <= MAX_OVERLAP
-            left = [i for i, free in zip(left, apart, strict=True) if free]
+    left, kept = np.argsort(-scores, kind="stable"), []
+    while len(left) and len(kept) < most:
+        kept.append(int(left[0]))
+        left = left[1:][overlap(boxes[left[0]], boxes[left[1:]]) <= MAX_OVERLAP]
     return kept
 
 
@@ -91,13 +80,13 @@ def _search(network: Search, level: np.ndarray, factor: float, device: str) -> n
     return np.column_stack([score[y, x], *(factor * centre), factor * widths])
 
 
-def find_places(finder: Finder, pyramid: Pyramid, device: str) -> list[tuple[Frame, float]]:
+def find_places(network: Search, pyramid: Pyramid, device: str) -> list[tuple[Frame, float]]:
     """Find where faces may be: upright frames in px of the pyramid's first level, each with its sum of scores."""
     start = min(1.0, SEARCHED_PX[0] / SMALLEST_FACE_PX)
     found = []
-    for depth, level in enumerate(pyramid.levels):
+    for depth, level in enumerate(pyramid):
         small = _resized(level, start)
-        found.append(_search(finder.search, small, level.shape[1] / small.shape[1] * 2.0**depth, device))
+        found.append(_search(network, small, level.shape[1] / small.shape[1] * 2.0**depth, device))
     rows = np.concatenate(found)
     half = rows[:, 3:] / 2
     boxes = np.column_stack([rows[:, 1:3] - half, rows[:, 1:3] + half])

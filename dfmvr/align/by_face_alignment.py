@@ -46,7 +46,7 @@ def _detector(device: str) -> Any:
         ) from error
 
 
-def detect_faces(photo: np.ndarray, device: str = "cpu") -> list[tuple[np.ndarray, float]]:
+def find_by_library(photo: np.ndarray, device: str = "cpu") -> list[tuple[np.ndarray, float]]:
     """Find the 68 landmarks of all faces.
 
     Paper: the 3D method, whose jaw line follows the turned face and not its outline in the image.

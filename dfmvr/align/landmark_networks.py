@@ -1,10 +1,6 @@
 """Two small networks that find faces and their 68 landmarks in grey pictures, and the file that holds them.
 
 `Search` looks everywhere for faces some 16 to 36 px wide; `Points` looks at one crop that a face about fills.
-
-A face's frame is the similarity (scale, rotation, translation) that brings the standard face, seen from the front and
-one unit wide, nearest to its landmarks in the image. It is one complex 2x1 array (turn, centre): z = turn c + centre.
-
 Source: soft-argmax of heat maps, Sun et al. 2018 (Integral human pose regression); cascade, Cao et al. 2014.
 """
 
@@ -12,7 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,18 +16,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dfmvr.align.frame import CROP_PX
 from dfmvr.errors import DataError
 from dfmvr.files import writing
-
-CROP_PX = 64
-FACE_PX = 40
-"""Width of the standard face in a crop of CROP_PX."""
 
 STRIDE = 4
 """Pixels between two places that `Search` looks at."""
 
 SEARCHED_PX = (15.0, 36.0)
 """Widths of the faces that `Search` finds; more than an octave, so that no face falls between two pictures."""
+
+FORMAT = "landmarks 1"
+"""What the header of their file calls itself."""
 
 CONTRAST_FLOOR = 4.0
 """ASSUME: grey levels, of 256; what varies less than this is noise."""
@@ -122,7 +118,7 @@ class Points(nn.Module):
         return self.place(log_shares), face
 
 
-class Finder(nn.Module):
+class LandmarkNetworks(nn.Module):
     """Both networks and the standard face."""
 
     def __init__(self, standard: np.ndarray) -> None:
@@ -130,48 +126,6 @@ class Finder(nn.Module):
         super().__init__()
         self.search, self.points = Search(), Points()
         self.register_buffer("standard", torch.as_tensor(np.asarray(standard, np.float32)))
-
-
-class Frame(NamedTuple):
-    """Where a face stands in an image: z = turn c + centre, complex; c in widths of the standard face."""
-
-    turn: complex  # its magnitude is the face's width in px, its angle the roll, clockwise in the image
-    centre: complex  # px
-
-
-def flat_face(standard: np.ndarray) -> np.ndarray:
-    """The standard face from the front, (68,) complex, y down, one unit wide, centred at its centroid."""
-    flat = standard[:, 0] - 1j * standard[:, 1]
-    return (flat - flat.mean()) / np.ptp(flat.real)
-
-
-def frame_of(points: np.ndarray, flat: np.ndarray) -> Frame:
-    """Fit the frame of a face by least squares.
-
-    Args:
-        points: (68, 2) px; NaN where unknown.
-        flat: (68,) from `flat_face`.
-    """
-    known = np.isfinite(points).all(1)
-    z = points[known, 0] + 1j * points[known, 1]
-    c = flat[known]
-    middle = c.mean()
-    turn = np.vdot(c - middle, z - z.mean()) / np.vdot(c - middle, c - middle).real
-    return Frame(complex(turn), complex(z.mean() - turn * middle))
-
-
-def crop_affine(frame: Frame) -> np.ndarray:
-    """Map of image pixels to the pixels of the crop that shows this frame upright, (2, 3), continuous."""
-    linear = FACE_PX / frame.turn
-    shift = CROP_PX / 2 * (1 + 1j) - linear * frame.centre
-    return np.array([[linear.real, -linear.imag, shift.real], [linear.imag, linear.real, shift.imag]])
-
-
-def for_cv2(affine: np.ndarray) -> np.ndarray:
-    """The same map for OpenCV, which has pixel centres at whole numbers."""
-    shifted = affine.copy()
-    shifted[:, 2] += affine[:, :2] @ (0.5, 0.5) - 0.5
-    return shifted
 
 
 def normalise_crops(crops: np.ndarray) -> np.ndarray:
@@ -190,24 +144,24 @@ def normalise_picture(picture: np.ndarray) -> np.ndarray:
     return off / (spread + CONTRAST_FLOOR)
 
 
-def write_finder(path: Path | str, finder: Finder, about: dict[str, Any]) -> None:
+def write_landmark_networks(path: Path | str, networks: LandmarkNetworks, about: dict[str, Any]) -> None:
     """Write the networks in half precision, atomically; the standard face keeps its own."""
     from safetensors.torch import save_file
 
     tensors = {
         name: tensor.detach().cpu().contiguous().to(torch.float32 if name == "standard" else torch.float16)
-        for name, tensor in finder.state_dict().items()
+        for name, tensor in networks.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
     with writing(path) as partial:
-        save_file(tensors, str(partial), metadata={"dfmvr": json.dumps({"format": "landmarks 1", **about})})
+        save_file(tensors, str(partial), metadata={"dfmvr": json.dumps({"format": FORMAT, **about})})
 
 
-def read_finder(path: Path | str, device: str = "cpu") -> tuple[Finder, dict[str, Any]]:
+def read_landmark_networks(path: Path | str, device: str = "cpu") -> tuple[LandmarkNetworks, dict[str, Any]]:
     """Build the networks from their file, in evaluation mode, and give what its header tells.
 
     Raises:
-        DataError: the file is missing, unreadable, or not written by `write_finder`.
+        DataError: the file is missing, unreadable, or not written by `write_landmark_networks`.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -215,11 +169,11 @@ def read_finder(path: Path | str, device: str = "cpu") -> tuple[Finder, dict[str
         with safe_open(str(path), framework="pt") as file:
             about = json.loads((file.metadata() or {})["dfmvr"])
             tensors = {name: file.get_tensor(name).float() for name in file.keys()}
-        finder = Finder(tensors["standard"].numpy())
-        wanted = {name for name in finder.state_dict() if not name.endswith("num_batches_tracked")}
-        if about.get("format") != "landmarks 1" or wanted != set(tensors):
+        networks = LandmarkNetworks(tensors["standard"].numpy())
+        wanted = {name for name in networks.state_dict() if not name.endswith("num_batches_tracked")}
+        if about.get("format") != FORMAT or wanted != set(tensors):
             raise ValueError("another format")
-        finder.load_state_dict(tensors, strict=False)
+        networks.load_state_dict(tensors, strict=False)
     except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
         raise DataError(f"{path}: expected weights of `dfmvr align pretrain`, found none ({error})") from None
-    return finder.to(device, memory_format=torch.channels_last).eval(), about
+    return networks.to(device, memory_format=torch.channels_last).eval(), about
