@@ -1,9 +1,10 @@
-"""One thread a test process: those of pytest-xdist share the cores, and threads that wait for each other spin."""
+"""One thread a test process unless the environment says otherwise: those of pytest-xdist share the cores, and threads
+that wait for each other spin."""
 
 import os
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"
+    os.environ.setdefault(_name, "1")
 
 import pytest  # noqa: E402
 

@@ -10,6 +10,7 @@ from toy_model import SIZES, toy_model
 from dfmvr.losses import LossWeights
 from dfmvr.networks.df_mvr import DFMVR, NetworkSettings
 from dfmvr.train import data, loop
+from dfmvr.train.batch import Batch
 from dfmvr.train.parallel import join, share_normalisation
 from dfmvr.train.system import TrainingSystem
 
@@ -24,12 +25,14 @@ def network_to_train():
 
 
 def gradients(folder, team, count=1):
-    network = network_to_train()
-    # Torch's own normalisation in single precision is off by per cents in the gradients of the first layers.
+    # In double precision, in which the two differ by what they compute and not by how kernels round.
+    network = network_to_train().double()
+    network.precision = torch.float64
     share_normalisation(network)
     wrapped = team.wrap(network, torch.device("cpu"))
-    system = TrainingSystem(wrapped, toy_model(), None, LossWeights(mask=0.0), 48)
+    system = TrainingSystem(wrapped, toy_model().double(), None, LossWeights(mask=0.0), 48)
     batch = data.AlignedSamples(folder / "align", folder / "parse", "train").batch(np.arange(8))
+    batch = Batch(*(values.double() if values.is_floating_point() else values for values in batch))
     pieces = batch.pieces(count, team.share)
     terms = loop.add_gradients(lambda _, piece: system.losses(piece)._asdict(), 0, pieces, team, wrapped)
     found = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}

@@ -3,6 +3,7 @@
 import copy
 import csv
 import itertools
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -352,11 +353,8 @@ def test_two_processes_find_the_gradient_of_one(tmp_path, process_group):
     assert one.keys() == two.keys()
     largest = max(float(value.norm()) for name, value in one.items() if value.dim())
     for name, value in one.items():
-        if value.isnan().any():
-            assert two[name].isnan().all()
-            continue
-        # The gradient of a bias before a normalisation is zero but for rounding; others are rounded after forty layers.
-        assert float((value - two[name]).norm()) < 0.01 * float(value.norm()) + 1e-6 * largest, name
+        # The gradient of a bias before a normalisation is zero but for rounding; losses are noted in single precision.
+        assert float((value - two[name]).norm()) <= 1e-6 * float(value.norm()) + 1e-12 * largest, name
 
 
 @pytest.mark.parametrize(
@@ -380,12 +378,12 @@ def losses_of(folder):
 
 def test_two_processes_train_as_one(tmp_path):
     toy_samples(tmp_path, 8)
-    settings = ("batch_size=4", "epochs=3", "landmark_share=0.34", "learning_rate=1e-4")
+    settings = ("batch_size=4", "epochs=3", "landmark_share=0.34", "learning_rate=1e-5")
     assert cli.main(arguments(tmp_path, tmp_path / "one", *settings)) == 0
     torchrun("-m", "dfmvr", *arguments(tmp_path, tmp_path / "two", *settings))
     one, two = losses_of(tmp_path / "one"), losses_of(tmp_path / "two")
     assert one.shape == (6, 9)
-    # Adam takes steps of one size whatever that of the gradient, so rounding errors grow: 1e-3 after six steps.
+    # Adam takes steps of one size whatever that of the gradient, so rounding errors grow, in proportion to the rate.
     assert_allclose(one, two, rtol=1e-3, atol=1e-4)
 
 
@@ -433,21 +431,31 @@ def test_shared_normalisation_of_one_process_is_the_plain_one(process_group):
 
 def test_ten_kills_at_random_moments_change_nothing(tmp_path):
     toy_samples(tmp_path, 4)
-    settings = ("epochs=40",)
+    settings = ("epochs=20",)
     assert cli.main(arguments(tmp_path, tmp_path / "whole", *settings)) == 0
-    command = [sys.executable, "-m", "dfmvr", *arguments(tmp_path, tmp_path / "killed", *settings)]
+    command = arguments(tmp_path, tmp_path / "killed", *settings)
     checkpoint = tmp_path / "killed" / "checkpoints" / "last.pt"
+    processes = multiprocessing.get_context("forkserver")  # which has imported what takes seconds
+    processes.set_forkserver_preload(["dfmvr.train.command", "dfmvr.config", "tqdm"])
+
+    def written():
+        return checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+
     rng, kills = np.random.default_rng(0), 0
     while not (tmp_path / "killed" / "weights.safetensors").exists():
-        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
-            while kills < 10 and run.poll() is None:
-                if checkpoint.exists() and checkpoint.stat().st_mtime_ns != before:  # it trains: any moment will do
-                    time.sleep(rng.uniform(0, 0.2))
-                    run.kill()
-                    kills += 1
-                    break
-                time.sleep(0.005)
+        seen = [written()]
+        run = processes.Process(target=cli.main, args=(command,))
+        run.start()
+        while kills < 10 and run.is_alive():
+            if written() != seen[-1]:  # a step is done
+                seen.append(written())
+            if len(seen) == 3:
+                time.sleep(rng.uniform(0, (seen[2] - seen[1]) / 1e9))  # any moment of the next one
+                run.kill()
+                kills += 1
+                break
+            time.sleep(0.001)
+        run.join()
     assert kills == 10
     whole, killed = (tmp_path / run for run in ("whole", "killed"))
     assert (whole / "metrics.csv").read_text() == (killed / "metrics.csv").read_text()
@@ -455,28 +463,35 @@ def test_ten_kills_at_random_moments_change_nothing(tmp_path):
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
-def test_freed_memory_is_taken_again_without_new_pages():
+def test_freed_memory_is_kept_for_the_next_tensor():
+    """A large block lies in the heap, which stays as large when it is freed, and not in a mapping of its own."""
     script = """
-import resource, sys, torch
+import ctypes, sys
 from dfmvr.train.memory import keep_freed_memory
-understood = keep_freed_memory() if len(sys.argv) > 1 else True
-faults = []
-for _ in range(6):
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    blocks = [torch.ones(4_000_000) for _ in range(8)]
-    del blocks
-    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-print(int(understood), max(faults[2:]))
+class Mallinfo(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in
+                "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()]
+libc = ctypes.CDLL(None)
+if not hasattr(libc, "mallinfo2"):
+    sys.exit("no glibc of 2.33 or newer")
+libc.mallinfo2.restype, libc.malloc.restype, libc.free.argtypes = Mallinfo, ctypes.c_void_p, [ctypes.c_void_p]
+print(int(keep_freed_memory() if len(sys.argv) > 1 else 0))
+before = libc.mallinfo2()
+block = libc.malloc(ctypes.c_size_t(16 << 20))
+held = libc.mallinfo2()
+libc.free(block)
+after = libc.mallinfo2()
+print(held.hblks - before.hblks, held.arena - before.arena >> 20, after.arena == held.arena)
 """
     # What glibc does from the start, before it guesses from the sizes that it meets.
     start = dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(128 * 1024))
 
     def run(*arguments):
         command = [sys.executable, "-c", script, *arguments]
-        done = subprocess.run(command, env=os.environ | start, capture_output=True, text=True, check=True)
-        return map(int, done.stdout.split())
+        done = subprocess.run(command, env=os.environ | start, capture_output=True, text=True, check=False)
+        if "no glibc" in done.stderr:
+            pytest.skip(done.stderr)
+        return done.stdout.split()
 
-    (_, before), (understood, after) = run(), run("keep")
-    if not understood:
-        pytest.skip("the C library is not glibc")
-    assert after < before / 10
+    assert run()[:3] == ["0", "1", "0"]
+    assert run("keep") == ["1", "0", "16", "True"]

@@ -13,6 +13,7 @@ from dfmvr.conventions import CLASSES, VIEWS
 from dfmvr.errors import ConfigError, DataError
 from dfmvr.face_model.coefficients import Coefficients, mean_angles
 from dfmvr.networks.cnn_fusion import CNNFusion
+from dfmvr.networks.involution import at_least_single
 from dfmvr.networks.lighting import share_lighting
 from dfmvr.networks.rednet import RedNet
 from dfmvr.networks.residual import ResidualNet
@@ -172,12 +173,12 @@ class DFMVR(nn.Module):
             masks: (B, 3, H, W) class ids (`dfmvr.conventions.CLASSES`), any number type; not looked at by a network
                 without `face_mask`.
         Returns:
-            Coefficients, float32 whatever the precision of the network.
+            Coefficients, float32 or, by a network in double precision, float64.
         Raises:
             DataError: another shape or no masks where the network wants them.
         """
         views = self._views(images, masks).to(self.precision)
-        features = self.neck(self.backbone(self.fusion(views)).float())
+        features = self.neck(at_least_single(self.backbone(self.fusion(views))))
         with _without_autocast(features):
             out = {name: head(features) for name, head in self.heads.items()}
             shape = (len(images), len(VIEWS), 3)

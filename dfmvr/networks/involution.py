@@ -66,6 +66,11 @@ class Layout:
         return phases[i, j, :, row : row + self.rows, column : column + self.columns]
 
 
+def at_least_single(x: Tensor) -> Tensor:
+    """The tensor, in single precision where it has less."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
 # Operators of their own, so that what does not look into them (tensors without data, flop counters) knows their
 # shapes and their cost. The gradients are written out because autograd through 49 slices keeps and adds 49 padded maps.
 @torch.library.custom_op(
@@ -75,7 +80,7 @@ def _involve(x: Tensor, weight: Tensor, kernel_size: int, stride: int) -> Tensor
     """out[b, g, c, p] = sum_k weight[b, g, k, p] x[b, g, c, p + offset_k], one multiply-add of whole maps a tap k."""
     layout = Layout(x, weight, kernel_size, stride)
     # Sums of 49 products in half precision would lose half of its digits.
-    phases, kernel = layout.phases(_single(x)), layout.maps(_single(weight))
+    phases, kernel = layout.phases(at_least_single(x)), layout.maps(at_least_single(weight))
     out = layout.tap(phases, 0) * kernel[0]
     for k in range(1, kernel_size**2):
         out.addcmul_(layout.tap(phases, k), kernel[k])
@@ -90,8 +95,8 @@ def _involve(x: Tensor, weight: Tensor, kernel_size: int, stride: int) -> Tensor
 def _involve_backward(grad: Tensor, x: Tensor, weight: Tensor, kernel_size: int, stride: int) -> tuple[Tensor, Tensor]:
     """Gradients of x and weight, from that of the output."""
     layout = Layout(x, weight, kernel_size, stride)
-    phases, kernel = layout.phases(_single(x)), layout.maps(_single(weight))
-    grad = layout.maps(_single(grad))
+    phases, kernel = layout.phases(at_least_single(x)), layout.maps(at_least_single(weight))
+    grad = layout.maps(at_least_single(grad))
     grad_phases, grad_kernel = torch.zeros_like(phases), torch.empty_like(kernel)
     for k in range(kernel_size**2):
         layout.tap(grad_phases, k).addcmul_(grad, kernel[k])
@@ -131,10 +136,6 @@ def _flops(x: Any, weight: Any, kernel_size: int, stride: int, *, out_shape: Any
 def _flops_backward(grad: Any, x: Any, weight: Any, kernel_size: int, stride: int, **_: Any) -> int:
     """As many again for each of the two gradients."""
     return 4 * kernel_size**2 * math.prod(grad)
-
-
-def _single(x: Tensor) -> Tensor:
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def involve(x: Tensor, weight: Tensor, kernel_size: int, stride: int = 1) -> Tensor:
