@@ -19,10 +19,9 @@ from dfmvr.datasets import SCANNED
 ENTRANCES = ("dfmvr.__main__", "dfmvr.cli", "dfmvr.config.__main__", "dfmvr.dependencies")
 """What a person or the workflow starts, and what is no command."""
 
-LAYOUTS = {"pixel_face_ict": "pixel_face"}
 IN_TURN = {
     "simulate": lambda dataset: [f"dfmvr.simulate.{dataset}"],
-    "align": lambda dataset: [f"dfmvr.datasets.{dataset}.dataset"],
+    "align": lambda dataset: [f"dfmvr.datasets.{dataset.removesuffix('_ict')}.dataset"],
     "fetch": lambda _: [f"dfmvr.datasets.{name}.dataset" for name in SCANNED],
     "report": lambda _: [f"dfmvr.datasets.{name}.dataset" for name in SCANNED],
 }
@@ -45,7 +44,7 @@ LICENSED = {
 
 
 CONSTANTS = {"split_seed", "trained_as", "seen_from", "VARIANTS", "PROTOCOLS"}
-DEFAULTS = {"simulate/preview.py", "report/sections/results.py", "reconstruct/fit/descent.py"}
+DEFAULTS = {"simulate/pixel_face.py", "report/sections/results.py", "reconstruct/fit/descent.py"}
 
 RULES = sorted((ROOT / "workflow" / "rules").glob("*.smk"))
 PACKAGE = ROOT / "dfmvr"
@@ -91,7 +90,7 @@ def test_a_change_of_a_module_reruns_the_rules_that_reach_it(jobs):
     for job in jobs:
         stage = command_of(job)
         dataset = job["wildcards"].get("dataset", "")
-        roots = [stage.module, *IN_TURN.get(stage.name, lambda _: [])(LAYOUTS.get(dataset, dataset))]
+        roots = [stage.module, *IN_TURN.get(stage.name, lambda _: [])(dataset)]
         modules = {file for file in job["code"] if file.endswith(".py")}
         assert modules == found_by_compiled_code(*roots), job["rule"]
 
@@ -136,7 +135,7 @@ def test_the_workflow_does_again_what_a_changed_file_calls_for(done, changed):
 def test_every_file_of_the_package_is_used():
     roots = [*ENTRANCES, *(stage.module for stage in cli.STAGES)]
     roots += [module for name in SCANNED for modules in IN_TURN.values() for module in modules(name)]
-    roots += IN_TURN["simulate"]("celebamask_hq")
+    roots += [module for name in ("celebamask_hq", "pixel_face_ict") for module in IN_TURN["simulate"](name)]
     used = set(dependencies.files_reached(*roots)) | set((PACKAGE / "config").glob("*.py"))
     files = {file for file in PACKAGE.rglob("*") if file.is_file() and "__pycache__" not in file.parts}
     assert files - used == {PACKAGE / "assets" / "README.md"}

@@ -46,8 +46,7 @@ UPWARD = {
 }
 CIRCLES = {"datasets.manifest", "datasets.manifest_schema"}
 SHARED_NAMES = set(
-    "Aligned Batch Errors Head Job Layer Look Losses Moment Pairs Part Population Row Scene Section Seen Shot Source "
-    "Stage Surface System Target Targets".split()
+    "Aligned Batch Errors Look Losses Pairs Part Row Section Seen Source Surface System Target Targets".split()
 )
 FACES_WITH_CODE = {"assets", "datasets", "report.check", "webpage"}
 

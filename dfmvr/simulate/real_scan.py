@@ -33,7 +33,7 @@ from dfmvr.geometry.vectors import unit
 from dfmvr.rendering.rasterizer import rasterize
 from dfmvr.simulate.studio.camera import Camera, footprint, rotation
 from dfmvr.simulate.studio.light import PAINT_SIZE, Light
-from dfmvr.simulate.studio.photograph import Layer, cast_shadow, expose
+from dfmvr.simulate.studio.photograph import ViewLayer, cast_shadow, expose
 from dfmvr.simulate.studio.sensor import CameraMaker, develop
 
 PHOTO_PX = 512
@@ -139,7 +139,7 @@ def photograph_scan(scan: HeadScan, view: str, light: Light = LIGHT) -> np.ndarr
     paint = np.empty((len(points), PAINT_SIZE))
     paint[:, :3] = decode_srgb(scan.texture[row, column] / np.float32(255))
     paint[:, 3:] = SKIN
-    layer = Layer(covered.pixel, points, unit(normals), paint, np.ones(len(points), np.float32), None)
+    layer = ViewLayer(covered.pixel, points, unit(normals), paint, np.ones(len(points), np.float32), None)
     wall = np.full((*camera.shape, 3), 0.18, np.float32)
     shadow = cast_shadow(light.directions[0], [(scan.vertices, scan.triangles)])
     return develop(expose(camera, [layer], light, shadow, wall), MAKER, np.random.default_rng(VIEWS.index(view)))

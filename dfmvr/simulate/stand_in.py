@@ -21,7 +21,7 @@ from dfmvr.config.data import SimulateSection
 from dfmvr.errors import UnavailableError
 from dfmvr.simulate.people.anny import AnnyHeads
 from dfmvr.simulate.people.person import People
-from dfmvr.simulate.people.population import Population
+from dfmvr.simulate.people.population import HeadPopulation
 
 
 class Subject(NamedTuple):
@@ -32,7 +32,7 @@ class Subject(NamedTuple):
     split: str = ""
 
 
-def anny_heads(heads: Path, settings: SimulateSection) -> Population:
+def anny_heads(heads: Path, settings: SimulateSection) -> HeadPopulation:
     """The population of the default face model."""
     return AnnyHeads(heads, settings.photo_height_px)
 
@@ -46,7 +46,7 @@ class Recipe(NamedTuple):
     """Draws a subject, photographs and scans it, and writes the files into the data set's folder."""
     finish: Callable[[Path, list[Any]], None]
     """Writes into the folder what is left when all are made, from what `make` returned for each."""
-    population: Callable[[Path, SimulateSection], Population] = anny_heads
+    population: Callable[[Path, SimulateSection], HeadPopulation] = anny_heads
 
 
 def simulate(recipe: Recipe, heads: Path, root: Path, settings: SimulateSection, workers: int = 1) -> None:

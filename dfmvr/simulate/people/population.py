@@ -43,7 +43,7 @@ def fine_mesh(
     return FineMesh(triangles, hair, mouth, keypoints, face, inside[(inside >= 0).all(1)], place[keypoints])
 
 
-class Population(Protocol):
+class HeadPopulation(Protocol):
     """A source of heads."""
 
     anatomy: Anatomy

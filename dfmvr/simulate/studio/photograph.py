@@ -57,7 +57,7 @@ class Sitter(NamedTuple):
     keypoints: np.ndarray  # (106, 3)
 
 
-class Layer(NamedTuple):
+class ViewLayer(NamedTuple):
     """A surface as it is seen in P pixels, to be lit."""
 
     pixel: np.ndarray  # (P,) flat pixel numbers
@@ -71,7 +71,7 @@ class Layer(NamedTuple):
 class View(NamedTuple):
     """What a camera sees in any light."""
 
-    layers: list[Layer]  # the body, and then the hair from back to front
+    layers: list[ViewLayer]  # the body, and then the hair from back to front
     mask: np.ndarray  # (H, W) uint8 class ids
     distance: np.ndarray  # (H, W) mm along the camera's axis to the body or to dense hair; infinite beyond
 
@@ -150,13 +150,15 @@ def see(sitter: Sitter, camera: Camera) -> View:
     _paint_eyes(paint, points, sitter.eye[nearest], sitter)
     mask[covered.pixel] = sitter.labels[nearest]
     distance[covered.pixel] = covered.depth
-    layers = [Layer(covered.pixel, points, unit(normals), paint, np.clip(openness, 0.02, 1), None)]
+    layers = [ViewLayer(covered.pixel, points, unit(normals), paint, np.clip(openness, 0.02, 1), None)]
     if sitter.hair is not None:
         layers += _lay_hair(mask, distance, sitter.hair, camera)
     return View(layers, mask.reshape(camera.shape), distance.reshape(camera.shape))
 
 
-def expose(camera: Camera, layers: Sequence[Layer], light: Light, shadow: Shadow, backdrop: np.ndarray) -> np.ndarray:
+def expose(
+    camera: Camera, layers: Sequence[ViewLayer], light: Light, shadow: Shadow, backdrop: np.ndarray
+) -> np.ndarray:
     """Light that arrives on the sensor.
 
     Args:
@@ -197,7 +199,7 @@ def _paint_eyes(paint: np.ndarray, points: np.ndarray, eye: np.ndarray, sitter: 
     paint[chosen, 3:] = (2.0, 150.0, 0.1, 0.1, 0.1)
 
 
-def _lay_hair(mask: np.ndarray, distance: np.ndarray, hair: Hair, camera: Camera) -> list[Layer]:
+def _lay_hair(mask: np.ndarray, distance: np.ndarray, hair: Hair, camera: Camera) -> list[ViewLayer]:
     """Lay the hair over a flat mask and depth (H W,), in place.
 
     What is dense comes first and hides what is behind it; the ragged ends are laid over it.
@@ -212,7 +214,9 @@ def _lay_hair(mask: np.ndarray, distance: np.ndarray, hair: Hair, camera: Camera
         points, normals, texture, cover = covered.interpolate(hair.vertices, hair.normals, hair.texture, hair.cover)
         paint, alpha = _paint_hair(hair, points, texture, cover)
         normals[dot(camera.position - points, normals) < 0] *= -1
-        layers.append(Layer(covered.pixel, points, unit(normals), paint, np.full(len(points), 0.8, np.float32), alpha))
+        layers.append(
+            ViewLayer(covered.pixel, points, unit(normals), paint, np.full(len(points), 0.8, np.float32), alpha)
+        )
         mask[covered.pixel[alpha > 0.5]] = 0
         solid = alpha > 0.95
         distance[covered.pixel[solid]] = covered.depth[solid]

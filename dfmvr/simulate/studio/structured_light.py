@@ -23,7 +23,7 @@ from dfmvr.geometry.normals import mesh_normals
 from dfmvr.geometry.vectors import dot, unit
 from dfmvr.simulate.studio.camera import Camera, footprint, rotation
 from dfmvr.simulate.studio.light import GLOSS, Light, shade
-from dfmvr.simulate.studio.photograph import DENSE, Layer, Sitter, see
+from dfmvr.simulate.studio.photograph import DENSE, Sitter, ViewLayer, see
 from dfmvr.simulate.studio.scanner import GRAZING, HeadSurface
 
 WORKING_MM = 1500.0
@@ -139,7 +139,7 @@ def _lit(sitting: Sitting, projector: Camera, points: np.ndarray) -> np.ndarray:
     return depth < nearest[row, column] + SHADOW_BIAS_MM
 
 
-def _covered_by(hair: list[Layer], shape: tuple[int, int]) -> np.ndarray:
+def _covered_by(hair: list[ViewLayer], shape: tuple[int, int]) -> np.ndarray:
     """How much of each pixel hair covers: (H W,)."""
     bare = np.ones(shape[0] * shape[1])
     for layer in hair:
@@ -147,7 +147,9 @@ def _covered_by(hair: list[Layer], shape: tuple[int, int]) -> np.ndarray:
     return 1 - bare
 
 
-def _answer(body: Layer, projector: Camera, mask: np.ndarray, camera: Camera, rng: np.random.Generator) -> np.ndarray:
+def _answer(
+    body: ViewLayer, projector: Camera, mask: np.ndarray, camera: Camera, rng: np.random.Generator
+) -> np.ndarray:
     """Where the projector's light comes back neither too weak nor too strong: (H W,) bool."""
     direction = projector.position - (camera.position + camera.rotation.T @ [0, 0, -WORKING_MM])
     direction = (direction / np.linalg.norm(direction)).astype(np.float32)[None]
