@@ -8,6 +8,7 @@ import yaml
 from pydantic import BaseModel
 
 from dfmvr.config import configuration, docs
+from dfmvr.config.data import SimulateSection
 from dfmvr.config.training import LossSection
 from dfmvr.errors import ConfigError
 from dfmvr.study.methods import OVERRIDES
@@ -136,3 +137,19 @@ def test_every_training_is_tested_by_itself_and_what_needs_none_once():
 def test_variants_given_join_the_built_in_ones():
     settings = configuration.validate({"variants": {"dfmvr_mask_0": {"loss": {"mask": 0.0}}}})
     assert set(settings.variants) == {*OVERRIDES, "dfmvr_mask_0"}
+
+
+def test_the_workflow_asks_the_configuration_where_data_are_and_how_to_read_them():
+    settings = configuration.load(None, ["datasets.bosphorus.root=b", "face_model.folder=f"])
+    assert settings.supplied() == [Path("b"), Path("f")]
+    roots = [settings.datasets.root_of(name) for name in ("bosphorus", "pixel_face", "pixel_face_ict")]
+    assert roots == [Path("b"), None, None]
+    assert settings.datasets.layout_of("pixel_face_ict") == "pixel_face"
+    assert "split" in json.loads(settings.datasets.reading("pixel_face_ict"))
+    assert "url" not in json.loads(settings.datasets.reading("celebamask_hq"))
+
+
+def test_a_stand_in_feels_no_key_of_another():
+    keys = {name: set(json.loads(SimulateSection().for_dataset(name))) for name in ("pixel_face", "pixel_face_ict")}
+    assert "bosphorus" not in keys["pixel_face"]
+    assert keys["pixel_face_ict"] - keys["pixel_face"] == {"ict_facekit", "ict_test_subjects"}

@@ -51,6 +51,11 @@ class Config(Section):
         """Give the section of a stage by the stage's name."""
         return getattr(self, "register_" if name == "register" else name)
 
+    def supplied(self) -> list[Path]:
+        """The folders of the data that the user supplies."""
+        folders = [part.root for _, part in self.datasets]
+        return [folder for folder in (*folders, self.face_model.folder) if folder]
+
     def variant(self, name: str) -> TrainSection:
         """Give the section `train` with the overrides of one variant, or of another training of it.
 

@@ -122,6 +122,19 @@ class DatasetsSection(Section):
     celebamask_hq: CelebAMaskHQData = Field(CelebAMaskHQData(), description="CelebAMask-HQ.")
     ict_facekit: IctFaceKitData = Field(IctFaceKitData(), description="ICT-FaceKit, for a download.")
 
+    @classmethod
+    def layout_of(cls, dataset: str) -> str:
+        """In whose layout a data set of the study is: `pixel_face_ict` is a second one in that of `pixel_face`."""
+        return next(name for name in cls.model_fields if dataset.startswith(name))
+
+    def root_of(self, dataset: str) -> Path | None:
+        """The folder of a data set as it was delivered; None for a stand-in."""
+        return getattr(self, dataset).root if dataset in type(self).model_fields else None
+
+    def reading(self, dataset: str) -> str:
+        """How the files of a data set are to be read, as one line of JSON."""
+        return getattr(self, self.layout_of(dataset)).as_json(exclude={"root", "url", "sha256"})
+
 
 class MeshSection(Section):
     """Triangle meshes of range images."""
@@ -194,3 +207,19 @@ class SimulateSection(Section):
         None, description="Folder of a real head scan (head.obj, albedo.jpg, landmarks.csv); set, it is tested on too."
     )
     real_scan_mm_per_unit: float = Field(50.0, gt=0, description="Millimetres in one unit of that scan.")
+
+    def for_dataset(self, dataset: str) -> str:
+        """One line of JSON without the keys of other data sets, so that a new one does not make the old ones again."""
+        others = {key for of_one in _OF_ONE_DATASET.values() for key in of_one} - _OF_ONE_DATASET[dataset]
+        return self.as_json(exclude=others)
+
+
+_OF_ONE_DATASET = {
+    "pixel_face": {"pixel_face"},
+    "pixel_face_ict": {"pixel_face", "ict_facekit", "ict_test_subjects"},
+    "multi_pie": {"multi_pie"},
+    "bosphorus": {"bosphorus"},
+    "celebamask_hq": {"celebamask_hq"},
+    "real_scan": {"real_scan", "real_scan_mm_per_unit"},
+}
+"""The keys of `simulate` that a stand-in feels alone."""

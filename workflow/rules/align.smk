@@ -13,7 +13,7 @@ rule align_dataset:
     input:
         code=lambda wildcards: code("align.command", reader_of(wildcards.dataset)),
         data=lambda wildcards: data_of(wildcards.dataset),
-        checked=lambda wildcards: checked(wildcards.dataset),
+        checked=lambda wildcards: checked(study.datasets.root_of(wildcards.dataset)),
         model="<results>/face_model/face_model.npz",
     output:
         directory("<results>/align/{dataset}"),
@@ -22,9 +22,9 @@ rule align_dataset:
     benchmark:
         "<benchmarks>/align/{dataset}.jsonl"
     params:
-        settings=section("align"),
-        format=lambda wildcards: layout_of(wildcards.dataset),
-        reading=lambda wildcards: reading(wildcards.dataset),
+        settings=study.align.as_json(),
+        format=lambda wildcards: study.datasets.layout_of(wildcards.dataset),
+        reading=lambda wildcards: study.datasets.reading(wildcards.dataset),
     message:
         "Align {wildcards.dataset}"
     shell:

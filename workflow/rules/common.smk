@@ -80,54 +80,13 @@ def of_scanned(pattern):
     )
 
 
-def section(name):
-    """A section of the configuration as one line of JSON, defaults filled in: a change of it reruns its stage only."""
-    return study.section(name).as_json()
-
-
-OF_ONE_DATASET = {
-    "pixel_face": ["pixel_face"],
-    "pixel_face_ict": ["pixel_face", "ict_facekit", "ict_test_subjects"],
-    "multi_pie": ["multi_pie"],
-    "bosphorus": ["bosphorus"],
-    "celebamask_hq": ["celebamask_hq"],
-    "real_scan": ["real_scan", "real_scan_mm_per_unit"],
-}
-
-
-def simulate_section(dataset):
-    """The section `simulate` without the keys of other data sets, so that a new one does not make the old ones again."""
-    keys = {key for of_one in OF_ONE_DATASET.values() for key in of_one}
-    return study.simulate.as_json(exclude=keys - set(OF_ONE_DATASET[dataset]))
-
-
-def layout_of(dataset):
-    """The data set in whose layout `dataset` is."""
-    return (
-        "celebamask_hq" if dataset == "celebamask_hq" else datasets.layout_of(dataset)
-    )
-
-
-def reading(dataset):
-    """How the files of a data set are to be read, as one line of JSON."""
-    return getattr(study.datasets, layout_of(dataset)).as_json(exclude={"root"})
-
-
 def data_of(dataset):
     """The folder of a data set: as it was delivered, or its stand-in."""
-    own = getattr(study.datasets, dataset, None)
-    return str(own.root) if own and own.root else f"<results>/simulate/{dataset}"
+    return str(study.datasets.root_of(dataset) or f"<results>/simulate/{dataset}")
 
 
-NAMED_DATA = [str(part.root) for _, part in study.datasets if part.root]
-if study.face_model.folder:
-    NAMED_DATA.append(str(study.face_model.folder))
-
-
-def checked(dataset=None):
+def checked(supplied):
     """What tells that data that the user supplied are fit for use; nothing for a stand-in."""
-    own = getattr(study.datasets, dataset, None) if dataset else study.face_model
-    supplied = own and (own.root if dataset else own.folder)
     return "<results>/fetch/found.json" if supplied else []
 
 
@@ -151,4 +110,4 @@ def code(*modules):
 
 def reader_of(dataset):
     """The module that reads a data set of three views."""
-    return f"datasets.{layout_of(dataset)}.dataset"
+    return f"datasets.{study.datasets.layout_of(dataset)}.dataset"

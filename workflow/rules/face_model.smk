@@ -23,7 +23,7 @@ if study.face_model.source == "anny":
             "<benchmarks>/face_model.jsonl"
         threads: 2
         params:
-            settings=section("face_model"),
+            settings=study.face_model.as_json(),
         message:
             "Build the morphable face model"
         shell:
@@ -59,7 +59,7 @@ else:
         input:
             code=code("face_model.command"),
             folder=str(study.face_model.folder),
-            checked=checked(),
+            checked=checked(study.face_model.folder),
             open_model="<results>/face_model/open_model.npz",
         output:
             model="<results>/face_model/face_model.npz",
@@ -70,7 +70,7 @@ else:
         benchmark:
             "<benchmarks>/face_model/import.jsonl"
         params:
-            settings=section("face_model"),
+            settings=study.face_model.as_json(),
         message:
             "Import the morphable face model from {input.folder}"
         shell:

@@ -9,7 +9,7 @@ rule check_data:
     """Check licensed data; a stage that could not run stops the workflow here, with the reason."""
     input:
         code=code("fetch.command", *map(reader_of, datasets.SCANNED)),
-        data=NAMED_DATA,
+        data=[str(folder) for folder in study.supplied()],
     output:
         "<results>/fetch/found.json",
     log:

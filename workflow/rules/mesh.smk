@@ -10,7 +10,7 @@ rule mesh_scans:
     input:
         code=code("mesh.command"),
         data=data_of("bosphorus"),
-        checked=checked("bosphorus"),
+        checked=checked(study.datasets.bosphorus.root),
     output:
         directory("<results>/mesh/bosphorus"),
     log:
@@ -18,8 +18,8 @@ rule mesh_scans:
     benchmark:
         "<benchmarks>/mesh/bosphorus.jsonl"
     params:
-        settings=section("mesh"),
-        reading=reading("bosphorus"),
+        settings=study.mesh.as_json(),
+        reading=study.datasets.reading("bosphorus"),
     message:
         "Mesh the scans of bosphorus"
     shell:

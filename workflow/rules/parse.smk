@@ -13,7 +13,7 @@ rule pretrain_parser:
     input:
         code=code("parse.command"),
         data=data_of("celebamask_hq"),
-        checked=checked("celebamask_hq"),
+        checked=checked(study.datasets.celebamask_hq.root),
     output:
         weights="<results>/parse/parser.safetensors",
         metrics="<results>/parse/metrics.json",
@@ -25,8 +25,8 @@ rule pretrain_parser:
         "<benchmarks>/parse/pretrain.jsonl"
     threads: 1
     params:
-        settings=section("parse"),
-        reading=study.datasets.celebamask_hq.as_json(exclude={"root"}),
+        settings=study.parse.as_json(),
+        reading=study.datasets.reading("celebamask_hq"),
         image_size=study.align.image_size,
     message:
         "Pretrain the face parse net"
@@ -50,7 +50,7 @@ rule parse_dataset:
         "<benchmarks>/parse/{dataset}.jsonl"
     threads: 2
     params:
-        settings=section("parse"),
+        settings=study.parse.as_json(),
     message:
         "Parse {wildcards.dataset}"
     shell:

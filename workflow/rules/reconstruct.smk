@@ -65,7 +65,7 @@ rule fit_floor:
         "<benchmarks>/reconstruct/floor_{dataset}.jsonl"
     params:
         scans=lambda wildcards, input: f"--scans {input.scans}" if input.scans else "",
-        protocol=study.section("register").protocols["paper"].as_json(),
+        protocol=study.register_.protocols["paper"].as_json(),
     message:
         "Fit the face model to the scans of {wildcards.dataset}"
     shell:

@@ -22,7 +22,7 @@ rule register_meshes:
         "<benchmarks>/register/{method}_{dataset}.jsonl"
     params:
         scans=lambda wildcards, input: f"--scans {input.scans}" if input.scans else "",
-        settings=section("register"),
+        settings=study.register_.as_json(),
     message:
         "Register {wildcards.method} to the scans of {wildcards.dataset}"
     shell:

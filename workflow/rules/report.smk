@@ -42,7 +42,7 @@ rule make_report:
         page="|".join(["report", *(table.name for table in COMPARISONS)]),
     threads: 2
     params:
-        settings=section("report"),
+        settings=study.report.as_json(),
         study=study.as_json(),
     message:
         "Make the page {wildcards.page}"

@@ -24,7 +24,7 @@ rule score_meshes:
         "<benchmarks>/score/{method}_{dataset}.jsonl"
     params:
         scans=lambda wildcards, input: f"--scans {input.scans}" if input.scans else "",
-        settings=section("register"),
+        settings=study.register_.as_json(),
     message:
         "Score {wildcards.method} on {wildcards.dataset}"
     shell:
@@ -45,7 +45,7 @@ rule score_real_scan:
     log:
         "<logs>/score/{method}_real_scan.log",
     params:
-        settings=section("register"),
+        settings=study.register_.as_json(),
     message:
         "Score {wildcards.method} on the head scan"
     shell:

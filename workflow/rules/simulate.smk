@@ -19,7 +19,7 @@ rule simulate_dataset:
         "<benchmarks>/simulate/{dataset}.jsonl"
     threads: 1
     params:
-        settings=lambda wildcards: simulate_section(wildcards.dataset),
+        settings=lambda wildcards: study.simulate.for_dataset(wildcards.dataset),
     message:
         "Simulate {wildcards.dataset}"
     shell:
@@ -37,7 +37,7 @@ rule photograph_real_scan:
     log:
         "<logs>/simulate/real_scan.log",
     params:
-        settings=simulate_section("real_scan"),
+        settings=study.simulate.for_dataset("real_scan"),
     message:
         "Photograph the head scan {input.scan}"
     shell:
