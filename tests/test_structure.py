@@ -45,9 +45,24 @@ UPWARD = {
     ("train.pack", "reconstruct.reconstructor"),
 }
 CIRCLES = {"datasets.manifest", "datasets.manifest_schema"}
-SHARED_NAMES = set(
-    "Aligned Batch Errors Look Losses Pairs Part Row Section Seen Source Surface System Target Targets".split()
-)
+SHARED_NAMES = {
+    "Aligned",
+    "Batch",
+    "Errors",
+    "Look",
+    "Losses",
+    "Method",
+    "Pairs",
+    "Part",
+    "Row",
+    "Section",
+    "Seen",
+    "Source",
+    "Surface",
+    "System",
+    "Target",
+    "Targets",
+}
 FACES_WITH_CODE = {"assets", "datasets", "report.check", "webpage"}
 
 
