@@ -16,23 +16,15 @@ from dfmvr.config import configuration
 from dfmvr.errors import DataError
 from dfmvr.files import read_json, write_json
 from dfmvr.report.check import check_tables
-from dfmvr.report.check.recompute import method_and_seed
 from dfmvr.report.inputs import SCORE_COLUMNS
 from dfmvr.report.tables.comparisons import Bootstrap, compare, resample, samples_by_yaw
 from dfmvr.report.tables.errors import errors_by_method, errors_of
 from dfmvr.report.tables.orders import paper_difference, ranking_frame, verdict
-from dfmvr.study.methods import read_key
 from dfmvr.study.paper import COMPARISONS, paper_numbers
 
 SUBJECTS = 12
 ASIDE = (("dfmvr", "0003_1"), ("deng_multi_pie", "bs002_R30"), ("dfmvr_cnn", "0004_2"))
 TRAINED = ("dfmvr", "dfmvr_cnn", "deng", "deng_multi_pie", "shang")
-
-
-@pytest.mark.parametrize("name", ["dfmvr", "a_seed1", "shang_seed12_from_left", "seed_x", "b_seed"])
-def test_the_check_reads_names_as_the_report_does(name):
-    seed = read_key(name).seed or -1
-    assert method_and_seed(name) == (read_key(name).first.key, seed)
 
 
 # --- errors side by side

@@ -49,12 +49,9 @@ SHARED_NAMES = {
     "Aligned",
     "Batch",
     "Errors",
-    "Look",
     "Losses",
-    "Method",
     "Pairs",
     "Part",
-    "Row",
     "Section",
     "Seen",
     "Source",
@@ -63,7 +60,7 @@ SHARED_NAMES = {
     "Target",
     "Targets",
 }
-FACES_WITH_CODE = {"assets", "datasets", "report.check", "webpage"}
+FACES_WITH_CODE = {"assets", "datasets", "webpage"}
 
 
 def name_of(file):

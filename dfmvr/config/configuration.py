@@ -18,7 +18,7 @@ from dfmvr.config.evaluation import RegisterSection, ReportSection, StudySection
 from dfmvr.config.section import Section
 from dfmvr.config.training import AlignSection, ParseSection, TrainSection
 from dfmvr.errors import ConfigError
-from dfmvr.study.methods import OVERRIDES, Method, read_key
+from dfmvr.study.methods import OVERRIDES, TestedMethod, read_key
 from dfmvr.study.paper import COMPARISONS
 
 
@@ -70,7 +70,7 @@ class Config(Section):
         merged["seed"] += seed
         return validate({"train": merged}, f"variants.{name}").train
 
-    def tests_of(self, page: str = "report") -> list[tuple[Method, str]]:
+    def tests_of(self, page: str = "report") -> list[tuple[TestedMethod, str]]:
         """What is tested, each training by itself, and the data set that it is tested on.
 
         Args:

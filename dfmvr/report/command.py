@@ -18,12 +18,13 @@ from typing import Any
 
 from dfmvr.config.configuration import load, validate
 from dfmvr.config.evaluation import ReportSection
+from dfmvr.config.training import LossSection
 from dfmvr.errors import ConfigError
 from dfmvr.files import write_json, writing_folder
 from dfmvr.report import check
 from dfmvr.report.captions import caption
 from dfmvr.report.figures import exhibits
-from dfmvr.report.inputs import read_study
+from dfmvr.report.inputs import Study, read_study
 from dfmvr.report.page import write_page
 from dfmvr.report.sections import analysis, background, figures, learnt, provenance, real_scan, results, views
 from dfmvr.study.methods import OVERRIDES
@@ -86,7 +87,7 @@ def main(args: argparse.Namespace, settings: ReportSection) -> None:
         ]
         parts.append(provenance.name_makers(report, parts))
         loss = configuration.get("train", {}).get("loss", {})
-        write_json(folder / check.MADE, check.made_from(study, settings, report.statistics, loss))
+        write_json(folder / check.MADE, _made_from(study, settings, report.statistics, loss))
         lead = caption("lead", data=" and ".join(report.name(d) for d in study.datasets))
         write_page(args.output, TITLE, lead, learnt.findings(report, tables), parts)
     log.info("%s: %d sections; tables and figures in %s", args.output, len(parts), args.tables)
@@ -110,3 +111,20 @@ def _configuration(args: argparse.Namespace, settings: ReportSection) -> dict[st
     if getattr(args, "config", None) or getattr(args, "set", None):
         return load(args.config, args.set).model_dump(mode="json", by_alias=True)
     return {"report": settings.model_dump(mode="json")}
+
+
+def _made_from(
+    study: Study, settings: ReportSection, statistics: dict[str, str], loss: dict[str, Any]
+) -> dict[str, Any]:
+    """What a check must know, as JSON."""
+    weights = LossSection.model_validate(loss)
+    inside = [path.relative_to(study.root) if path.is_relative_to(study.root) else path for path in study.files]
+    return {
+        "bootstrap": settings.bootstrap,
+        "seed": settings.seed,
+        "statistics": statistics,
+        "scores": [path.as_posix() for path in inside],
+        "trainings": {name: run.method for name, run in study.training.items()},
+        "datasets": list(study.manifests),
+        "loss_weights": {"photo": weights.photo, "mask": weights.mask},
+    }

@@ -2,7 +2,7 @@
 
 A method is a variant, trained from one of several seeds, that sees all views or one. In the names of files and in the
 column `method` of the scores stands its key, `<variant>[_seed<k>][_from_<view>]`, which `read_key` reads and
-`Method.key` writes: `dfmvr_seed1_from_front` is what the second training of `dfmvr` makes of the front view alone.
+`TestedMethod.key` writes: `dfmvr_seed1_from_front` is what the second training of `dfmvr` makes of the front view.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class TableRow(NamedTuple):
     """A row of a table of the paper."""
 
     view: str = ""
-    """As `Method.view`."""
+    """As `TestedMethod.view`."""
     paper: str = ""
     """The paper's row that stands beside it."""
     label: str = ""
@@ -86,7 +86,7 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Method:
+class TestedMethod:
     """What is tested: a variant, the number of its training (0: the first), and the one view that it sees."""
 
     variant: Variant
@@ -107,12 +107,12 @@ class Method:
         return replace(self, view="").key
 
     @property
-    def first(self) -> Method:
+    def first(self) -> TestedMethod:
         """The same of the first training."""
         return replace(self, seed=0)
 
     @property
-    def parts(self) -> list[Method]:
+    def parts(self) -> list[TestedMethod]:
         """The tested methods that it is made from: those of the three views, or itself."""
         return [replace(self, view=view) for view in VIEWS] if self.view in (BEST, MEAN) else [self]
 
@@ -319,14 +319,14 @@ def variant_of(key: str) -> Variant:
 
 
 @cache
-def read_key(key: str) -> Method:
+def read_key(key: str) -> TestedMethod:
     """The method of a name in files or scores."""
     for view in (BEST, MEAN):
         variant = variant_of(key.removesuffix(f"_{view}"))
         if variant.key != key and variant.one_view:
-            return Method(variant, view=view)
+            return TestedMethod(variant, view=view)
     found = _KEY.fullmatch(key)
-    return Method(variant_of(found["variant"]), int(found["seed"] or 0), found["view"] or "")
+    return TestedMethod(variant_of(found["variant"]), int(found["seed"] or 0), found["view"] or "")
 
 
 def in_order(keys: Iterable[str]) -> list[str]:
@@ -354,7 +354,7 @@ def one_of_each_kind(keys: Sequence[str]) -> list[str]:
     shown = []
     for kind in dict.fromkeys(variant.pictured for variant in VARIANTS.values() if variant.pictured):
         alike = [variant for variant in VARIANTS.values() if variant.pictured == kind]
-        wanted = [Method(variant, view=view).key for variant in alike for view in ("", BEST, "front")]
+        wanted = [TestedMethod(variant, view=view).key for variant in alike for view in ("", BEST, "front")]
         wanted += [ours_among(keys)] if kind == OURS else []
         shown += [key for key in wanted if key in keys][:1]
     return list(dict.fromkeys(shown))

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from dfmvr.study.methods import OURS, OURS_ACROSS, VARIANTS, Method
+from dfmvr.study.methods import OURS, OURS_ACROSS, VARIANTS, TestedMethod
 
 SIDE_VIEW_DEG = -45.0
 """Yaw of the left view where the paper says 45 degrees."""
@@ -29,7 +29,7 @@ DESIGN = {"fusion": "Ours", "backbone": "Backbone", "face_mask": "Face mask", "l
 class ComparedRow(NamedTuple):
     """One row of a comparison."""
 
-    method: Method
+    method: TestedMethod
     label: str  # what the table calls it
     tested: bool  # by default
     paper: str  # the paper's row that stands beside it, if there is one
@@ -66,7 +66,7 @@ class Comparison:
         rows = {}
         for variant in VARIANTS.values():
             for row in variant.tables.get(self.name, ()):
-                method = Method(variant, view=row.view)
+                method = TestedMethod(variant, view=row.view)
                 of_paper = [p for p in self.printed if row.paper and row.paper in (p.get("method"), p.get("variant"))]
                 printed = of_paper[0] if of_paper else {}
                 rows[method.key] = ComparedRow(method, row.label or method.name, row.tested, row.paper, printed)

@@ -19,7 +19,7 @@ from dfmvr.report.sections.figures import MOST_ROWS, add_picture, samples_of
 from dfmvr.report.sections.results import PROTOCOL, Report
 from dfmvr.report.tables import statistics
 from dfmvr.report.tables.table import Column, Table, interval, number
-from dfmvr.study.methods import FLOOR, OURS, Method, in_order, read_key
+from dfmvr.study.methods import FLOOR, OURS, TestedMethod, in_order, read_key
 
 
 def view_sections(report: Report, exhibits: Sequence[Exhibit]) -> list[Section]:
@@ -36,7 +36,7 @@ def single_view_section(report: Report, exhibits: Sequence[Exhibit]) -> Section:
         if not any(variant.family == "df_mvr" for variant in variants):
             continue
         families = {
-            v.key: [key if (key := Method(v, view=view).key) in tests else "" for view in VIEWS] for v in variants
+            v.key: [key if (key := TestedMethod(v, view=view).key) in tests else "" for view in VIEWS] for v in variants
         }
         shown = [test for names in families.values() for test in names if test]
         errors = tests[[*shown, exhibit.ours]].dropna()

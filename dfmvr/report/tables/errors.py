@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from dfmvr.report.inputs import WHOLE
-from dfmvr.study.methods import BEST, MEAN, VARIANTS, Method, in_order, read_key
+from dfmvr.study.methods import BEST, MEAN, VARIANTS, TestedMethod, in_order, read_key
 
 DERIVED = {
     method.key: method
     for variant in VARIANTS.values()
     if variant.one_view
-    for method in (Method(variant, view=BEST), Method(variant, view=MEAN))
+    for method in (TestedMethod(variant, view=BEST), TestedMethod(variant, view=MEAN))
 }
 """What is made of several tested methods: the smallest or the mean of their errors, sample by sample."""
 
