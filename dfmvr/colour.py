@@ -1,8 +1,13 @@
-"""The transfer curve of sRGB (IEC 61966-2-1)."""
+"""Displayed colours: the transfer curve of sRGB (IEC 61966-2-1), and colours as the web writes them."""
 
 from __future__ import annotations
 
 import numpy as np
+
+
+def from_hex(colours: str) -> np.ndarray:
+    """N displayed colours (N, 3) in [0, 1], written as `rrggbb rrggbb ...`."""
+    return np.array([tuple(bytes.fromhex(colour)) for colour in colours.split()]) / 255
 
 
 def encode_srgb(linear: np.ndarray) -> np.ndarray:

@@ -10,13 +10,14 @@ from dfmvr import cli
 from dfmvr.config.data import FaceModelSection
 from dfmvr.conventions import ALIGNMENT_IN_68, CLASSES, MIRRORED_68, MIRRORED_CLASS
 from dfmvr.errors import DataError
-from dfmvr.face_model.anny.components import principal_components
-from dfmvr.face_model.anny.expressions import KINDS
-from dfmvr.face_model.anny.head import load_head, read_target
+from dfmvr.face_model.anny.build import build
+from dfmvr.face_model.anny.head import load_head
 from dfmvr.face_model.anny.heads import HeadGenerator, rigid_to
 from dfmvr.face_model.anny.landmarks import MIRRORED_106
 from dfmvr.face_model.anny.skin_colour import reflectance, spectrum_to_srgb
-from dfmvr.face_model.command import build
+from dfmvr.face_model.anny.targets import read_target
+from dfmvr.face_model.components import principal_components
+from dfmvr.face_model.expressions import KINDS
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.files import write_npz
 from dfmvr.geometry.camera import pose
@@ -177,7 +178,7 @@ def test_missing_file_is_refused(tmp_path):
 @pytest.mark.parametrize("files", [{}, {"heads": "heads.npz"}, {"heads": "heads.npz", "summary": "summary.json"}])
 def test_the_command_writes_what_is_asked_for(built, files, tmp_path, monkeypatch):
     """The heads are of use for the stand-in data alone."""
-    monkeypatch.setattr("dfmvr.face_model.command.build", lambda settings: built)
+    monkeypatch.setattr("dfmvr.face_model.anny.build.build", lambda settings: built)
     files = {"output": "model.npz"} | files
     arguments = [part for name, file in files.items() for part in (f"--{name}", str(tmp_path / file))]
     assert cli.main(["face_model", *arguments]) == 0
@@ -278,4 +279,4 @@ def test_head_mesh_is_symmetric_and_whole():
 def test_broken_target_is_refused(tmp_path):
     (tmp_path / "x.target").write_text("0 1 2\n")
     with pytest.raises(DataError, match="expected lines `vertex dx dy dz`"):
-        read_target(tmp_path / "x.target", np.arange(3), 3)
+        read_target(tmp_path / "x.target", np.arange(3))

@@ -23,11 +23,11 @@ from dfmvr.conventions import ALIGNMENT_IN_68, CLASSES, DROPPED_FROM_106, REGION
 from dfmvr.datasets.matlab import read_arrays
 from dfmvr.datasets.pixel_face.ground_truth import GroundTruth, write_ground_truth
 from dfmvr.errors import DataError
-from dfmvr.face_model.anny.expressions import sample_actions
+from dfmvr.face_model.anny.build import build
 from dfmvr.face_model.anny.heads import HeadGenerator
 from dfmvr.face_model.bfm import files as bfm_files
-from dfmvr.face_model.bfm.model import ALIGNMENT, keypoints
-from dfmvr.face_model.command import build
+from dfmvr.face_model.bfm.build import ALIGNMENT, keypoints
+from dfmvr.face_model.expressions import sample_actions
 from dfmvr.face_model.ict import files as ict_files
 from dfmvr.face_model.ict.files import drivers, read_ict
 from dfmvr.face_model.model import MorphableModel
@@ -290,7 +290,7 @@ def test_a_model_without_its_folder_is_one_line(source, tmp_path, capsys):
 
 def test_heads_are_the_open_models_whatever_is_imported(built, ict, tmp_path, monkeypatch):
     """The open model's file is not read then: its heads are not in it."""
-    monkeypatch.setattr("dfmvr.face_model.command.build", lambda settings: built)
+    monkeypatch.setattr("dfmvr.face_model.anny.build.build", lambda settings: built)
     model = imported("ict_facekit", ict[2], tmp_path / "none.npz", tmp_path, "--heads", str(tmp_path / "heads.npz"))
     heads = HeadGenerator.load(tmp_path / "heads.npz")
     assert model.name == "ICT-FaceKit"
@@ -455,7 +455,7 @@ def test_every_model_is_trained_and_reconstructs(source, request, tmp_path, monk
     # named as training samples, which a test of the interface may reconstruct as well
     arguments = ["--align", str(tmp_path / "align"), "--parse", str(tmp_path / "parse"), "--split", "train"]
     arguments += ["--checkpoint", str(tmp_path / "weights.safetensors"), "--output", str(tmp_path / "faces")]
-    assert cli.main(["reconstruct", *arguments]) == 0
+    assert cli.main(["reconstruct", "dataset", *arguments]) == 0
     found = read_npz(tmp_path / "faces" / "coefficients.npz")
     assert found["identity"].shape == (2, model.identity_size)
     assert found["expression"].shape == (2, model.expression_size)

@@ -4,10 +4,9 @@ import numpy as np
 
 from dfmvr.conventions import CLASSES
 from dfmvr.face_model.anny.albedo import WAVES
-from dfmvr.face_model.anny.expressions import KINDS
-from dfmvr.face_model.anny.head import PARTS
 from dfmvr.face_model.anny.heads import HeadGenerator
-from dfmvr.face_model.anny.labels import HAIR, NECK
+from dfmvr.face_model.anny.parts import HAIR, NECK, PARTS
+from dfmvr.face_model.expressions import KINDS
 from dfmvr.geometry.subdivision import subdivide
 
 CENTRE, AXES = np.array([0.0, 20.0, -85.0]), np.array([72.0, 105.0, 92.0])

@@ -144,6 +144,17 @@ class MorphableModel(torch.nn.Module):
         """Number of texture coefficients (gamma)."""
         return self.albedo_basis.shape[0]
 
+    def sizes(self) -> dict[str, int]:
+        """Numbers of vertices, triangles and components."""
+        return {
+            "vertices": len(self.mean),
+            "triangles": len(self.triangles),
+            "coarse_vertices": self.coarse_vertices,
+            "identity_components": self.identity_size,
+            "expression_components": self.expression_size,
+            "albedo_components": self.texture_size,
+        }
+
     @property
     def landmarks_101(self) -> Tensor:
         """(101,) vertices of the 3D landmarks: the 106 without conventions.DROPPED_FROM_106."""

@@ -10,6 +10,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from dfmvr.colour import from_hex
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.files import writing
 from dfmvr.geometry.camera import pose, project
@@ -18,7 +19,7 @@ from dfmvr.rendering.renderer import render
 from dfmvr.rendering.shading import shade
 
 SIZE = 320
-_PALETTE = ("5a5a5a", "e5bfa6", "dc322f", "008c3c", "fad232", "28bedc", "f58c1e", "5a145a", "fa5a96", "8c3ce6")
+_PALETTE = from_hex("5a5a5a e5bfa6 dc322f 008c3c fad232 28bedc f58c1e 5a145a fa5a96 8c3ce6")
 # Light from the front, above and the viewer's right: the harmonics of order 0 and 1 (1, -y, z, -x).
 _LIGHT = (-0.1, -0.25, 0.35, -0.15)
 
@@ -51,7 +52,7 @@ def write_preview(path: Path | str, model: MorphableModel, seed: int) -> None:
     """
     generator = torch.Generator().manual_seed(seed)
     mean, colours = model.mean, model.albedo_mean
-    palette = torch.tensor([list(bytes.fromhex(colour)) for colour in _PALETTE]) / 255
+    palette = torch.from_numpy(_PALETTE).float()
     front, points = _picture(model, mean, colours, 0)
     tiles = [front, _picture(model, mean, colours, 45)[0]]
     tiles += [_picture(model, mean, palette[ids], 0)[0] for ids in (model.labels, model.regions)]

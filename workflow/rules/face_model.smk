@@ -6,12 +6,14 @@ gives   results/face_model/face_model.npz   the model of every later stage
         results/face_model/summary.json     measures of the model
 """
 
+from dfmvr.face_model.command import MAKERS
+
 if study.face_model.source == "anny":
 
     rule build_face_model:
         """Build the morphable model and the generator of heads from the open head model."""
         input:
-            code=code("face_model.command"),
+            code=code("face_model.command", "face_model.anny.build"),
         output:
             model="<results>/face_model/face_model.npz",
             heads="<results>/face_model/heads.npz",
@@ -35,7 +37,7 @@ else:
     rule build_open_model:
         """Build the open model, which lends the imported one its regions, and the generator of heads."""
         input:
-            code=code("face_model.command"),
+            code=code("face_model.command", "face_model.anny.build"),
         output:
             model="<results>/face_model/open_model.npz",
             heads="<results>/face_model/heads.npz",
@@ -57,7 +59,9 @@ else:
     rule import_face_model:
         """Import the model that the user has the licence for."""
         input:
-            code=code("face_model.command"),
+            code=code(
+                "face_model.command", f"face_model.{MAKERS[study.face_model.source]}"
+            ),
             folder=str(study.face_model.folder),
             checked=checked(study.face_model.folder),
             open_model="<results>/face_model/open_model.npz",

@@ -1,7 +1,6 @@
 """Albedos of heads: skin tone, lips, brows, eyes, hair, beard, make-up, redness, moles and freckles.
 
-Everything is drawn in pigments (see skin_colour) or displayed colour and mixed per vertex. `AlbedoSampler` draws
-a whole head; the morphable model's albedo basis is the principal components of what it draws without `details`.
+Everything is drawn in pigments (see skin_colour) or displayed colour and mixed per vertex.
 """
 
 from __future__ import annotations
@@ -10,31 +9,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dfmvr.face_model.anny.labels import EAR, HAIR, NECK, brow_share, hairline
+from dfmvr.colour import from_hex
+from dfmvr.face_model.anny.parts import NECK
 from dfmvr.face_model.anny.skin_colour import skin_lookup
 
 WAVES = 48
 """Number of smooth functions from which uneven skin tone is mixed."""
 
 # ASSUME: colours as displayed (sRGB), of hair from black to white and of irises from dark brown to blue.
-HAIR_COLOURS = (
-    np.array(
-        [
-            [28, 24, 22],
-            [44, 33, 27],
-            [64, 46, 34],
-            [92, 66, 44],
-            [136, 104, 66],
-            [176, 146, 100],
-            [120, 60, 34],
-            [150, 146, 142],
-        ]
-    )
-    / 255
-)
-IRIS_COLOURS = np.array([[52, 34, 24], [78, 50, 32], [104, 74, 44], [98, 98, 62], [92, 118, 112], [98, 124, 148]]) / 255
-_MOUTH = np.array([[58, 24, 24], [152, 78, 76], [150, 84, 80], [168, 152, 130], [168, 152, 130]]) / 255
-_SCLERA, _PUPIL = np.array([[196, 186, 178], [14, 12, 12]]) / 255
+HAIR_COLOURS = from_hex("1c1816 2c211b 402e22 5c422c 886842 b09264 783c22 96928e")
+IRIS_COLOURS = from_hex("342218 4e3220 684a2c 62623e 5c7670 627c94")
+_MOUTH = from_hex("3a1818 984e4c 965450 a89882 a89882")
+_SCLERA, _PUPIL = from_hex("c4bab2 0e0c0c")
 
 
 class AlbedoMaps(NamedTuple):
@@ -54,84 +40,12 @@ class AlbedoMaps(NamedTuple):
     points: np.ndarray  # (V, 3) mm, mean head
 
 
-def _blob(points: np.ndarray, centre: np.ndarray, sigma: float) -> np.ndarray:
+def blob(points: np.ndarray, centre: np.ndarray, sigma: float) -> np.ndarray:
+    """A bell (V,) of height 1 about a centre (3,), at points (V, 3)."""
     return np.exp(-0.5 * (np.square(points - centre).sum(-1) / sigma**2))
 
 
-def smooth_waves(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(V, WAVES) plane waves cos(k x + phase) of wavelengths 25 to 120 mm at points (V, 3)."""
-    direction = rng.normal(size=(3, WAVES))
-    direction /= np.linalg.norm(direction, axis=0)
-    k = 2 * np.pi * direction / np.geomspace(25, 120, WAVES)
-    return (np.sqrt(2) * np.cos(points @ k + rng.uniform(0, 2 * np.pi, WAVES))).astype(np.float32)
-
-
-def _beard(points: np.ndarray, p: np.ndarray, skin: np.ndarray) -> np.ndarray:
-    """Share of beard: moustache, chin and jaw, fading over the cheeks and the throat."""
-    x, y = np.abs(points[:, 0]), points[:, 1]
-    mouth_y, nose_y, ear_y = p[62, 1], p[33, 1], p[1, 1]
-    # The upper border climbs from the nose's base, past the corner of the mouth, to the ears.
-    border = np.interp(
-        x, [0, 18, 32, 55, 70, 80], [nose_y - 2, nose_y - 4, mouth_y - 6, nose_y - 10, ear_y - 10, ear_y]
-    )
-    upper = 1 / (1 + np.exp((y - border) / 2.5))
-    throat = 1 / (1 + np.exp(-(y - (p[8, 1] - 25)) / 6)) * (points[:, 2] > 25)
-    return np.where(skin, upper * throat, 0.0)
-
-
-def albedo_maps(
-    points: np.ndarray, labels: np.ndarray, lips: np.ndarray, teeth: np.ndarray, l68: np.ndarray, seed: int
-) -> AlbedoMaps:
-    """Compute the maps on the symmetric mean head.
-
-    Args:
-        points: (V, 3) mm.
-        labels: (V,) class ids of the head.
-        lips: (V,) share of red of the lips, from 0 to 1.
-        teeth: (V,) as in AlbedoMaps.
-        l68: (68,) landmark vertices.
-        seed: seed of the smooth functions.
-    """
-    p = points[l68]
-    skin = (labels == 1) | (labels == 6) | (labels == NECK) | (labels == 2) | (labels == 3)
-    spots = (
-        ((p[41] * [1.1, 1, 1] + p[48] * [1.25, 1, 1]) / 2, 15.0, 0.9),
-        (p[30], 11.0, 1.0),
-        (p[8] + [0, 6, 0], 12.0, 0.5),
-    )
-    redness = np.zeros(len(points))
-    for centre, sigma, weight in spots:
-        redness += weight * np.maximum(_blob(points, centre, sigma), _blob(points, centre * [-1, 1, 1], sigma))
-    redness = np.maximum(redness, 0.7 * (labels == EAR))
-    rings = (p[40] + p[41]) / 2 + [1.5, -5, 0]
-    shadow = np.maximum(_blob(points, rings, 6.0), _blob(points, rings * [-1, 1, 1], 6.0))
-    lids = (p[37] + p[38]) / 2 + [0, 3, 0]
-    lid = np.maximum(_blob(points, lids, 6.0), _blob(points, lids * [-1, 1, 1], 6.0))
-    iris = np.full(len(points), np.inf)
-    for label in (4, 5):
-        ball = np.flatnonzero((labels == label) & (teeth < 0))  # eyeballs are marked by a negative value
-        axis = points[ball[points[ball, 2].argmax()], :2]
-        iris[ball] = np.linalg.norm(points[ball, :2] - axis, axis=1)
-    front = points[:, 2] > p[36, 2] - 25
-    forehead = hairline(np.abs(points[:, 0]), points[(labels == 1), 1].max())
-    hair = np.where(labels == HAIR, 1.0, np.where(labels == 1, 1 / (1 + np.exp(-(points[:, 1] - forehead) / 3)), 0.0))
-    return AlbedoMaps(
-        labels=labels,
-        brow=np.where(skin & front, brow_share(points, l68), 0),
-        lips=lips,
-        redness=redness.clip(0, 1),
-        beard=_beard(points, p, skin),
-        shadow=shadow,
-        lid=lid,
-        iris=iris,
-        teeth=teeth.clip(min=0),
-        hair=hair,
-        waves=smooth_waves(points, np.random.default_rng([seed, 3])),
-        points=points,
-    )
-
-
-class Look(NamedTuple):
+class Colouring(NamedTuple):
     """What makes one person's colours."""
 
     melanin: float
@@ -148,7 +62,7 @@ class Look(NamedTuple):
     grey: float
 
 
-def sample_look(rng: np.random.Generator) -> Look:
+def sample_colouring(rng: np.random.Generator) -> Colouring:
     """Draw one person's colours.
 
     ASSUME: melanin is log-uniform over the human range; hair and eyes go with it (light ones in fair skin only);
@@ -165,7 +79,7 @@ def sample_look(rng: np.random.Generator) -> Look:
     iris = IRIS_COLOURS[int(eye)] + (eye % 1) * (IRIS_COLOURS[int(eye) + 1] - IRIS_COLOURS[int(eye)])
     male = rng.uniform() < 0.5
     rouge = np.array([rng.uniform(0.45, 0.72), rng.uniform(0.12, 0.35), rng.uniform(0.16, 0.38)])
-    return Look(
+    return Colouring(
         melanin=float(melanin),
         blood=float(np.exp(rng.normal(np.log(0.018), 0.3))),
         hair=hair + grey * (HAIR_COLOURS[7] - hair),
@@ -197,7 +111,7 @@ class AlbedoSampler:
         Returns:
             (V, 3) sRGB-encoded albedo in [0, 1].
         """
-        look = sample_look(rng)
+        look = sample_colouring(rng)
         melanin, blood = self._pigments(look)
         if details:
             melanin, blood = self._details(rng, look, melanin, blood)
@@ -206,7 +120,7 @@ class AlbedoSampler:
         colour = self._hair(colour, look, noise)
         return self._eyes_and_mouth(colour, look).clip(0, 1)
 
-    def _pigments(self, look: Look) -> tuple[np.ndarray, np.ndarray]:
+    def _pigments(self, look: Colouring) -> tuple[np.ndarray, np.ndarray]:
         """Volume fractions of melanin and blood (V,)."""
         m = self.maps
         melanin = np.log(look.melanin) + m.waves @ look.uneven[0] + 0.35 * look.shadow * m.shadow
@@ -223,7 +137,7 @@ class AlbedoSampler:
         return np.exp(melanin).clip(0.005, 0.6), np.exp(blood).clip(0.002, 0.3)
 
     def _details(
-        self, rng: np.random.Generator, look: Look, melanin: np.ndarray, blood: np.ndarray
+        self, rng: np.random.Generator, look: Colouring, melanin: np.ndarray, blood: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Add moles, freckles and pimples at random places."""
         points, log_melanin, log_blood = self.maps.points, np.log(melanin), np.log(blood)
@@ -234,10 +148,10 @@ class AlbedoSampler:
         spots += [(log_melanin, 0.7, 1.1)] * freckles
         for (field, strength, size), centre in zip(spots, points[rng.choice(face, len(spots))], strict=True):
             near = np.flatnonzero(np.abs(points - centre).max(1) < 6)
-            field[near] += strength * rng.uniform(0.4, 1) * _blob(points[near], centre, size * rng.uniform(0.7, 1.3))
+            field[near] += strength * rng.uniform(0.4, 1) * blob(points[near], centre, size * rng.uniform(0.7, 1.3))
         return np.exp(log_melanin).clip(0.005, 0.6), np.exp(log_blood).clip(0.002, 0.3)
 
-    def _hair(self, colour: np.ndarray, look: Look, noise: np.ndarray) -> np.ndarray:
+    def _hair(self, colour: np.ndarray, look: Colouring, noise: np.ndarray) -> np.ndarray:
         """Paint brows, beard and scalp."""
         m = self.maps
         brow = look.brow * np.clip(2.2 * m.brow - 0.6, 0, 1) * (0.9 + 0.1 * noise).clip(0, 1)
@@ -249,7 +163,7 @@ class AlbedoSampler:
         hair = (m.hair * (0.95 + 0.05 * noise)).clip(0, 1)
         return colour + hair[:, None] * (look.hair * (1 + 0.08 * noise[:, None]) - colour)
 
-    def _eyes_and_mouth(self, colour: np.ndarray, look: Look) -> np.ndarray:
+    def _eyes_and_mouth(self, colour: np.ndarray, look: Colouring) -> np.ndarray:
         """Paint lipstick, eyeballs, teeth and the cavity of the mouth."""
         m = self.maps
         colour = colour + (look.lipstick * m.lips)[:, None] * (look.lipstick_colour - colour)

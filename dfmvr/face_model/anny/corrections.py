@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from dfmvr.face_model.anny.head import PARTS, Head
+from dfmvr.face_model.anny.head import BaseHead
 
 # ASSUME: the mouth ends this far behind its front, squeezed from anny's 95 mm: the crop of the morphable model has no
 # throat, and a deeper cavity would show from outside below the jaw.
@@ -16,12 +16,12 @@ _MOUTH_DEPTH_MM, _SQUEEZE = 45.0, 0.85
 _NARROW_FROM_MM, _NARROW_SOFT_MM, _NARROW_BY = 46.0, 5.0, 0.125
 
 
-def _eyeballs(head: Head, matrix: sparse.csr_matrix) -> sparse.csr_matrix:
+def _eyeballs(head: BaseHead, matrix: sparse.csr_matrix) -> sparse.csr_matrix:
     """Scale both eyeballs about their centres, so that their subdivision has the radius that anny gave them."""
     rows = sparse.identity(len(head.part), format="lil")
-    for eye in (PARTS.index("left_eye"), PARTS.index("right_eye")):
-        ball = np.flatnonzero(head.part == eye)
-        fine = (matrix @ (head.part == eye).astype(float)) > 0.999
+    for eye in (head.of("left_eye"), head.of("right_eye")):
+        ball = np.flatnonzero(eye)
+        fine = (matrix @ eye.astype(float)) > 0.999
         centre = head.vertices[ball].mean(0)
         before = np.linalg.norm(head.vertices[ball] - centre, axis=1).mean()
         factor = before / np.linalg.norm((matrix @ head.vertices)[fine] - centre, axis=1).mean()
@@ -30,7 +30,7 @@ def _eyeballs(head: Head, matrix: sparse.csr_matrix) -> sparse.csr_matrix:
     return rows.tocsr()
 
 
-def _mouth(head: Head, inside: np.ndarray) -> sparse.csr_matrix:
+def _mouth(head: BaseHead, inside: np.ndarray) -> sparse.csr_matrix:
     """Draw the back of the mouth (cavity, teeth, tongue: `inside`, (V,) bool) toward the middle of its front."""
     z = head.vertices[:, 2]
     limit = z[inside].max() - _MOUTH_DEPTH_MM
@@ -44,7 +44,7 @@ def _mouth(head: Head, inside: np.ndarray) -> sparse.csr_matrix:
     return (sparse.diags(1 - share) + to_front).tocsr()
 
 
-def corrections(head: Head, matrix: sparse.csr_matrix, inside_mouth: np.ndarray) -> sparse.csr_matrix:
+def corrections(head: BaseHead, matrix: sparse.csr_matrix, inside_mouth: np.ndarray) -> sparse.csr_matrix:
     """Give the map (V, V) of the base mesh's vertices.
 
     Args:
@@ -57,7 +57,7 @@ def corrections(head: Head, matrix: sparse.csr_matrix, inside_mouth: np.ndarray)
     return result
 
 
-def narrowing(head: Head) -> np.ndarray:
+def narrowing(head: BaseHead) -> np.ndarray:
     """Factors (V, 3) of the coordinates that make the head narrower beside the eyes and leave the middle as it is.
 
     ASSUME: anny's adults are 141 mm wide at the cheekbones, people about 135 mm, while eyes, nose and mouth have the

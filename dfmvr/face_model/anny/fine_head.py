@@ -8,8 +8,10 @@ import numpy as np
 from scipy import sparse
 
 from dfmvr.face_model.anny import labels as classes
-from dfmvr.face_model.anny.head import PARTS, Head, base_vertices
-from dfmvr.face_model.anny.landmarks import Surface, landmarks_68, landmarks_106, mirror_of
+from dfmvr.face_model.anny.head import BaseHead
+from dfmvr.face_model.anny.landmarks import MeshPaths, landmarks_68, landmarks_106, mirror_of
+from dfmvr.face_model.anny.parts import PARTS
+from dfmvr.face_model.anny.targets import BASE_VERTICES
 from dfmvr.geometry.subdivision import subdivide
 
 
@@ -26,7 +28,7 @@ class FineHead(NamedTuple):
     landmarks_106: np.ndarray
 
 
-def subdivided_head(head: Head, upper: np.ndarray, lower: np.ndarray, steps: int) -> FineHead:
+def subdivided_head(head: BaseHead, upper: np.ndarray, lower: np.ndarray, steps: int) -> FineHead:
     """Subdivide the head, label it and place its landmarks.
 
     Args:
@@ -41,26 +43,14 @@ def subdivided_head(head: Head, upper: np.ndarray, lower: np.ndarray, steps: int
     skin = (part == PARTS.index("skin")) & ~np.isin(carried, (4, 5, 7))
     red = classes.sample_mask("lips", matrix @ head.uv)
     lips = np.where(part == PARTS.index("skin"), (red + red[mirror_of(points)]) / 2, 0.0)
-    place = np.full(base_vertices(), -1)
+    place = np.full(BASE_VERTICES, -1)
     place[head.base] = np.arange(len(head.base))
-    surface = Surface(points, levels[-1], skin)
-    l68 = landmarks_68(surface, place, lips, levels[-1])
+    paths = MeshPaths(points, levels[-1], skin)
+    l68 = landmarks_68(paths, place, lips, levels[-1])
     eye = np.flatnonzero(part == PARTS.index("right_eye"))
-    l106 = landmarks_106(surface, l68, int(eye[points[eye, 2].argmax()]))
+    l106 = landmarks_106(paths, l68, int(eye[points[eye, 2].argmax()]))
     labels = classes.fine_labels(points, carried, l68)
     return FineHead(matrix, levels, points, labels, part, lips, l68, l106)
-
-
-def teeth_map(head: Head, matrix: sparse.csr_matrix) -> np.ndarray:
-    """(Vh,) 1 on teeth, 0.5 on gums, 0.3 on the tongue, 0 elsewhere, and -1 on eyeballs (see albedo.AlbedoMaps)."""
-    values = np.zeros(len(head.vertices))
-    for part, sign in (("upper_teeth", 1), ("lower_teeth", -1)):
-        row = head.part == PARTS.index(part)
-        height = sign * head.vertices[row, 1]
-        values[row] = np.where(height < np.quantile(height, 0.6), 1.0, 0.5)
-    values[head.part == PARTS.index("tongue")] = 0.3
-    values[(head.part == PARTS.index("left_eye")) | (head.part == PARTS.index("right_eye"))] = -1
-    return matrix @ values
 
 
 class Crop(NamedTuple):

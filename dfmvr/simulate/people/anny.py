@@ -13,9 +13,8 @@ import numpy as np
 
 from dfmvr.conventions import CLASSES
 from dfmvr.face_model.anny.albedo import AlbedoMaps, AlbedoSampler
-from dfmvr.face_model.anny.head import PARTS
 from dfmvr.face_model.anny.heads import HeadGenerator
-from dfmvr.face_model.anny.labels import HAIR
+from dfmvr.face_model.anny.parts import HAIR, PARTS
 from dfmvr.simulate.people.population import Anatomy, fine_mesh
 
 FINE_FROM_PX = 360

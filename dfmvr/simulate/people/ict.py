@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 
 from dfmvr.conventions import CLASSES
 from dfmvr.errors import ConfigError
-from dfmvr.face_model.anny.expressions import sample_actions
+from dfmvr.face_model.expressions import sample_actions
 from dfmvr.face_model.ict.files import EYEBALL, FACE, HEAD, MM_PER_UNIT, MOUTH, drivers, read_ict
 from dfmvr.face_model.transfer import EYE, SKIN, keypoints_106, nearest_of_kind, warp
 from dfmvr.face_model.transfer import MOUTH as INSIDE
@@ -88,7 +88,7 @@ class IctHeads:
         return self._painted.draw_albedo(rng)[self._nearest]
 
     def draw_expression(self, rng: np.random.Generator, shares: Mapping[str, float]) -> np.ndarray | None:
-        """Draw the weighted sum of expressions named in `face_model.anny.expressions.KINDS`; of none, None: neutral."""
+        """Draw the weighted sum of expressions named in `face_model.expressions.KINDS`; of none, None: neutral."""
         drawn = [share * sample_actions(rng, self._actions, kind) for kind, share in shares.items()]
         return np.clip(np.sum(drawn, 0) @ self._drivers, 0, 1).astype(np.float32) if drawn else None
 

@@ -45,19 +45,18 @@ INDEX_101, GROUND_TRUTH = "pre_index_101.npy", "gt.mat"
 _MAX_INDEX_BYTES = 1 << 20
 
 
-def import_bfm(path: Path | str, settings: FaceModelSection, open_model: MorphableModel) -> tuple[MorphableModel, dict]:
-    """Make the model.
+def build(settings: FaceModelSection, open_model: MorphableModel) -> tuple[MorphableModel, dict]:
+    """Import the model.
 
     Args:
-        path: the folder of the files, or BFM_model_front.mat.
-        settings: numbers of components, at the most.
+        settings: the folder of the files, or BFM_model_front.mat; numbers of components, at the most.
         open_model: lends classes, regions and, if need be, keypoints.
     Returns:
-        The model, and what was taken from where.
+        The model, and a summary: its sizes, and what was taken from where.
     Raises:
         DataError: a file is missing, damaged, or does not fit the others.
     """
-    path = Path(path)
+    path = settings.folder
     counts = Counts(settings.identity_components, settings.expression_components, settings.albedo_components)
     files = read_bfm(path, counts)
     borrowed = borrow(files.mean, files.landmarks_68, None, open_model)
@@ -73,8 +72,9 @@ def import_bfm(path: Path | str, settings: FaceModelSection, open_model: Morphab
         "expression_names": np.array([f"expression_{i:02d}" for i in range(len(files.expression))]),
         "name": np.array("BFM 2009"),
     }
-    origins = {"classes_and_regions": open_model.name, "keypoints_106": origin}
-    return MorphableModel(arrays, str(path)), origins
+    model = MorphableModel(arrays, str(path))
+    origins = {"name": model.name, "classes_and_regions": open_model.name, "keypoints_106": origin}
+    return model, {"sizes": model.sizes(), "origin": origins}
 
 
 def keypoints(path: Path, carried: np.ndarray) -> tuple[np.ndarray, str]:

