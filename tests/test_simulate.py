@@ -254,7 +254,7 @@ def test_fields_have_about_unit_variance():
     rng = np.random.default_rng(0)
     assert noise.fractal(rng, (128, 128), 8).std() == pytest.approx(1, abs=0.25)
     points = rng.uniform(0, 1000, size=(5000, 3))
-    assert noise.octaves(noise.Field3D(rng), points, 20.0, 3).std() == pytest.approx(1, abs=0.15)
+    assert noise.octaves(noise.draw_lattice(rng), points, 20.0, 3).std() == pytest.approx(1, abs=0.15)
 
 
 def test_coarser_undoes_the_last_subdivision():

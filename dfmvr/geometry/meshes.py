@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import ctypes
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -208,11 +208,11 @@ def _encode(mesh: Mesh, suffix: str, stem: str) -> bytes:
     return ply_bytes(mesh.vertices, mesh.triangles, stored)
 
 
-def read_landmarks(path: Path | str, unit: Unit = "mm") -> np.ndarray:
+def read_landmarks(path: Path | str, unit: Unit = "mm", names: Sequence[str] = ALIGNMENT_POINTS) -> np.ndarray:
     """Read the seven alignment points from a csv file with the header `name,x,y,z`; further points are passed over.
 
     Returns:
-        (7, 3) mm in the order of `conventions.ALIGNMENT_POINTS`.
+        (7, 3) mm in the order of `conventions.ALIGNMENT_POINTS`, which the file may call by other `names`.
     Raises:
         DataError: missing file, wrong header, a name that is missing or there twice, or no finite number.
     """
@@ -234,14 +234,14 @@ def read_landmarks(path: Path | str, unit: Unit = "mm") -> np.ndarray:
         if name in points:
             raise DataError(f"{path}: the landmark {name} is there twice; keep one line of it")
         points[name] = _numbers(row, path)
-    missing = [name for name in ALIGNMENT_POINTS if name not in points]
+    missing = [name for name in names if name not in points]
     if missing:
-        unknown = [name for name in points if name not in ALIGNMENT_POINTS]
+        unknown = [name for name in points if name not in names]
         problem = "; ".join(
-            f"{what} {', '.join(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names
+            f"{what} {', '.join(found)}" for what, found in (("missing", missing), ("unknown", unknown)) if found
         )
-        raise DataError(f"{path}: {problem}; expected the landmarks {', '.join(ALIGNMENT_POINTS)}")
-    return np.array([points[name] for name in ALIGNMENT_POINTS]) * MM_PER_UNIT[unit]
+        raise DataError(f"{path}: {problem}; expected the landmarks {', '.join(names)}")
+    return np.array([points[name] for name in names]) * MM_PER_UNIT[unit]
 
 
 def _numbers(row: list[str], path: Path) -> list[float]:

@@ -58,8 +58,6 @@ def make(people: People, subject: Subject, root: Path, settings: SimulateSection
 
     Returns:
         The image's id and split.
-    Raises:
-        OutputError: a file cannot be written.
     """
     rng = np.random.default_rng(subject.seed)
     person = people.draw_person(rng)
@@ -73,11 +71,7 @@ def make(people: People, subject: Subject, root: Path, settings: SimulateSection
 
 
 def finish(root: Path, results: list[tuple[int, str]]) -> None:
-    """Write the list of splits and the preview of a finished data set.
-
-    Raises:
-        OutputError: a file cannot be written.
-    """
+    """Write the list of splits and the preview."""
     write_mapping(root, dict(results))
     write_preview(root, read_items(root), lambda item: (read_image(item), MASK_COLOURS[read_mask(item)]))
 

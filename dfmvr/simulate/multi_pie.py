@@ -139,11 +139,7 @@ def maker_of(name: str, height_px: int) -> CameraMaker:
 
 
 def make(people: People, subject: Subject, root: Path, settings: SimulateSection) -> None:
-    """Draw a subject, take all photographs, and write them.
-
-    Raises:
-        OutputError: a file cannot be written.
-    """
+    """Draw a subject, take all photographs, and write them."""
     rng = np.random.default_rng(subject.seed)
     person, size = people.draw_bareheaded(rng), settings.multi_pie
     illuminations = sorted(rng.choice(ILLUMINATIONS, size.illuminations, replace=False).tolist())
@@ -163,11 +159,7 @@ def make(people: People, subject: Subject, root: Path, settings: SimulateSection
 
 
 def finish(root: Path, results: list[None]) -> None:
-    """Write the preview: what up to five cameras took of some moments, in the order of their yaws.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
+    """Write the preview: what up to five cameras took of some moments, in the order of their yaws."""
     moments: dict[tuple[str, ...], dict[float, Path]] = {}
     for path in sorted(root.glob("session*/multiview/*/*/*/*.png")):
         subject, session, recording, camera, illumination = path.stem.split("_")

@@ -37,14 +37,7 @@ def list_subjects(settings: SimulateSection) -> list[Subject]:
 
 
 def point_camera(centre: np.ndarray, yaw_deg: float, height_px: int, rng: np.random.Generator) -> Camera:
-    """Point a camera of the rig at a face.
-
-    Args:
-        centre: (3,) mm, centroid of the 68 landmarks.
-        yaw_deg: nominal rotation of the head in this view.
-        height_px: height of the photograph.
-        rng: source of the jitter.
-    """
+    """Point a camera of the rig at a face (centroid (3,) mm of its landmarks), turned by about `yaw_deg`."""
     tilt = rng.uniform(-TILT_JITTER_DEG, TILT_JITTER_DEG, size=2)
     turn = rotation((tilt[0], yaw_deg + rng.uniform(-YAW_JITTER_DEG, YAW_JITTER_DEG), tilt[1]))
     distance = CAMERA_DISTANCE_MM * rng.uniform(0.95, 1.05)
@@ -82,13 +75,7 @@ def _in_frame(points: np.ndarray, sitter: Sitter, front: Camera) -> np.ndarray:
 
 
 def make(people: People, subject: Subject, root: Path, settings: SimulateSection) -> list[SampleInfo]:
-    """Draw a subject, take all photographs and scans, and write them.
-
-    Returns:
-        What the split files say about each sample.
-    Raises:
-        OutputError: a file cannot be written.
-    """
+    """Draw a subject, take all photographs and scans, and write them; tell what the split files say of each sample."""
     rng = np.random.default_rng(subject.seed)
     person, infos = people.draw_person(rng), []
     # as in the release; test subjects count from 10001
@@ -114,11 +101,7 @@ def make(people: People, subject: Subject, root: Path, settings: SimulateSection
 
 
 def finish(root: Path, results: list[list[SampleInfo]]) -> None:
-    """Write the split files and the preview of a finished data set.
-
-    Raises:
-        OutputError: a file cannot be written.
-    """
+    """Write the split files and the preview."""
     write_splits(root, [info for infos in results for info in infos])
     dataset = PixelFace(root, PixelFaceData())
     write_preview(root, list(dataset.samples()), lambda sample: [dataset.read_photo(p) for p in sample.photos if p])

@@ -11,7 +11,6 @@ landmarks.csv names its points by the side of the image on which a frontal photo
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +27,7 @@ from dfmvr.errors import ConfigError, DataError
 from dfmvr.face_model.coefficients import MEAN_YAW_DEG
 from dfmvr.files import writing_folder
 from dfmvr.geometry.camera import focal_px
-from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
+from dfmvr.geometry.meshes import Mesh, read_landmarks, write_landmarks, write_mesh
 from dfmvr.geometry.vectors import unit
 from dfmvr.rendering.rasterizer import rasterize
 from dfmvr.simulate.studio.camera import Camera, footprint, rotation
@@ -72,18 +71,6 @@ class HeadScan(NamedTuple):
     landmarks: np.ndarray  # (7, 3) mm
 
 
-def _read_points(path: Path) -> np.ndarray:
-    """The seven points (7, 3) in the scan's unit."""
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            rows = {row["name"]: [float(row[axis]) for axis in "xyz"] for row in csv.DictReader(stream)}
-        return np.array([rows[name] for name in SEVEN])
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; mark the scan's points {', '.join(SEVEN)}") from None
-    except (KeyError, TypeError, ValueError, OSError) as error:
-        raise DataError(f"{path}: expected lines name,x,y,z with {', '.join(SEVEN)}, failed at {error}") from None
-
-
 def read_head_scan(folder: Path | str, mm_per_unit: float) -> HeadScan:
     """Read a textured scan.
 
@@ -106,7 +93,7 @@ def read_head_scan(folder: Path | str, mm_per_unit: float) -> HeadScan:
         raise DataError(
             f"{folder}: expected head.obj with texture coordinates and albedo.jpg, failed: {error}"
         ) from None
-    points = _read_points(folder / "landmarks.csv") * mm_per_unit
+    points = read_landmarks(folder / "landmarks.csv", names=SEVEN) * mm_per_unit
     origin = points.mean(0)
     vertices = np.asarray(loaded.vertices, float) * mm_per_unit - origin
     # A seam has one vertex on each side; their normals must agree, so they are those of the merged surface.

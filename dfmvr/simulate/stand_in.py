@@ -10,6 +10,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,9 +44,9 @@ class Recipe(NamedTuple):
     dataset: str
     list_subjects: Callable[[SimulateSection], list[Subject]]
     make: Callable[[People, Subject, Path, SimulateSection], Any]
-    """Draws a subject, photographs and scans it, and writes the files into the data set's folder."""
+    """Draws a subject, photographs and scans it, and writes the files into the data set's folder; OutputError."""
     finish: Callable[[Path, list[Any]], None]
-    """Writes into the folder what is left when all are made, from what `make` returned for each."""
+    """Writes what is left when all are made, from what `make` returned for each, and the preview; OutputError."""
     population: Callable[[Path, SimulateSection], HeadPopulation] = anny_heads
 
 
@@ -66,51 +67,37 @@ def simulate(recipe: Recipe, heads: Path, root: Path, settings: SimulateSection,
         UnavailableError: a process died.
     """
     subjects = recipe.list_subjects(settings)
-    made = _make_all((recipe, heads, root, settings), subjects, workers)
+    make = partial(_make, recipe, heads, root, settings)
+    if workers == 1:
+        made = map(make, subjects)
+    else:
+        recipe.population(heads, settings)  # what is wrong with the files is said here, not by a process that dies
+        made = _in_processes(make, subjects, workers)
     results = list(tqdm(made, f"simulate {recipe.dataset}", len(subjects), unit=" subjects"))
     recipe.finish(root, results)
 
 
-_Work = tuple[Recipe, Path, Path, SimulateSection]
-
-
-def _make_all(work: _Work, subjects: Sequence[Subject], workers: int) -> Iterator[Any]:
-    """Make the subjects, in order, in this process or in several."""
-    if workers == 1:
-        yield from map(_maker(*work), subjects)
-        return
-    recipe, heads, _, settings = work
-    recipe.population(heads, settings)  # what is wrong with the files is said here, not by a process that cannot start
+def _in_processes(make: Callable[[Subject], Any], subjects: Sequence[Subject], workers: int) -> Iterator[Any]:
+    """Make the subjects, in order, in several processes."""
     # spawned, not forked: a fork of a process in which torch has started threads may hang
     context = multiprocessing.get_context("spawn")
     try:
-        with ProcessPoolExecutor(min(workers, max(len(subjects), 1)), context, _start, work) as pool:
-            yield from pool.map(_make, subjects, chunksize=4)
+        with ProcessPoolExecutor(min(workers, max(len(subjects), 1)), context) as pool:
+            yield from pool.map(make, subjects, chunksize=4)
     except BrokenProcessPool as error:
         raise UnavailableError(
             f"one of {workers} processes ended before its time, perhaps for want of memory; run with fewer --workers"
         ) from error
 
 
-def _maker(recipe: Recipe, heads: Path, root: Path, settings: SimulateSection) -> Callable[[Subject], Any]:
-    """Prepare a process; the function returned makes one subject."""
+def _make(recipe: Recipe, heads: Path, root: Path, settings: SimulateSection, subject: Subject) -> Any:
+    """Make one subject."""
+    return recipe.make(_people(recipe, heads, settings), subject, root, settings)
+
+
+@lru_cache(1)
+def _people(recipe: Recipe, heads: Path, settings: SimulateSection) -> People:
+    """The people of a data set, prepared once a process."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    people = People(recipe.population(heads, settings))
-    return lambda subject: recipe.make(people, subject, root, settings)
-
-
-_make_subject: Callable[[Subject], Any] | None = None
-
-
-def _start(*work: Any) -> None:
-    """Prepare a process of the pool."""
-    global _make_subject
-    _make_subject = _maker(*work)
-
-
-def _make(subject: Subject) -> Any:
-    """Make one subject in a process of the pool."""
-    if _make_subject is None:
-        raise RuntimeError("the process was not prepared by _start")
-    return _make_subject(subject)
+    return People(recipe.population(heads, settings))

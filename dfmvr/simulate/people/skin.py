@@ -10,7 +10,7 @@ import numpy as np
 from dfmvr.colour import decode_srgb
 from dfmvr.simulate.people.population import Anatomy
 from dfmvr.simulate.studio.light import GLOSS, PAINT_SIZE, SHARPNESS, SOFTNESS
-from dfmvr.simulate.studio.noise import Field3D, octaves
+from dfmvr.simulate.studio.noise import draw_lattice, octaves
 
 SKIN_SOFTNESS = (0.35, 0.16, 0.1)  # red light travels furthest in skin
 
@@ -29,7 +29,7 @@ def paint_skin(
         (V, 8) float32: linear albedo, gloss, sharpness, softness for each colour.
     """
     points, marks = anatomy.reference, anatomy.reference[anatomy.landmarks_68]
-    field = Field3D(rng)
+    field = draw_lattice(rng)
     paint = np.empty((len(points), PAINT_SIZE), np.float32)
     colour = decode_srgb(albedo.astype(np.float32))
     if scalp_colour is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import cv2
 import numpy as np
 
@@ -34,46 +36,43 @@ def fractal(
     return total / np.float32(np.sqrt(0.6 * power))  # 0.6: a cubic interpolation keeps that much of the variance
 
 
-class Field3D:
-    """A periodic smooth random field in space, to paint surfaces without seams.
+def draw_lattice(rng: np.random.Generator, cells: int = 24) -> np.ndarray:
+    """Draw a field that is smooth in space and periodic, `cells` a side, to paint surfaces without seams."""
+    return rng.normal(size=(cells, cells, cells)).astype(np.float32)
 
-    Args of the constructor: `rng`, and `cells` along each side of the period.
+
+def octaves(
+    lattice: np.ndarray, points: np.ndarray, wavelength: float, count: int, persistence: float = 0.6
+) -> np.ndarray:
+    """Sum of `count` octaves of a field of `draw_lattice`.
+
+    Args:
+        lattice: the field.
+        points: (N, 3), any unit.
+        wavelength: size of one cell of the coarsest octave in the unit of the points.
+        count: of octaves.
+        persistence: strength ratio of two neighbouring octaves.
+    Returns:
+        (N,) float32, about zero mean and unit variance.
     """
-
-    def __init__(self, rng: np.random.Generator, cells: int = 24) -> None:
-        self.cells = cells
-        self.grid = rng.normal(size=(cells, cells, cells)).astype(np.float32)
-
-    def at(self, points: np.ndarray, wavelength: float) -> np.ndarray:
-        """Value of the field, about zero mean and unit variance.
-
-        Args:
-            points: (N, 3), any unit.
-            wavelength: size of one cell in the unit of the points.
-        Returns:
-            (N,) float32.
-        """
-        scaled = np.asarray(points, np.float32) / np.float32(wavelength)
-        low = np.floor(scaled)
-        fraction = scaled - low
-        fraction = fraction * fraction * (3 - 2 * fraction)
-        low = low.astype(np.int64) % self.cells
-        high = (low + 1) % self.cells
-        sides = ((1 - fraction, low), (fraction, high))
-        value = np.zeros(len(points), np.float32)
-        for wx, x in sides:
-            for wy, y in sides:
-                for wz, z in sides:
-                    value += wx[:, 0] * wy[:, 1] * wz[:, 2] * self.grid[x[:, 0], y[:, 1], z[:, 2]]
-        return value * np.float32(1.7)  # smoothstep weights keep about a third of the variance
-
-
-def octaves(field: Field3D, points: np.ndarray, wavelength: float, count: int, persistence: float = 0.6) -> np.ndarray:
-    """Sum of `count` octaves of a `Field3D` at (N, 3) points, from `wavelength` down; (N,) about unit variance."""
     total, power = np.zeros(len(points), np.float32), 0.0
     for octave in range(count):
         strength = persistence**octave
         # an irrational shift, so that the octaves' lattices do not meet
-        total += strength * field.at(points + 17.3 * octave, wavelength / 2.03**octave)
+        total += strength * _interpolate(lattice, points + 17.3 * octave, wavelength / 2.03**octave)
         power += strength**2
     return total / np.float32(np.sqrt(power))
+
+
+def _interpolate(lattice: np.ndarray, points: np.ndarray, wavelength: float) -> np.ndarray:
+    """Value (N,) of the field at points (N, 3), its cells `wavelength` wide."""
+    scaled = np.asarray(points, np.float32) / np.float32(wavelength)
+    low = np.floor(scaled)
+    fraction = scaled - low
+    fraction = fraction * fraction * (3 - 2 * fraction)
+    low = low.astype(np.int64) % len(lattice)
+    sides = ((1 - fraction, low), (fraction, (low + 1) % len(lattice)))
+    value = np.zeros(len(points), np.float32)
+    for (wx, x), (wy, y), (wz, z) in itertools.product(sides, repeat=3):
+        value += wx[:, 0] * wy[:, 1] * wz[:, 2] * lattice[x[:, 0], y[:, 1], z[:, 2]]
+    return value * np.float32(1.7)  # smoothstep weights keep about a third of the variance

@@ -16,6 +16,7 @@ DENSE = 2.0  # cover of the hair from which no gap between strands shows what is
 STRAND_MM = 2.5  # millimetres along a strand in one row of the texture
 BAND_MM = 9.0  # half the width of a headband
 SHADOW_PX, SHADOW_SPAN_MM = 192, 520.0
+SHADOW_CENTRE = np.array([0, -40.0, -60.0])  # mm
 SHADOW_SHARPNESS = 0.12  # per mm: an exponential shadow map softens depths by the inverse of it
 
 
@@ -80,17 +81,20 @@ class Shadow(NamedTuple):
     """Exponential shadow map of the first light."""
 
     to_light: np.ndarray  # (3, 3) rows: right, up, toward the light
-    centre: np.ndarray  # (3,) mm
     map: np.ndarray  # (SHADOW_PX, SHADOW_PX)
 
     def lit(self, points: np.ndarray, bias_mm: float = 6.0) -> np.ndarray:
         """Share of the light that arrives at points (N, 3): (N,) in [0, 1]."""
-        seen = (points - self.centre) @ self.to_light.T
-        scale = SHADOW_PX / SHADOW_SPAN_MM
-        u = (SHADOW_PX / 2 + seen[:, 0] * scale - 0.5).astype(np.float32)
-        v = (SHADOW_PX / 2 - seen[:, 1] * scale - 0.5).astype(np.float32)
-        blocker = _lookup(self.map, u, v)
-        return np.clip(np.exp(SHADOW_SHARPNESS * (seen[:, 2] + bias_mm)) * blocker, 0, 1).astype(np.float32)
+        u, v, height = _toward_light(points, self.to_light)
+        blocker = _lookup(self.map, (u - 0.5).astype(np.float32), (v - 0.5).astype(np.float32))
+        return np.clip(np.exp(SHADOW_SHARPNESS * (height + bias_mm)) * blocker, 0, 1).astype(np.float32)
+
+
+def _toward_light(points: np.ndarray, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pixel x and y of the shadow map, and mm toward the light, of points (N, 3)."""
+    seen = (points - SHADOW_CENTRE) @ frame.T
+    scale = SHADOW_PX / SHADOW_SPAN_MM
+    return SHADOW_PX / 2 + seen[:, 0] * scale, SHADOW_PX / 2 - seen[:, 1] * scale, seen[:, 2]
 
 
 def _lookup(image: np.ndarray, u: np.ndarray, v: np.ndarray, border: int = cv2.BORDER_REPLICATE) -> np.ndarray:
@@ -113,21 +117,17 @@ def cast_shadow(direction: np.ndarray, meshes: list[tuple[np.ndarray, np.ndarray
     right = np.cross(helper, direction)
     right /= np.linalg.norm(right)
     frame = np.stack((right, np.cross(direction, right), direction))
-    centre = np.array([0, -40.0, -60.0])
-    vertices = np.concatenate([v for v, _ in meshes])
     offsets = np.cumsum([0] + [len(v) for v, _ in meshes[:-1]])
     triangles = np.concatenate([t + o for (_, t), o in zip(meshes, offsets, strict=True)])
-    seen = (vertices - centre) @ frame.T
-    scale = SHADOW_PX / SHADOW_SPAN_MM
+    u, v, height = _toward_light(np.concatenate([v for v, _ in meshes]), frame)
     far = 2000.0
-    projected = np.stack((SHADOW_PX / 2 + seen[:, 0] * scale, SHADOW_PX / 2 - seen[:, 1] * scale, far - seen[:, 2]), -1)
-    covered = footprint(projected, triangles, (SHADOW_PX, SHADOW_PX))
-    field = np.full(SHADOW_PX * SHADOW_PX, -300.0, np.float32)
-    field[covered.pixel] = far - covered.depth
-    blocker = np.exp(-SHADOW_SHARPNESS * np.clip(field, -300, 300)).reshape(SHADOW_PX, SHADOW_PX)
+    covered = footprint(np.stack((u, v, far - height), -1), triangles, (SHADOW_PX, SHADOW_PX))
+    field = np.full((SHADOW_PX, SHADOW_PX), -300.0, np.float32)
+    field.flat[covered.pixel] = far - covered.depth
+    blocker = np.exp(-SHADOW_SHARPNESS * np.clip(field, -300, 300))
     # blurring exp(-c z) would let the background win; the harmonic mean lets the nearer surface win
     soft = 1 / cv2.GaussianBlur(1 / blocker, (0, 0), 1.2)
-    return Shadow(frame, centre, soft.astype(np.float32))
+    return Shadow(frame, soft.astype(np.float32))
 
 
 def shadow_of(light: Light, sitter: Sitter) -> Shadow:
