@@ -102,8 +102,8 @@ def ways(reconstructor: Reconstructor, person: Person, seconds: float) -> Iterat
     yield "three views", found
     yield "front view alone", reconstructor(front=photos["front"])
     if seconds:
-        yield "three views, refined", refine(found, seconds)
-        yield "three views, annotated landmarks, refined", refine(annotated, seconds)
+        yield "three views, refined", refine(found, reconstructor.parser.settings, seconds)
+        yield "three views, annotated landmarks, refined", refine(annotated, reconstructor.parser.settings, seconds)
 
 
 def main() -> None:

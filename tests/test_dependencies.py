@@ -44,7 +44,7 @@ LICENSED = {
 
 
 CONSTANTS = {"split_seed", "trained_as", "seen_from", "VARIANTS", "PROTOCOLS"}
-DEFAULTS = {"simulate/pixel_face.py", "report/sections/results.py", "reconstruct/fit/descent.py"}
+DEFAULTS = {"simulate/pixel_face.py", "report/sections/results.py", "parse/parser.py"}
 
 RULES = sorted((ROOT / "workflow" / "rules").glob("*.smk"))
 PACKAGE = ROOT / "dfmvr"

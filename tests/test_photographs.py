@@ -12,6 +12,7 @@ from toy_network import SIZE
 
 from dfmvr import cli
 from dfmvr.align.crop import five_points
+from dfmvr.config.training import ParseSection
 from dfmvr.conventions import VIEWS
 from dfmvr.datasets.images import read_image, write_image
 from dfmvr.datasets.landmark_files import read_landmark_file, write_landmark_file
@@ -21,7 +22,9 @@ from dfmvr.geometry.camera import pose, project
 from dfmvr.geometry.meshes import read_mesh
 from dfmvr.networks.checkpoint import read_network
 from dfmvr.parse.masks import predict
-from dfmvr.parse.parser import load_parser
+from dfmvr.parse.parser import load_parser, noted, save_parser
+from dfmvr.parse.weight_map import weight_map
+from dfmvr.reconstruct.fit import descent
 from dfmvr.reconstruct.fit.descent import refine
 from dfmvr.reconstruct.photographs import batch
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
@@ -310,7 +313,7 @@ def test_refining_finds_back_to_the_face_of_the_photographs():
         angles=truth.angles + 0.02,
     )
     off = Reconstruction(model, started, face.views)
-    better = refine(off, seconds=60, steps=60)
+    better = refine(off, ParseSection(), seconds=60, steps=60)
     before, after = (np.abs(one.vertices - face.vertices).mean() for one in (off, better))
     assert after < 0.5 * before
     assert torch.equal(off.coefficients.identity, started.identity)
@@ -320,6 +323,23 @@ def test_refining_keeps_to_its_time_and_to_the_views_given():
     model, truth = toy_model(), toy_coefficients(1)
     face = photographed(model, truth)
     one = Reconstruction(model, truth, face.views[1:2])
-    found = refine(one, seconds=0.0)
+    found = refine(one, ParseSection(), seconds=0.0)
     assert torch.equal(found.coefficients.angles[:, [0, 2]], truth.angles[:, [0, 2]])
     assert not torch.equal(found.coefficients.angles[:, 1], truth.angles[:, 1])  # a single step was made
+
+
+@pytest.mark.parametrize("made", [ParseSection(), ParseSection(background_weight=1, dilation_px=3)])
+def test_refining_weighs_pixels_as_the_parser_was_made_to(trained, tmp_path, monkeypatch, made):
+    """What `dfmvr parse` was told, the file of the parser tells, and the descent heeds."""
+    path, heeded = trained / "parser.safetensors", {}
+
+    def noting(mask, settings, view):
+        heeded[view] = settings
+        return weight_map(mask, settings, view)
+
+    monkeypatch.setattr(descent, "weight_map", noting)
+    save_parser(path, load_parser(path), settings=noted(made))
+    given = options(write_photographs(tmp_path / "photos"), *VIEWS)
+    arguments = [*given, *use(trained), "--refine", "0.001", "--format", "ply", "-o", str(tmp_path / "face")]
+    assert cli.main(["reconstruct", *arguments]) == 0
+    assert heeded == dict.fromkeys(VIEWS, made)

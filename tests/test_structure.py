@@ -42,12 +42,9 @@ UPWARD = {
     ("losses", "released.similarity"),
     ("released.colours", "train.augment"),
     ("released.import_checkpoint", "parse.parser"),
-    ("train.pack", "reconstruct.reconstructor"),
 }
 CIRCLES = {"datasets.manifest", "datasets.manifest_schema"}
 SHARED_NAMES = {
-    "Aligned",
-    "Batch",
     "Errors",
     "Losses",
     "Pairs",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dfmvr.config.training import ParseSection
 from dfmvr.conventions import CLASSES
 from dfmvr.errors import ConfigError, DataError
 from dfmvr.files import writing
@@ -94,12 +96,15 @@ class ParseNet(nn.Module):
 class FaceParser(ParseNet):
     """A trained parser that stays as it is: its parameters are frozen, and it never leaves evaluation mode.
 
+    `settings` are those by which it, and the weight maps of its masks, were made.
+
     Paper: in the authors' released code only the parameters are frozen, and the statistics of batch normalisation
     drift when the model around the parser trains.
     """
 
-    def __init__(self, spec: ParserSpec) -> None:
+    def __init__(self, spec: ParserSpec, settings: ParseSection | None = None) -> None:
         super().__init__(spec)
+        self.settings = settings or ParseSection()
         self.requires_grad_(False)
         self.train()
 
@@ -114,7 +119,7 @@ def save_parser(path: Path | str, parser: ParseNet, **notes: object) -> None:
     Args:
         path: file to write.
         parser: the network.
-        notes: further entries of the header, anything that JSON can hold.
+        notes: further entries of the header, anything that JSON can hold; `settings` are read again (`noted`).
     """
     from safetensors.torch import save_file
 
@@ -124,17 +129,24 @@ def save_parser(path: Path | str, parser: ParseNet, **notes: object) -> None:
         save_file(tensors, partial, metadata={"parser": json.dumps(header, sort_keys=True)})
 
 
-def _header(path: Path | str, metadata: dict[str, str] | None) -> ParserSpec:
-    """The specification in a file's header; DataError if there is none or it is of other classes."""
+def noted(settings: ParseSection) -> dict[str, Any]:
+    """What a parser's file tells of the settings by which it was made: all but places on the maker's disk."""
+    return settings.model_dump(mode="json", exclude={"facexlib_weights"})
+
+
+def _header(path: Path | str, metadata: dict[str, str] | None) -> tuple[ParserSpec, ParseSection]:
+    """Specification and settings, defaults where it tells none, in a file's header; DataError if it is no parser's."""
     try:
         header = json.loads((metadata or {})["parser"])
         classes = tuple(header["classes"])
         spec = ParserSpec(*(int(header[key]) for key in ("image_size", "width", "output_stride", "labels")))
-    except (KeyError, ValueError, TypeError) as error:
+        told = {key: value for key, value in header.get("settings", {}).items() if key in ParseSection.model_fields}
+        settings = ParseSection.model_validate(told)
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: no face parser ({error!r} in its header); write it with `dfmvr parse`") from None
     if classes != CLASSES:
         raise DataError(f"{path}: expected the classes {', '.join(CLASSES)}, found {', '.join(map(str, classes))}")
-    return spec
+    return spec, settings
 
 
 def load_parser(path: Path | str, device: torch.device | str = "cpu") -> FaceParser:
@@ -158,7 +170,7 @@ def load_parser(path: Path | str, device: torch.device | str = "cpu") -> FacePar
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError) as error:
         raise DataError(f"{path}: not a readable safetensors file ({error}); make it again") from None
-    parser = FaceParser(_header(path, metadata))
+    parser = FaceParser(*_header(path, metadata))
     try:
         parser.network.load_state_dict(tensors)
     except RuntimeError as error:

@@ -15,7 +15,7 @@ from dfmvr.errors import DataError
 from dfmvr.files import write_json
 from dfmvr.parse import figures
 from dfmvr.parse.masks import predict
-from dfmvr.parse.parser import ParseNet, save_parser
+from dfmvr.parse.parser import ParseNet, noted, save_parser
 from dfmvr.parse.photos import Photos
 from dfmvr.parse.pretrain import Trainer, evaluate
 
@@ -54,7 +54,7 @@ def pretrain(args: argparse.Namespace, settings: ParseSection) -> None:
         figures.plot_iou(args.figure, test, black, f"Face parser on held-out images of {name}")
     if args.examples is not None:
         _examples(args.examples, parser, photos["test"], settings, name)
-    save_parser(args.weights, parser, data=name, test_mean_iou=test["mean_iou"])
+    save_parser(args.weights, parser, data=name, test_mean_iou=test["mean_iou"], settings=noted(settings))
     checkpoint.unlink(missing_ok=True)
     logger.info(
         "parse: mean IoU %.3f on photographs, %.3f with a black background", test["mean_iou"], black["mean_iou"]

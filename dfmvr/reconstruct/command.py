@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from dfmvr.files import writing_folder
 from dfmvr.reconstruct.sample_files import FORMATS
 
 if TYPE_CHECKING:
+    from dfmvr.config.training import ParseSection
     from dfmvr.reconstruct.photographs.reconstruction import Reconstruction
     from dfmvr.reconstruct.photographs.reconstructor import Reconstructor
 
@@ -108,14 +110,14 @@ def _reconstructor(args: argparse.Namespace) -> Reconstructor:
     return Reconstructor.load(args.checkpoint, **files, finder=args.finder, device=args.device)
 
 
-def _write(args: argparse.Namespace, folder: Path, face: Reconstruction) -> None:
+def _write(args: argparse.Namespace, settings: ParseSection, folder: Path, face: Reconstruction) -> None:
     """Refine a face if that is asked for, and write it."""
     from dfmvr.reconstruct.export.files import export
 
     if args.refine:
         from dfmvr.reconstruct.fit.descent import refine
 
-        face = refine(face, args.refine, progress=not args.batch)
+        face = refine(face, settings, args.refine, progress=not args.batch)
     export(folder, face, args.format, viewer=args.viewer, neutral=args.neutral, texture=args.texture)
 
 
@@ -137,7 +139,7 @@ def _one(args: argparse.Namespace, sides: dict[str, Path]) -> None:
     for note in face.notes:
         log.info("note: %s", note)
     with writing_folder(args.output) as folder:
-        _write(args, folder, face)
+        _write(args, reconstructor.parser.settings, folder, face)
     views = ", ".join(view.name for view in face.views)
     log.info("%s: a face from %s", args.output, f"the {views} view" if len(face.views) == 1 else f"the views {views}")
 
@@ -149,7 +151,9 @@ def _many(args: argparse.Namespace) -> None:
     if args.landmarks:
         raise ConfigError("--landmarks: not together with --batch, which finds {view}.txt beside the photographs")
     jobs = batch.list_jobs(args.batch)
-    outcomes = batch.run(_reconstructor(args), jobs, args.output, lambda *face: _write(args, *face), args.face)
+    reconstructor = _reconstructor(args)
+    write = partial(_write, args, reconstructor.parser.settings)
+    outcomes = batch.run(reconstructor, jobs, args.output, write, args.face)
     counts = {
         status: sum(one.status == status for one in outcomes) for status in (batch.DONE, batch.SKIPPED, batch.SET_ASIDE)
     }

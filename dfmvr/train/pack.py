@@ -32,7 +32,7 @@ def main(args: argparse.Namespace, settings: None) -> None:
     from dfmvr.face_model.model import MorphableModel
     from dfmvr.face_model.packed import write_packed
     from dfmvr.networks.checkpoint import file_beside, read_network, write_network
-    from dfmvr.parse.parser import load_parser, save_parser
+    from dfmvr.parse.parser import load_parser, noted, save_parser
 
     trained = read_network(args.checkpoint)
     model = MorphableModel.load(file_beside(args.checkpoint, "face_model"))
@@ -41,7 +41,7 @@ def main(args: argparse.Namespace, settings: None) -> None:
     about = trained.about | names | ({"note": args.note} if args.note else {})
     paths = {key: args.output / name for key, name in SHIPPED.items()}
     write_network(paths["checkpoint"], trained.network.half(), about)
-    save_parser(paths["parser"], parser.half())
+    save_parser(paths["parser"], parser.half(), settings=noted(parser.settings))
     write_packed(paths["face_model"], model)
     list_sums(args.output, list(SHIPPED.values()))
     size = sum(path.stat().st_size for path in paths.values())

@@ -35,12 +35,18 @@ PRIOR = {"identity": 0.02, "expression": 0.02, "texture": 2e-4}
 
 
 def refine(
-    face: Reconstruction, seconds: float = 20.0, progress: bool = False, steps: int = STEPS, size: int = SIZE_PX
+    face: Reconstruction,
+    settings: ParseSection,
+    seconds: float = 20.0,
+    progress: bool = False,
+    steps: int = STEPS,
+    size: int = SIZE_PX,
 ) -> Reconstruction:
     """Fit a face to its photographs, starting from what it is.
 
     Args:
         face: as a network answered it.
+        settings: of the weight map of the photo loss, those of the parser that made the masks.
         seconds: time at the most; what has been reached by then counts.
         progress: show a bar.
         steps: of the descent.
@@ -50,7 +56,7 @@ def refine(
     """
     from tqdm import tqdm
 
-    compared = _Compared(face, size)
+    compared = _Compared(face, settings, size)
     start = Coefficients(*(tensor.clone() for tensor in compared.of_views(face.coefficients)))
     current = Coefficients(*(tensor.clone().requires_grad_() for tensor in start))
     groups = [{"params": [getattr(current, name)], "lr": rate} for name, rate in RATE.items()]
@@ -73,10 +79,12 @@ def refine(
 class _Compared:
     """The photographs, and how far a face is from them."""
 
-    def __init__(self, face: Reconstruction, size: int) -> None:
+    def __init__(self, face: Reconstruction, settings: ParseSection, size: int) -> None:
         self.size, self.places = size, [view.place for view in face.views]
         self.model = coarse_for(face.model, size)
-        crops, weights, points = zip(*(_prepare(view, face.image_size, size) for view in face.views), strict=True)
+        crops, weights, points = zip(
+            *(_prepare(view, settings, face.image_size, size) for view in face.views), strict=True
+        )
         self.images = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float()[None] / 255
         self.weights = torch.from_numpy(np.stack(weights)).float()[None]
         self.landmarks = torch.from_numpy(np.stack(points)).float()[None]
@@ -107,14 +115,16 @@ class _Compared:
         return result
 
 
-def _prepare(view: SeenView, image_size: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _prepare(
+    view: SeenView, settings: ParseSection, image_size: int, size: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Crop (S, S, 3), weight map (S, S) and landmarks (68, 2) of a view at another size; NaN for unknown landmarks."""
     factor = size / image_size
     affine = view.affine * factor
     crop = crop_photo(view.photo, affine, size)
     mask = view.mask if view.mask is not None else np.ones((image_size, image_size), np.uint8)
     rows = np.minimum(((np.arange(size) + 0.5) / factor).astype(int), image_size - 1)
-    weights = weight_map(mask[np.ix_(rows, rows)], ParseSection())
+    weights = weight_map(mask[np.ix_(rows, rows)], settings, view.name)
     weights[mask[np.ix_(rows, rows)] == 0] = 0  # what covers the face, such as hair, is not the face's to explain
     points = np.full((68, 2), np.nan)
     if len(view.landmarks) == len(points):

@@ -60,7 +60,7 @@ class Reconstructor:
             raise ConfigError(f"checkpoint: expected a network of DF-MVR, found one of {trained.about.get('method')}")
         self.device = torch.device(device)
         self.model, self.about = model, trained.about
-        self._parser, self._network = parser.to(self.device), trained.network.to(self.device)
+        self.parser, self._network = parser.to(self.device), trained.network.to(self.device)
         self._standard = standard_points(model)
         self._find = partial(find_faces, source=finder, standard=self._standard, device=str(device))
 
@@ -164,7 +164,7 @@ class Reconstructor:
             for k, crop in _shown(views).items():
                 crops[i, k], seen[i, k] = crop, True
         masks = np.zeros(crops.shape[:-1], np.uint8)
-        masks[seen] = predict(self._parser, crops[seen])
+        masks[seen] = predict(self.parser, crops[seen])
         images = torch.from_numpy(crops).to(self.device).permute(0, 1, 4, 2, 3).float() / 255
         answer = regress(self._network, images, torch.from_numpy(masks).to(self.device).long())
         return [
