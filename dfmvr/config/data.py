@@ -161,7 +161,7 @@ class StandInSize(Section):
 class MultiPieSize(Section):
     """Size of the stand-in for Multi-PIE."""
 
-    subjects: int = Field(120, ge=1, description="Subjects.")
+    subjects: int = Field(120, ge=1, le=999, description="Subjects; their names have three digits.")
     recordings: int = Field(2, ge=1, le=3, description="Recordings (expressions) a subject; the first is neutral.")
     illuminations: int = Field(2, ge=1, le=20, description="Illuminations of each recording.")
     cameras: tuple[str, ...] = Field(
@@ -173,7 +173,7 @@ class MultiPieSize(Section):
 class BosphorusSize(Section):
     """Size of the stand-in for Bosphorus."""
 
-    subjects: int = Field(30, ge=1, description="Subjects.")
+    subjects: int = Field(30, ge=1, le=1000, description="Subjects; their names have three digits.")
     expressions: int = Field(1, ge=0, le=6, description="Scans with an emotion a subject.")
     spacing_mm: float = Field(1.2, gt=0, description="Distance of the sensor's grid lines on the face.")
 

@@ -21,7 +21,6 @@ from dfmvr.datasets.bosphorus.landmarks import INDEX_IN_68
 from dfmvr.datasets.bosphorus.names import ScanName
 from dfmvr.datasets.bosphorus.range_image import RangeImage, read_bnt
 from dfmvr.datasets.images import read_image
-from dfmvr.errors import ConfigError
 from dfmvr.geometry.meshes import Mesh
 from dfmvr.geometry.surface import barycentric_of_closest
 from dfmvr.geometry.vectors import unit
@@ -58,7 +57,6 @@ SCANS = (("N", "N"), *(("E", code) for code in EMOTIONS), *(("YR", code) for cod
 
 IN_106 = {"Nose saddle left": 78, "Nose saddle right": 79}
 """Index among the 106 keypoints of the landmarks that are not among the 68."""
-MOST_SUBJECTS = 1000
 DATASET_SEED = 4
 POSE_DEG, PLACE_MM = (3.0, 2.0, 2.0), (8.0, 8.0, 12.0)  # how well people sit as they are told
 SPAN_MM, ASPECT = 330.0, 4 / 3  # what the height of a photograph shows; width / height
@@ -75,15 +73,8 @@ WHITE_BALANCE = np.array([0.94, 1.0, 1.1], np.float32)
 
 
 def list_subjects(settings: SimulateSection) -> list[Subject]:
-    """List the subjects, numbered from 0.
-
-    Raises:
-        ConfigError: more subjects than the names can tell apart.
-    """
-    count = settings.bosphorus.subjects
-    if count > MOST_SUBJECTS:
-        raise ConfigError(f"simulate.bosphorus.subjects: {count}; names have three digits, so at most {MOST_SUBJECTS}")
-    return [Subject(i, (settings.seed, DATASET_SEED, i)) for i in range(count)]
+    """List the subjects, numbered from 0."""
+    return [Subject(i, (settings.seed, DATASET_SEED, i)) for i in range(settings.bosphorus.subjects)]
 
 
 def chosen_scans(settings: SimulateSection) -> list[tuple[str, str]]:
@@ -112,10 +103,7 @@ def photograph(sitting: Sitting, rng: np.random.Generator) -> tuple[np.ndarray, 
     """The photograph (H, W, 3) uint8, and how far away each of its pixels is (H, W) mm."""
     camera = sitting.photo
     view = see(sitting.sitter, camera)
-    sky = SKY.copy()
-    sky[1:] = camera.rotation.T @ SKY[1:]
-    direction = (direction_of(-8, 20)[None] @ camera.rotation).astype(np.float32)
-    light = Light(direction, LAMP[None], sky)
+    light = Light(direction_of(-8, 20)[None], LAMP[None], SKY).seen_from(camera.rotation)
     backdrop = np.broadcast_to(DARK_ROOM, (*camera.shape, 3))
     image = expose(camera, view.layers, light, shadow_of(light, sitting.sitter), backdrop)
     maker = CameraMaker(1.5, WHITE_BALANCE, 0.45 * camera.shape[0] / 256, 0, 0, 1e-4, 1e-3, 0.1, 95)

@@ -42,7 +42,6 @@ FLASHES = {
 }
 """Place of the flash of each illumination, as of the cameras; 0 and 19 have none."""
 ILLUMINATIONS = 20
-MOST_SUBJECTS = 999
 DATASET_SEED = 3
 
 RECORDINGS = ((1, 1, {}), (1, 2, {"smile": 1.0}), (2, 2, {"surprise": 1.0}))
@@ -71,16 +70,14 @@ def list_subjects(settings: SimulateSection) -> list[Subject]:
     """List the subjects, numbered from 1.
 
     Raises:
-        ConfigError: a camera that Multi-PIE does not have, or none, or more subjects than the names can tell apart.
+        ConfigError: a camera that Multi-PIE does not have, or none.
     """
-    cameras, count = settings.multi_pie.cameras, settings.multi_pie.subjects
+    cameras = settings.multi_pie.cameras
     if not cameras or set(cameras) - set(CAMERAS):
         raise ConfigError(
             f"simulate.multi_pie.cameras: expected some of {', '.join(CAMERAS)}, found {', '.join(cameras) or 'none'}"
         )
-    if count > MOST_SUBJECTS:
-        raise ConfigError(f"simulate.multi_pie.subjects: {count}; names have three digits, so at most {MOST_SUBJECTS}")
-    return [Subject(i, (settings.seed, DATASET_SEED, i)) for i in range(1, count + 1)]
+    return [Subject(i, (settings.seed, DATASET_SEED, i)) for i in range(1, settings.multi_pie.subjects + 1)]
 
 
 def take_seat(people: People, person: Person, shares: dict[str, float], rng: np.random.Generator) -> Seated:
@@ -106,9 +103,7 @@ def light_up(seated: Seated, illumination: int) -> tuple[Light, Shadow]:
         yaw, above = FLASHES[illumination]
         directions.insert(0, direction_of(-yaw, above + ABOVE_CAMERA_DEG))
         colours.insert(0, FLASH)
-    sky = SKY.copy()
-    sky[1:] = seated.turn.T @ SKY[1:]
-    light = Light((np.stack(directions) @ seated.turn).astype(np.float32), np.stack(colours), sky)
+    light = Light(np.stack(directions), np.stack(colours), SKY).seen_from(seated.turn)
     return light, shadow_of(light, seated.sitter)
 
 

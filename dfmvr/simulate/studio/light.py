@@ -17,6 +17,11 @@ class Light(NamedTuple):
     colours: np.ndarray  # (L, 3)
     sky: np.ndarray  # (4, 3): constant and x, y, z slope of the ambient light
 
+    def seen_from(self, turn: np.ndarray) -> Light:
+        """Light of a room in the frame of a person; `turn` (3, 3) leads from that to the room's."""
+        sky = np.concatenate((self.sky[:1], turn.T @ self.sky[1:]), dtype=np.float32)
+        return Light((self.directions @ turn).astype(np.float32), self.colours, sky)
+
 
 GLOSS, SHARPNESS, SOFTNESS, PAINT_SIZE = 3, 4, slice(5, 8), 8
 """Columns of paint, which is how a surface answers to light: (N, 8) linear albedo, strength of the mirror part, its
