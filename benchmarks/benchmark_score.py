@@ -32,9 +32,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from analytic_face import MOTION, face
 
 from dfmvr.config.evaluation import ProtocolSection, RegisterSection
-from dfmvr.geometry.meshes import import_open3d
 from dfmvr.geometry.normals import mesh_normals
-from dfmvr.geometry.surface import Surface
+from dfmvr.geometry.surface import Surface, import_open3d
 from dfmvr.register.icp import Registration
 from dfmvr.register.registrations import register
 from dfmvr.register.target import Target, align_landmarks, crop

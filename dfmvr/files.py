@@ -59,9 +59,9 @@ def sha256_of(path: Path | str) -> str:
 
 @contextmanager
 def writing(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary file name beside `path`, renamed to `path` if the block succeeds and removed if not.
+    """Yield a temporary name beside `path`; what the block makes there, a file or a folder, then takes its place whole.
 
-    The suffix of `path` is kept, since many writers choose their format by it.
+    If the block fails, it is removed. The suffix of `path` is kept, since many writers choose their format by it.
 
     Raises:
         OutputError: the folder cannot be made or written to.
@@ -71,29 +71,7 @@ def writing(path: Path | str) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
-        os.replace(partial, path)
-    except OSError as error:
-        if isinstance(error, DataError | OutputError):
-            raise
-        raise output_error(path, error) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
-
-
-@contextmanager
-def writing_folder(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary folder beside `path` that replaces `path` as a whole if the block succeeds.
-
-    Raises:
-        OutputError: the folder cannot be made or written to.
-    """
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        partial.mkdir(parents=True)
-        yield partial
-        if path.is_dir():
+        if partial.is_dir() and path.is_dir():
             shutil.rmtree(path)
         os.replace(partial, path)
     except OSError as error:
@@ -102,6 +80,16 @@ def writing_folder(path: Path | str) -> Iterator[Path]:
         raise output_error(path, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        with suppress(OSError):
+            partial.unlink()
+
+
+@contextmanager
+def writing_folder(path: Path | str) -> Iterator[Path]:
+    """`writing`, with the temporary folder made."""
+    with writing(path) as partial:
+        partial.mkdir()
+        yield partial
 
 
 def write_npz(path: Path | str, compress: bool = False, **arrays: np.ndarray) -> None:

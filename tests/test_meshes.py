@@ -14,13 +14,13 @@ from dfmvr.conventions import ALIGNMENT_POINTS
 from dfmvr.errors import DataError, OutputError, UnavailableError
 from dfmvr.geometry.meshes import (
     Mesh,
-    import_open3d,
     read_landmarks,
     read_mesh,
     write_landmarks,
     write_mesh,
     write_named_landmarks,
 )
+from dfmvr.geometry.surface import import_open3d
 from dfmvr.geometry.textured import Texture, Unwrapping
 
 SQUARE = "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\n"

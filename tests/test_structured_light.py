@@ -12,8 +12,7 @@ from dfmvr.datasets.bosphorus.dataset import Bosphorus
 from dfmvr.datasets.bosphorus.landmarks import INDEX_IN_68, read_lm2, read_lm3
 from dfmvr.datasets.bosphorus.range_image import read_bnt
 from dfmvr.datasets.images import read_image
-from dfmvr.geometry.meshes import import_open3d
-from dfmvr.geometry.surface import Surface
+from dfmvr.geometry.surface import Surface, import_open3d
 from dfmvr.simulate import bosphorus
 from dfmvr.simulate.stand_in import simulate
 from dfmvr.simulate.studio import structured_light as sensor

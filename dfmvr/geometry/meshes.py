@@ -10,19 +10,17 @@ GLB  glTF 2.0 binary. Its unit is the metre and its vertex colours are linear, s
 from __future__ import annotations
 
 import csv
-import ctypes
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal
 
 import numpy as np
 
 from dfmvr.colour import decode_srgb, encode_srgb
 from dfmvr.conventions import ALIGNMENT_POINTS
-from dfmvr.errors import DataError, OutputError, UnavailableError
+from dfmvr.errors import DataError, OutputError
 from dfmvr.files import writing
 from dfmvr.geometry.normals import mesh_normals
 from dfmvr.geometry.textured import Texture, glb_bytes, mtl_text, obj_text, ply_bytes
@@ -30,7 +28,7 @@ from dfmvr.geometry.textured import Texture, glb_bytes, mtl_text, obj_text, ply_
 Unit = Literal["mm", "cm", "dm", "m"]
 MM_PER_UNIT: dict[str, float] = {"mm": 1.0, "cm": 10.0, "dm": 100.0, "m": 1000.0}
 SUFFIXES = (".ply", ".obj", ".glb", ".gltf", ".stl", ".off")
-_WRITTEN = (".ply", ".obj", ".glb")
+_WRITTEN, _GLTF = (".ply", ".obj", ".glb"), (".glb", ".gltf")
 
 
 @dataclass(frozen=True)
@@ -41,29 +39,6 @@ class Mesh:
     triangles: np.ndarray  # (F, 3) int64, counter-clockwise seen from outside
     colours: np.ndarray | None = None  # (V, 3) float64 in [0, 1], sRGB-encoded as displayed
     texture: Texture | None = None  # for OBJ and GLB, in place of the colours; PLY keeps to these
-
-
-def import_open3d() -> ModuleType:
-    """Import open3d, which needs a system library (libusb) that the package libusb-package carries.
-
-    Raises:
-        UnavailableError: open3d is not installed or does not load.
-    """
-    try:
-        import libusb_package
-
-        # open3d is linked to libusb-1.0.so.0: loaded beforehand, it need not be installed on the system.
-        ctypes.CDLL(str(libusb_package.get_library_path()), mode=ctypes.RTLD_GLOBAL)
-    except (ImportError, OSError):
-        pass  # not Linux, or the system has the library: the import below tells
-    try:
-        import open3d
-    except (ImportError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise UnavailableError(
-            f"open3d cannot be imported ({reason}); install it with `pip install open3d-cpu libusb-package`"
-        ) from None
-    return open3d
 
 
 def read_mesh(path: Path | str, unit: Unit | None = None) -> Mesh:
@@ -79,68 +54,51 @@ def read_mesh(path: Path | str, unit: Unit | None = None) -> Mesh:
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    gltf = suffix in (".glb", ".gltf")
-    loaded = _load(path)
-    if loaded.vertices.size and loaded.vertices.shape[-1] != 3:
-        raise DataError(f"{path}: expected vertices x y z, found {loaded.vertices.shape[-1]} numbers; export it again")
-    mesh = Mesh(
-        np.array(loaded.vertices, np.float64).reshape(-1, 3) * MM_PER_UNIT[unit or ("m" if gltf else "mm")],
-        np.array(loaded.faces, np.int64).reshape(-1, 3),
-        _colours(loaded, linear=gltf),
-    )
-    check_mesh(mesh, str(path))
-    return mesh
-
-
-def _load(path: Path) -> Any:
-    """Let trimesh read the file; a scene is concatenated."""
-    import trimesh
-
-    if path.suffix.lower() not in SUFFIXES:
+    if suffix not in SUFFIXES:
         raise DataError(f"{path}: expected a mesh file ({', '.join(SUFFIXES)}), found '{path.suffix or path.name}'")
     if not path.is_file():
         raise DataError(f"{path}: no such file; check the path")
     try:
         # trimesh forgets the vertex colours of a mesh that has a material too: look for them first.
-        loaded = _one_mesh(trimesh.load(str(path), process=False, maintain_order=True, skip_materials=True))
-        colourless = getattr(getattr(loaded, "visual", None), "kind", None) != "vertex"
-        if colourless and path.suffix.lower() in (".obj", ".glb", ".gltf"):
-            loaded = _one_mesh(trimesh.load(str(path), process=False, maintain_order=True))
-        if not len(getattr(loaded, "faces", ())):
-            raise DataError(f"{path}: expected triangles, found none; export the surface, not its points")
-    except DataError:
-        raise
+        loaded = _load(path, skip_materials=True)
+        if loaded.visual.kind != "vertex" and suffix in (".obj", *_GLTF):
+            loaded = _load(path)
     except Exception as error:  # trimesh raises whatever its parsers do: any of it means an unreadable file
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise DataError(f"{path}: not readable as {path.suffix[1:].upper()} ({reason}); export it again") from error
-    return loaded
+    if not len(getattr(loaded, "faces", ())):
+        raise DataError(f"{path}: expected triangles, found none; export the surface, not its points")
+    if loaded.vertices.shape[-1] != 3:
+        raise DataError(f"{path}: expected vertices x y z, found {loaded.vertices.shape[-1]} numbers; export it again")
+    mesh = Mesh(
+        np.array(loaded.vertices, np.float64) * MM_PER_UNIT[unit or ("m" if suffix in _GLTF else "mm")],
+        np.array(loaded.faces, np.int64),
+        _colours(loaded.visual, linear=suffix in _GLTF),
+    )
+    check_mesh(mesh, str(path))
+    return mesh
 
 
-def _one_mesh(loaded: Any) -> Any:
-    """Concatenate the meshes of a scene in its frame; None if it has none."""
-    import trimesh
+def _load(path: Path, **options: bool) -> Any:
+    """Let trimesh read a file; the meshes of a scene become one."""
+    import trimesh  # here, as writing a mesh needs none of it
 
-    if not isinstance(loaded, trimesh.Scene):
-        return loaded
-    parts = [part for part in loaded.dump() if hasattr(part, "faces")]
-    return (parts[0] if len(parts) == 1 else trimesh.util.concatenate(parts)) if parts else None
+    # not trimesh.load_mesh, which makes a scene of every file and takes seven times as long
+    loaded = trimesh.load(str(path), process=False, maintain_order=True, **options)
+    return loaded.to_mesh() if isinstance(loaded, trimesh.Scene) else loaded
 
 
-def _colours(loaded: Any, linear: bool) -> np.ndarray | None:
+def _colours(visual: Any, linear: bool) -> np.ndarray | None:
     """Vertex colours (V, 3) in [0, 1], sRGB-encoded, of what trimesh has read, or None."""
-    visual = getattr(loaded, "visual", None)
-    kind = getattr(visual, "kind", None)
-    if kind == "texture":
+    if visual.kind == "texture":
         material = visual.material
         image = getattr(material, "image", None) or getattr(material, "baseColorTexture", None)
         if image is None or visual.uv is None:
             return None
-        # An image is sRGB-encoded in glTF too; only COLOR_0 is linear.
-        colours, linear = np.asarray(visual.to_color().vertex_colors, np.float64)[:, :3] / 255, False
-    elif kind == "vertex":
-        colours = np.asarray(visual.vertex_colors, np.float64)[:, :3] / 255
-    else:
+        visual, linear = visual.to_color(), False  # an image is sRGB-encoded in glTF too; only COLOR_0 is linear
+    elif visual.kind != "vertex":
         return None
+    colours = np.asarray(visual.vertex_colors, np.float64)[:, :3] / 255
     return encode_srgb(colours) if linear else colours
 
 
@@ -166,8 +124,7 @@ def check_mesh(mesh: Mesh, where: str) -> None:
         )
     if mesh.texture is not None:
         unwrapping = mesh.texture.unwrapping
-        corners = unwrapping.vertex[unwrapping.triangles]
-        if corners.shape != mesh.triangles.shape or (corners != mesh.triangles).any():
+        if not np.array_equal(unwrapping.vertex[unwrapping.triangles], mesh.triangles):
             raise DataError(f"{where}: the texture is of another mesh than the triangles; unwrap this one")
 
 
@@ -183,76 +140,63 @@ def write_mesh(path: Path | str, mesh: Mesh) -> None:
     if suffix not in _WRITTEN:
         raise OutputError(f"{path}: expected a name ending in {', '.join(_WRITTEN)}; rename the output")
     check_mesh(mesh, str(path))
-    if suffix == ".obj" and mesh.texture is not None:
-        _write_bytes(path.with_suffix(".png"), mesh.texture.png)
-        _write_bytes(path.with_suffix(".mtl"), mtl_text(path.stem).encode())
-    _write_bytes(path, _encode(mesh, suffix, path.stem))
-
-
-def _write_bytes(path: Path, data: bytes) -> None:
-    with writing(path) as partial:
-        partial.write_bytes(data)
-
-
-def _encode(mesh: Mesh, suffix: str, stem: str) -> bytes:
-    """The bytes of a PLY, OBJ or GLB file."""
-    if suffix == ".obj":
-        return obj_text(mesh.vertices, mesh.triangles, mesh.texture, stem).encode()
     colours = None if mesh.colours is None else np.clip(mesh.colours, 0, 1)
-    if suffix == ".glb":
-        linear = None if colours is None else np.round(decode_srgb(colours) * 255).astype(np.uint8)
-        return glb_bytes(
-            mesh.vertices * 1e-3, mesh.triangles, mesh_normals(mesh.vertices, mesh.triangles), linear, mesh.texture
-        )
-    stored = None if colours is None else np.round(colours * 255).astype(np.uint8)
-    return ply_bytes(mesh.vertices, mesh.triangles, stored)
+    files = {}
+    if suffix == ".obj":
+        if mesh.texture is not None:
+            files = {".png": mesh.texture.png, ".mtl": mtl_text(path.stem).encode()}
+        content = obj_text(mesh.vertices, mesh.triangles, mesh.texture, path.stem).encode()
+    elif suffix == ".glb":
+        normals = mesh_normals(mesh.vertices, mesh.triangles)
+        linear = None if colours is None else _bytes(decode_srgb(colours))
+        content = glb_bytes(mesh.vertices * 1e-3, mesh.triangles, normals, linear, mesh.texture)
+    else:
+        content = ply_bytes(mesh.vertices, mesh.triangles, None if colours is None else _bytes(colours))
+    for ending, data in (files | {path.suffix: content}).items():
+        with writing(path.with_suffix(ending)) as partial:
+            partial.write_bytes(data)
+
+
+def _bytes(colours: np.ndarray) -> np.ndarray:
+    """Colours in [0, 1] as 0 to 255."""
+    return np.round(colours * 255).astype(np.uint8)
 
 
 def read_landmarks(path: Path | str, unit: Unit = "mm", names: Sequence[str] = ALIGNMENT_POINTS) -> np.ndarray:
     """Read the seven alignment points from a csv file with the header `name,x,y,z`; further points are passed over.
 
     Returns:
-        (7, 3) mm in the order of `conventions.ALIGNMENT_POINTS`, which the file may call by other `names`.
+        (7, 3) mm in the order of `names`, by which the file calls them.
     Raises:
         DataError: missing file, wrong header, a name that is missing or there twice, or no finite number.
     """
     path = Path(path)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.reader(file, skipinitialspace=True))
+            lines = [[cell.strip() for cell in row] for row in csv.reader(file, skipinitialspace=True)]
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; check the path") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: not readable as csv ({' '.join(str(error).split())}); save it as UTF-8") from error
-    rows = [[cell.strip() for cell in row] for row in rows if any(cell.strip() for cell in row)]
-    if not rows or rows[0] != ["name", "x", "y", "z"]:
-        found = ",".join(rows[0])[:80] if rows else "an empty file"
-        raise DataError(f"{path}: expected the header name,x,y,z, found {found}")
+    header, *rows = [line for line in lines if any(line)] or [["an empty file"]]
+    if header != ["name", "x", "y", "z"]:
+        raise DataError(f"{path}: expected the header name,x,y,z, found {','.join(header)[:80]}")
     points: dict[str, list[float]] = {}
-    for row in rows[1:]:
-        name = row[0]
+    for name, *cells in rows:
         if name in points:
             raise DataError(f"{path}: the landmark {name} is there twice; keep one line of it")
-        points[name] = _numbers(row, path)
+        try:
+            points[name] = [float(cell) for cell in cells]
+        except ValueError:
+            points[name] = []
+        if len(points[name]) != 3 or not all(map(math.isfinite, points[name])):
+            raise DataError(f"{path}: expected three finite numbers after {name}, found {','.join(cells)[:80]}")
     missing = [name for name in names if name not in points]
     if missing:
         unknown = [name for name in points if name not in names]
-        problem = "; ".join(
-            f"{what} {', '.join(found)}" for what, found in (("missing", missing), ("unknown", unknown)) if found
-        )
+        problem = f"missing {', '.join(missing)}" + (f"; unknown {', '.join(unknown)}" if unknown else "")
         raise DataError(f"{path}: {problem}; expected the landmarks {', '.join(names)}")
     return np.array([points[name] for name in names]) * MM_PER_UNIT[unit]
-
-
-def _numbers(row: list[str], path: Path) -> list[float]:
-    """Read the x, y, z of one line."""
-    try:
-        numbers = [float(cell) for cell in row[1:]]
-    except ValueError:
-        numbers = []
-    if len(numbers) != 3 or not all(math.isfinite(number) for number in numbers):
-        raise DataError(f"{path}: expected three finite numbers after {row[0]}, found {','.join(row[1:])[:80]}")
-    return numbers
 
 
 def write_landmarks(path: Path | str, points: np.ndarray) -> None:

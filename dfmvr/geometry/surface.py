@@ -6,13 +6,38 @@ distances hold to far less than a micrometre.
 
 from __future__ import annotations
 
+import ctypes
+from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
 
-from dfmvr.geometry.meshes import import_open3d
+from dfmvr.errors import UnavailableError
 from dfmvr.geometry.normals import mesh_normals
 from dfmvr.geometry.vectors import dot, unit
+
+
+def import_open3d() -> ModuleType:
+    """Import open3d, which needs a system library (libusb) that the package libusb-package carries.
+
+    Raises:
+        UnavailableError: open3d is not installed or does not load.
+    """
+    try:
+        import libusb_package
+
+        # open3d is linked to libusb-1.0.so.0: loaded beforehand, it need not be installed on the system.
+        ctypes.CDLL(str(libusb_package.get_library_path()), mode=ctypes.RTLD_GLOBAL)
+    except (ImportError, OSError):
+        pass  # not Linux, or the system has the library: the import below tells
+    try:
+        import open3d
+    except (ImportError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise UnavailableError(
+            f"open3d cannot be imported ({reason}); install it with `pip install open3d-cpu libusb-package`"
+        ) from None
+    return open3d
 
 
 class Closest(NamedTuple):

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.sparse import coo_array, diags_array
 from scipy.spatial import KDTree
 
-from dfmvr.geometry.meshes import import_open3d
+from dfmvr.geometry.surface import import_open3d
 from dfmvr.report.figures.source import Shapes
 from dfmvr.report.figures.style import ERROR_STOPS
 from dfmvr.study.methods import read_key
