@@ -7,12 +7,11 @@ Gives  for each view a weight at every vertex: 0 where the view does not show it
 
 from __future__ import annotations
 
-import math
-
 import cv2
 import numpy as np
 import torch
 
+from dfmvr.geometry.resampling import sample
 from dfmvr.reconstruct.export.atlas import Atlas
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
 from dfmvr.rendering.rasterizer import rasterize
@@ -95,16 +94,5 @@ def _on_face(view: SeenView, place: np.ndarray) -> np.ndarray:
         return np.ones(len(place), np.float32)
     mask = (view.mask > 0).astype(np.float32)
     blurred = cv2.GaussianBlur(mask, (0, 0), len(mask) * MASK_BLUR, borderType=cv2.BORDER_REPLICATE)
-    found = sample(blurred, place[:, :2] @ view.affine[:, :2].T + view.affine[:, 2], cv2.INTER_LINEAR)
+    found = sample(blurred, place[:, :2] @ view.affine[:, :2].T + view.affine[:, 2])
     return np.clip(2 * found - 1, 0, 1)
-
-
-def sample(image: np.ndarray, place: np.ndarray, method: int) -> np.ndarray:
-    """Values (N,) or (N, C) of an image at continuous pixels (N, 2); beyond the edges those of the edges."""
-    if not len(place):
-        return np.zeros((0, *image.shape[2:]), np.float32)
-    count, side = len(place), 1024  # OpenCV wants a picture of places, none of its sides beyond 32767
-    held = np.zeros((math.ceil(count / side) * side, 2), np.float32)
-    held[:count] = np.clip(place, -8, max(image.shape) + 8) - 0.5  # OpenCV counts from pixels' centres
-    found = cv2.remap(image, held.reshape(-1, side, 2), None, method, borderMode=cv2.BORDER_REPLICATE)
-    return found.reshape(-1, *image.shape[2:])[:count]

@@ -17,6 +17,7 @@ from torch import Tensor
 from dfmvr.colour import encode_srgb
 from dfmvr.conventions import CAMERA_DISTANCE_MM
 from dfmvr.geometry.normals import vertex_normals
+from dfmvr.geometry.resampling import sample
 from dfmvr.geometry.textured import Texture
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
 from dfmvr.rendering.rasterizer import interpolate_hits, rasterize_hits, scatter_pixels
@@ -185,7 +186,10 @@ def turntable(face: Reconstruction, texture: Texture | None, colours: np.ndarray
     faces, hits = rasterize_hits(projected[:, rows], triangles, (height, width), cull_backfaces=True)
     found = interpolate_hits(hits, values[:, rows])
     if places is not None:
-        found[3:] = torch.from_numpy(_look_up(texture.image, interpolate_hits(hits, places)))
+        u, v = interpolate_hits(hits, places).numpy()
+        high, wide = texture.image.shape[:2]
+        colours = sample(texture.image, np.column_stack([u * wide, (1 - v) * high]))
+        found[3:] = torch.from_numpy(colours.T.astype(np.float32) / 255)
     planes = scatter_pixels(hits, torch.cat((found, torch.ones_like(found[:1]))), tuple(faces.shape))
     return _tiles(planes)
 
@@ -211,16 +215,6 @@ def _into_tile(posed: Tensor, height: int, width: int) -> Tensor:
     middle = ((low + high) / 2)[:, None]
     place = (flat - middle) * torch.tensor([scale, -scale]) + torch.tensor([width / 2, height / 2])
     return torch.cat((place, depth[..., None]), -1)
-
-
-def _look_up(image: np.ndarray, uv: Tensor) -> np.ndarray:
-    """Colours (3, M) in [0, 1] of an image at (2, M), v upward."""
-    height, width = image.shape[:2]
-    count, side = uv.shape[1], 1024
-    place = np.zeros((math.ceil(count / side) * side, 2), np.float32)
-    place[:count] = np.column_stack([uv[0].numpy() * width - 0.5, (1 - uv[1].numpy()) * height - 0.5])
-    found = cv2.remap(image, place.reshape(-1, side, 2), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return found.reshape(-1, 3)[:count].T.astype(np.float32) / 255
 
 
 def _turn(yaw: float, pitch: float) -> Tensor:

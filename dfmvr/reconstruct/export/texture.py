@@ -17,9 +17,10 @@ import numpy as np
 
 from dfmvr.colour import decode_srgb, encode_srgb
 from dfmvr.geometry.normals import mesh_normals
+from dfmvr.geometry.resampling import sample
 from dfmvr.geometry.textured import Texture
 from dfmvr.reconstruct.export.atlas import Atlas, Texels, atlas_of
-from dfmvr.reconstruct.export.blending import FACING_POWER, sample, view_weights
+from dfmvr.reconstruct.export.blending import FACING_POWER, view_weights
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
 
 SIZES_PX = (512, 1024, 2048)

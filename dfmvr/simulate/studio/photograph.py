@@ -8,6 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from dfmvr.geometry.resampling import remap, sample
 from dfmvr.geometry.vectors import dot, unit
 from dfmvr.simulate.studio.camera import Camera, Footprint, footprint
 from dfmvr.simulate.studio.light import GLOSS, PAINT_SIZE, SHARPNESS, SOFTNESS, Light, shade
@@ -86,7 +87,7 @@ class Shadow(NamedTuple):
     def lit(self, points: np.ndarray, bias_mm: float = 6.0) -> np.ndarray:
         """Share of the light that arrives at points (N, 3): (N,) in [0, 1]."""
         u, v, height = _toward_light(points, self.to_light)
-        blocker = _lookup(self.map, (u - 0.5).astype(np.float32), (v - 0.5).astype(np.float32))
+        blocker = sample(self.map, np.stack((u, v), -1))
         return np.clip(np.exp(SHADOW_SHARPNESS * (height + bias_mm)) * blocker, 0, 1).astype(np.float32)
 
 
@@ -95,15 +96,6 @@ def _toward_light(points: np.ndarray, frame: np.ndarray) -> tuple[np.ndarray, np
     seen = (points - SHADOW_CENTRE) @ frame.T
     scale = SHADOW_PX / SHADOW_SPAN_MM
     return SHADOW_PX / 2 + seen[:, 0] * scale, SHADOW_PX / 2 - seen[:, 1] * scale, seen[:, 2]
-
-
-def _lookup(image: np.ndarray, u: np.ndarray, v: np.ndarray, border: int = cv2.BORDER_REPLICATE) -> np.ndarray:
-    """Sample an image at (N,) positions, bilinear. OpenCV takes at most 32767 columns, hence the rows."""
-    count, width = len(u), 512
-    size = -(-count // width) * width
-    u, v = (np.resize(a, size).reshape(-1, width) for a in (u, v)) if count else (np.zeros((1, 1), np.float32),) * 2
-    result = cv2.remap(image, u, v, cv2.INTER_LINEAR, borderMode=border)
-    return result.reshape(-1, *result.shape[2:])[:count]
 
 
 def cast_shadow(direction: np.ndarray, meshes: list[tuple[np.ndarray, np.ndarray]]) -> Shadow:
@@ -227,8 +219,8 @@ def _paint_hair(
     hair: Hair, points: np.ndarray, texture: np.ndarray, cover: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Paint (P, 8) and opacity (P,) of pixels at points (P, 3), texture coordinates (P, 2) and cover (P,)."""
-    columns = hair.strands.shape[1]
-    streak = _lookup(hair.strands, texture[:, 0] * columns, texture[:, 1] / STRAND_MM, cv2.BORDER_REFLECT)
+    places = np.stack((texture[:, 0] * hair.strands.shape[1], texture[:, 1] / STRAND_MM), -1)
+    streak = remap(hair.strands, places, border=cv2.BORDER_REFLECT)
     alpha = np.where(cover > DENSE, 1, np.clip(cover + hair.ragged * (streak - 0.3), 0, 1))
     paint = np.empty((len(points), PAINT_SIZE), np.float32)
     paint[:, :3] = hair.colour * (np.exp(0.35 * np.clip(streak, -2.5, 2.5)) * (0.55 + 0.45 * alpha))[:, None]
