@@ -27,7 +27,7 @@ from dfmvr.simulate.studio.camera import annotate, footprint
 from dfmvr.simulate.studio.light import GLOSS, SHARPNESS, SOFTNESS, Light
 from dfmvr.simulate.studio.photograph import cast_shadow, expose, see
 from dfmvr.simulate.studio.scanner import scan_head
-from dfmvr.simulate.studio.sensor import CameraMaker, develop, draw_camera_maker
+from dfmvr.simulate.studio.sensor import CameraPipeline, develop, draw_pipeline
 from dfmvr.simulate.studio.session import draw_session
 
 ICT = Path(__file__).parents[2] / "shared" / "ict_facekit" / "model.npz"
@@ -146,7 +146,7 @@ def test_eye_landmarks_surround_the_eye_class(photographed):
     _, (session, _), (_, camera, _) = photographed
     camera = camera._replace(rotation=np.eye(3), translation=np.array([0, 0, -1000.0]))
     rng = np.random.default_rng(0)
-    _, mask = session.shoot(camera, draw_camera_maker(rng, 128, (90, 91)), rng)
+    _, mask = session.shoot(camera, draw_pipeline(rng, 128, (90, 91)), rng)
     marks = camera.project(session.sitter.landmarks)[:, :2]
     for name, points in (("right_eye", marks[36:42]), ("left_eye", marks[42:48]), ("nose", marks[27:36])):
         rows, columns = np.nonzero(mask == CLASSES.index(name))
@@ -243,9 +243,9 @@ def test_a_matt_surface_is_as_bright_as_the_cosine_law_says():
 
 def test_sensor_noise_grows_with_the_light():
     rng = np.random.default_rng(0)
-    maker = CameraMaker(1.0, np.ones(3, np.float32), 0.05, 0.0, 0.0, 1e-3, 1e-3, 0.0, 90)
+    pipeline = CameraPipeline(1.0, np.ones(3, np.float32), 0.05, 0.0, 0.0, 1e-3, 1e-3, 0.0, 90)
     for level in (0.1, 0.4):
-        image = develop(np.full((80, 80, 3), level, np.float32), maker, rng) / 255
+        image = develop(np.full((80, 80, 3), level, np.float32), pipeline, rng) / 255
         linear = ((image + 0.055) / 1.055) ** 2.4
         assert linear.std() == pytest.approx(np.sqrt(1e-3 * level + 1e-6), rel=0.1)
 

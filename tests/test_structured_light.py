@@ -12,7 +12,9 @@ from dfmvr.datasets.bosphorus.dataset import Bosphorus
 from dfmvr.datasets.bosphorus.landmarks import INDEX_IN_68, read_lm2, read_lm3
 from dfmvr.datasets.bosphorus.range_image import read_bnt
 from dfmvr.datasets.images import read_image
+from dfmvr.geometry.normals import triangle_normals
 from dfmvr.geometry.surface import Surface, import_open3d
+from dfmvr.geometry.vectors import dot, length, unit
 from dfmvr.simulate import bosphorus
 from dfmvr.simulate.stand_in import simulate
 from dfmvr.simulate.studio import structured_light as sensor
@@ -32,8 +34,9 @@ SETTINGS = configuration.validate(
 FRONT = np.eye(3)
 
 
-def _spheres(*places, albedo=0.4, gloss=0.0, spacing=SPACING):
-    """Spheres before the sensor: (centre, radius) each."""
+def _spheres(*places, albedo=0.4, gloss=0.0):
+    """Spheres before the sensor: (centre, radius) each; of none, one of 80 mm about the origin."""
+    places = places or (((0, 0, 0), 80.0),)
     one = trimesh.creation.icosphere(subdivisions=5)
     points = [np.asarray(one.vertices * radius + centre, np.float32) for centre, radius in places]
     triangles = np.concatenate([one.faces + i * len(one.vertices) for i in range(len(places))]).astype(np.int64)
@@ -44,7 +47,7 @@ def _spheres(*places, albedo=0.4, gloss=0.0, spacing=SPACING):
     sitter = Sitter(vertices, triangles, normals, paint, blank + 1.0, blank + 1, blank, *[none] * 3, None, *[none] * 2)
     photo = sensor.sensor_camera(FRONT, np.zeros(3), 1.5, (200, 260))
     head = HeadSurface(vertices, triangles, blank > 0, none)
-    return sensor.Sitting(head, sitter, -1e3, sensor.grid_camera(FRONT, np.zeros(3), spacing), photo)
+    return sensor.Sitting(head, sitter, -1e3, sensor.grid_camera(FRONT, np.zeros(3), SPACING), photo)
 
 
 def _scan(sitting, noise=0.0):
@@ -83,16 +86,16 @@ def turned(people):
 
 def test_a_sphere_is_measured_where_camera_and_projector_see_it(no_spikes):
     """Against the ray of every pixel cut with the sphere in closed form."""
-    image, eye = _scan(_spheres(((0, 0, 0), 80.0))), np.array([0, 0, sensor.WORKING_MM])
+    image, eye = _scan(_spheres()), np.array([0, 0, sensor.WORKING_MM])
     rows, columns = (round(size / SPACING) for size in sensor.FIELD_MM)
     v, u = np.mgrid[:rows, :columns] + 0.5
     ray = np.stack(((u - columns / 2) * SPACING, (rows / 2 - v) * SPACING, np.full(u.shape, -eye[2])), -1)
-    ray /= np.linalg.norm(ray, axis=-1, keepdims=True)
+    ray = unit(ray)
     along = ray @ eye
     inside = along**2 - eye @ eye + 80**2
     points = eye + ray * (-along - np.sqrt(np.maximum(inside, 0)))[..., None]
     facing, lit = (
-        np.where(inside > 0, ((place - points) * points).sum(-1) / 80 / np.linalg.norm(place - points, axis=-1), -1)
+        np.where(inside > 0, dot(unit(place - points), points) / 80, -1)
         for place in (eye, np.array([sensor.PROJECTOR_MM, 0, sensor.WORKING_MM]))
     )
     found = image.points[image.valid]
@@ -106,12 +109,12 @@ def test_a_sphere_is_measured_where_camera_and_projector_see_it(no_spikes):
 
 
 def test_noise_across_the_surface_is_as_asked_and_larger_along_the_ray(no_spikes):
-    scene, noise = _spheres(((0, 0, 0), 80.0)), 0.3
+    scene, noise = _spheres(), 0.3
     exact, noisy = _scan(scene), _scan(scene, noise)
     both = exact.valid & noisy.valid
     error = noisy.points[both] - exact.points[both]
     facing = exact.points[both][:, 2] / 80
-    across = (error * exact.points[both]).sum(1) / 80
+    across = dot(error, exact.points[both]) / 80
     for low, high in ((0.3, 0.6), (0.6, 0.9), (0.9, 1.0)):
         part = (facing > low) & (facing < high)
         assert across[part].std() == pytest.approx(noise, rel=0.1)
@@ -120,7 +123,7 @@ def test_noise_across_the_surface_is_as_asked_and_larger_along_the_ray(no_spikes
 
 
 def test_points_stay_on_the_rays_of_the_grid():
-    image = _scan(_spheres(((0, 0, 0), 80.0)), 0.3)
+    image = _scan(_spheres(), 0.3)
     x, y, z = np.moveaxis(image.points, -1, 0)
     focal = sensor.WORKING_MM / SPACING
     column, row = focal * x / (sensor.WORKING_MM - z), -focal * y / (sensor.WORKING_MM - z)
@@ -144,22 +147,20 @@ def test_the_projector_leaves_a_shadow_on_the_left_of_what_stands_in_front():
 
 
 def test_nothing_comes_back_from_black_or_from_a_mirror(no_spikes):
-    plain = _spheres(((0, 0, 0), 80.0))
+    plain = _spheres()
     dark = plain.head.vertices[:, 1] > 30
-    black = _scan(_spheres(((0, 0, 0), 80.0), albedo=np.where(dark, 0.004, 0.4)))
+    black = _scan(_spheres(albedo=np.where(dark, 0.004, 0.4)))
     assert np.nanmax(black.points[..., 1]) < 33
-    shiny, matt = _scan(_spheres(((0, 0, 0), 80.0), gloss=6.0)), _scan(plain)
+    shiny, matt = _scan(_spheres(gloss=6.0)), _scan(plain)
     lost = matt.valid & ~shiny.valid
-    half = np.array([np.sin(0.5 * np.arctan(sensor.PROJECTOR_MM / sensor.WORKING_MM)), 0, 1])
-    spot = matt.points[lost].mean(0) / 80
+    half = unit(np.array([np.sin(0.5 * np.arctan(sensor.PROJECTOR_MM / sensor.WORKING_MM)), 0, 1]))
     assert 5 < lost.sum() < 400
-    assert_allclose(spot, half / np.linalg.norm(half), atol=0.05)  # where camera and projector mirror each other
+    assert_allclose(matt.points[lost].mean(0) / 80, half, atol=0.05)  # where camera and projector mirror each other
 
 
 def test_spikes_stand_at_edges_alone():
-    scene = _spheres(((0, 0, 0), 80.0))
-    image = _scan(scene)
-    off = np.abs(np.linalg.norm(image.points, axis=-1) - 80) > 0.3
+    image = _scan(_spheres())
+    off = np.abs(length(image.points) - 80) > 0.3
     inside = image.points[off & (np.hypot(image.points[..., 0], image.points[..., 1]) < 70)]
     assert 0 < off.sum() < 0.1 * image.valid.sum()
     assert len(inside) == 0
@@ -175,25 +176,23 @@ def test_the_sensor_sees_what_a_traced_ray_sees(people, turned, code):
     scene.add_triangles(vertices.astype(np.float32), triangles.astype(np.uint32))
 
     def free(points, place):
-        way = (place - points) / np.linalg.norm(place - points, axis=1, keepdims=True)
+        way = unit(place - points)
         rays = np.concatenate((points + 3.5 * way, way), 1).astype(np.float32)
         return ~scene.test_occlusions(o3d.core.Tensor(rays)).numpy()
 
     places = np.array([[0, 0, sensor.WORKING_MM], [sensor.PROJECTOR_MM, 0, sensor.WORKING_MM]])
-    distance = np.linalg.norm(Surface(vertices, triangles).closest(measured).points - measured, axis=1)
+    distance = length(Surface(vertices, triangles).closest(measured).points - measured)
     assert np.median(distance) < 0.01
     exact = measured[distance < 0.1]
     assert len(exact) > 0.97 * len(measured)  # the others are spikes
     assert (free(exact, places[0]) & free(exact, places[1])).mean() > 0.99
 
     corners = vertices[triangles]
-    normals, middle = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), corners.mean(1)
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9
+    normals, middle = unit(triangle_normals(corners)), corners.mean(1)
     skin = (people.population.generator.labels[triangles] == 1).all(1)
     skin &= sitting.head.vertices[triangles][..., 1].min(1) > sitting.lowest + 5
     for place in places:
-        way = (place - middle) / np.linalg.norm(place - middle, axis=1, keepdims=True)
-        skin &= (way * normals).sum(1) > 0.45
+        skin &= dot(unit(place - middle), normals) > 0.45
     seen = middle[skin][free(middle[skin], places[0]) & free(middle[skin], places[1])]
     assert len(seen) > 300
     assert (cKDTree(measured).query(seen)[0] < 1.5 * SPACING).mean() > 0.97
@@ -215,8 +214,16 @@ def test_the_farther_a_head_turns_the_less_is_seen_of_its_far_half(people, turne
     assert shares["L45"][0] > shares["R45"][0]
 
 
-def _stem(root, subject, scan):
-    return root / subject / f"{subject}_{scan}_0"
+def _off_the_surface(people, code, points):
+    """How far points of the first subject's scan are from the surface that was measured, mm."""
+    rng = bosphorus.generator_of(bosphorus.list_subjects(SETTINGS)[0], code)
+    sitting = bosphorus.sit(people, _first(people), code, SETTINGS, rng)
+    surface = Surface(sensor.to_sensor(sitting.grid, sitting.head.vertices), sitting.head.triangles)
+    return length(surface.closest(points).points - points)
+
+
+def _stem(root, scan):
+    return root / "bs000" / f"bs000_{scan}_0"
 
 
 def test_the_data_set_is_complete(data_set):
@@ -231,19 +238,15 @@ def test_the_data_set_is_complete(data_set):
 
 
 def test_a_subject_comes_out_the_same_again(people, data_set, tmp_path):
-    job = bosphorus.list_subjects(SETTINGS)[0]
-    bosphorus.make(people, job, tmp_path, SETTINGS)
+    bosphorus.make(people, bosphorus.list_subjects(SETTINGS)[0], tmp_path, SETTINGS)
     for path in (tmp_path / "bs000").iterdir():
         assert path.read_bytes() == (data_set / "bs000" / path.name).read_bytes(), path.name
 
 
 @pytest.mark.parametrize("scan", ["N_N", "E_HAPPY", "YR_R30", "YR_L45"])
 def test_a_written_scan_lies_on_its_true_surface(people, data_set, scan):
-    job, code = bosphorus.list_subjects(SETTINGS)[0], scan.split("_")[1]
-    truth = bosphorus.true_surface(people, job, code, SETTINGS)
-    image = read_bnt(f"{_stem(data_set, 'bs000', scan)}.bnt")
-    points = image.points[image.valid]
-    distance = np.linalg.norm(Surface(truth.vertices, truth.triangles).closest(points).points - points, axis=1)
+    image = read_bnt(f"{_stem(data_set, scan)}.bnt")
+    distance = _off_the_surface(people, scan.split("_")[1], image.points[image.valid])
     # the median of a half normal distribution is 0.674 of its deviation; spikes do not move it
     assert np.median(distance) / 0.674 == pytest.approx(NOISE, rel=0.1)
     assert np.sqrt(np.mean(np.square(distance))) < 2 * NOISE
@@ -251,7 +254,7 @@ def test_a_written_scan_lies_on_its_true_surface(people, data_set, scan):
 
 def test_the_colours_of_the_points_are_those_of_the_photograph(data_set):
     """Texture coordinates and landmarks name the same place of the photograph, rows counted from its top."""
-    stem = _stem(data_set, "bs000", "N_N")
+    stem = _stem(data_set, "N_N")
     image, photo = read_bnt(f"{stem}.bnt"), read_image(f"{stem}.png")
     pixels = image.texture[image.valid] * photo.shape[1::-1]
     points, marks = read_lm3(f"{stem}.lm3"), read_lm2(f"{stem}.lm2")
@@ -264,13 +267,9 @@ def test_the_colours_of_the_points_are_those_of_the_photograph(data_set):
 
 
 def test_landmarks_are_marked_on_the_surface_with_the_image_sides(people, data_set):
-    job = bosphorus.list_subjects(SETTINGS)[0]
-    truth = bosphorus.true_surface(people, job, "N", SETTINGS)
-    points = read_lm3(f"{_stem(data_set, 'bs000', 'N_N')}.lm3")
+    points = read_lm3(f"{_stem(data_set, 'N_N')}.lm3")
     assert len(points) == 22
-    marks = np.stack(list(points.values()))
-    distance = np.linalg.norm(Surface(truth.vertices, truth.triangles).closest(marks).points - marks, axis=1)
-    assert distance.max() < 0.01
+    assert _off_the_surface(people, "N", np.stack(list(points.values()))).max() < 0.01
     for name, point in points.items():
         if "left" in name.lower():
             assert point[0] < points[next(n for n in points if n.lower() == name.lower().replace("left", "right"))][0]
@@ -278,7 +277,7 @@ def test_landmarks_are_marked_on_the_surface_with_the_image_sides(people, data_s
 
 @pytest.mark.parametrize(("scan", "sign"), [("YR_R45", -1), ("YR_R20", -1), ("YR_L45", 1)])
 def test_a_turn_to_r_points_the_nose_to_the_left_of_the_image(data_set, scan, sign):
-    marks = read_lm2(f"{_stem(data_set, 'bs000', scan)}.lm2")
+    marks = read_lm2(f"{_stem(data_set, scan)}.lm2")
     assert sign * (marks["Nose tip"][0] - marks["Upper lip outer middle"][0]) > 1
 
 

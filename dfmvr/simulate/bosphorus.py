@@ -21,7 +21,6 @@ from dfmvr.datasets.bosphorus.landmarks import INDEX_IN_68
 from dfmvr.datasets.bosphorus.names import ScanName
 from dfmvr.datasets.bosphorus.range_image import RangeImage, read_bnt
 from dfmvr.datasets.images import read_image
-from dfmvr.geometry.meshes import Mesh
 from dfmvr.geometry.surface import barycentric_of_closest
 from dfmvr.geometry.vectors import unit
 from dfmvr.simulate.people.person import People, Person
@@ -31,7 +30,7 @@ from dfmvr.simulate.studio.camera import photo_shape, rotation
 from dfmvr.simulate.studio.light import Light, direction_of
 from dfmvr.simulate.studio.photograph import Sitter, expose, see, shadow_of
 from dfmvr.simulate.studio.scanner import HeadSurface
-from dfmvr.simulate.studio.sensor import CameraMaker, develop
+from dfmvr.simulate.studio.sensor import CameraPipeline, develop
 from dfmvr.simulate.studio.structured_light import (
     WORKING_MM,
     Sitting,
@@ -106,8 +105,8 @@ def photograph(sitting: Sitting, rng: np.random.Generator) -> tuple[np.ndarray, 
     light = Light(direction_of(-8, 20)[None], LAMP[None], SKY).seen_from(camera.rotation)
     backdrop = np.broadcast_to(DARK_ROOM, (*camera.shape, 3))
     image = expose(camera, view.layers, light, shadow_of(light, sitting.sitter), backdrop)
-    maker = CameraMaker(1.5, WHITE_BALANCE, 0.45 * camera.shape[0] / 256, 0, 0, 1e-4, 1e-3, 0.1, 95)
-    return develop(image, maker, rng), view.distance
+    pipeline = CameraPipeline(1.5, WHITE_BALANCE, 0.45 * camera.shape[0] / 256, 0, 0, 1e-4, 1e-3, 0.1, 95)
+    return develop(image, pipeline, rng), view.distance
 
 
 def mark(
@@ -166,14 +165,7 @@ def _window(image: np.ndarray, u: float, v: float, reach: int) -> np.ndarray:
     return image[max(row - reach, 0) : row + reach + 1, max(column - reach, 0) : column + reach + 1]
 
 
-def true_surface(people: People, subject: Subject, code: str, settings: SimulateSection) -> Mesh:
-    """The surface that a scan measured, in its frame, mm: what its points differ from are the sensor's errors alone."""
-    person = people.draw_bareheaded(np.random.default_rng(subject.seed))
-    sitting = sit(people, person, code, settings, _generator(subject, code))
-    return Mesh(to_sensor(sitting.grid, sitting.head.vertices), sitting.head.triangles)
-
-
-def _generator(subject: Subject, code: str) -> np.random.Generator:
+def generator_of(subject: Subject, code: str) -> np.random.Generator:
     """Each scan has a generator of its own, so that it can be made again alone."""
     return np.random.default_rng((*subject.seed, [name[1] for name in SCANS].index(code)))
 
@@ -182,7 +174,7 @@ def make(people: People, subject: Subject, root: Path, settings: SimulateSection
     """Draw a subject, scan and photograph it, and write the files."""
     person = people.draw_bareheaded(np.random.default_rng(subject.seed))
     for kind, code in chosen_scans(settings):
-        rng = _generator(subject, code)
+        rng = generator_of(subject, code)
         sitting = sit(people, person, code, settings, rng)
         photo, distance = photograph(sitting, rng)
         image = measure_range(sitting, settings.scan_noise_mm, rng)

@@ -13,7 +13,7 @@ from dfmvr.simulate.people.person import People
 from dfmvr.simulate.preview import write_preview
 from dfmvr.simulate.stand_in import Recipe, Subject
 from dfmvr.simulate.studio.camera import Camera, rotation
-from dfmvr.simulate.studio.sensor import draw_camera_maker
+from dfmvr.simulate.studio.sensor import draw_pipeline
 from dfmvr.simulate.studio.session import draw_session
 
 YAW_SIGMA_DEG, YAW_LIMIT_DEG, TILT_SIGMA_DEG = 25.0, 60.0, 8.0
@@ -64,9 +64,9 @@ def make(people: People, subject: Subject, root: Path, settings: SimulateSection
     expression = people.population.draw_expression(rng, {"random": 1.0} if rng.integers(0, 6) else {})
     sitter = people.pose(person, expression, rng)
     session = draw_session(sitter, rng)
-    maker = draw_camera_maker(rng, settings.photo_height_px, settings.jpeg_quality)
+    pipeline = draw_pipeline(rng, settings.photo_height_px, settings.jpeg_quality)
     camera = point_camera(sitter.landmarks.mean(0), settings.photo_height_px, rng)
-    write_item(root, subject.number, *session.shoot(camera, maker, rng), maker.jpeg_quality)
+    write_item(root, subject.number, *session.shoot(camera, pipeline, rng), pipeline.jpeg_quality)
     return subject.number, subject.split
 
 

@@ -29,7 +29,7 @@ from dfmvr.simulate.studio.camera import Camera, annotate, photo_shape, rotation
 from dfmvr.simulate.studio.light import Light, direction_of
 from dfmvr.simulate.studio.noise import fractal
 from dfmvr.simulate.studio.photograph import Shadow, Sitter, expose, see, shadow_of
-from dfmvr.simulate.studio.sensor import CameraMaker, develop, vary_camera_maker
+from dfmvr.simulate.studio.sensor import CameraPipeline, develop, vary_pipeline
 
 HANGING_DEG = {"081": 35.0, "191": 35.0}
 CAMERAS = {name: (yaw, HANGING_DEG.get(name, 0.0)) for name, yaw in YAWS.items()}
@@ -55,6 +55,7 @@ ABOVE_CAMERA_DEG = 6.0  # a flash stands on its camera
 FLASH = np.array([0.98, 1.0, 1.03], np.float32)
 CEILING = np.array([0.36, 0.35, 0.32], np.float32)
 SKY = np.array([[0.3, 0.3, 0.3], [0, 0, 0], [0.1, 0.1, 0.1], [0.03, 0.03, 0.03]], np.float32)
+WHITE_BALANCE = np.array([1.02, 1, 0.98], np.float32)
 WALL_LIT = (0.4, 0.45)  # light on the wall: of the room, and of a flash
 
 
@@ -127,10 +128,12 @@ def wall(name: str, shape: tuple[int, int]) -> np.ndarray:
     return image * (1 + 0.02 * fractal(rng, shape, 1, 24, 0.8))
 
 
-def maker_of(name: str, height_px: int) -> CameraMaker:
+def pipeline_of(name: str, height_px: int) -> CameraPipeline:
     """The rig's cameras are of one make and differ a little."""
-    make = CameraMaker(1.25, np.array([1.02, 1, 0.98], np.float32), 0.5 * height_px / 256, 0, 0, 1e-4, 1e-3, 0.15, 95)
-    return vary_camera_maker(make, np.random.default_rng(100 + list(CAMERAS).index(name)))
+    make = CameraPipeline(
+        1.25, np.array([1.02, 1, 0.98], np.float32), 0.5 * height_px / 256, 0, 0, 1e-4, 1e-3, 0.15, 95
+    )
+    return vary_pipeline(make, np.random.default_rng(100 + list(CAMERAS).index(name)))
 
 
 def make(people: People, subject: Subject, root: Path, settings: SimulateSection) -> None:
@@ -149,7 +152,7 @@ def make(people: People, subject: Subject, root: Path, settings: SimulateSection
             for illumination, (light, shadow) in lights.items():
                 lit = WALL_LIT[0] + WALL_LIT[1] * (illumination in FLASHES)
                 image = expose(camera, view.layers, light, shadow, wall(name, camera.shape) * np.float32(lit))
-                photo = develop(image, maker_of(name, camera.shape[0]), rng)
+                photo = develop(image, pipeline_of(name, camera.shape[0]), rng)
                 write_photo(root, subject.number, session, recording, name, illumination, photo, marks)
 
 

@@ -18,7 +18,7 @@ from dfmvr.simulate.stand_in import Recipe, Subject
 from dfmvr.simulate.studio.camera import Camera, annotate, photo_shape, rotation
 from dfmvr.simulate.studio.photograph import Sitter
 from dfmvr.simulate.studio.scanner import HeadSurface, scan_head
-from dfmvr.simulate.studio.sensor import draw_camera_maker, vary_camera_maker
+from dfmvr.simulate.studio.sensor import draw_pipeline, vary_pipeline
 from dfmvr.simulate.studio.session import draw_session
 
 VIEW_YAW_DEG = (-35.0, 0.0, 35.0)
@@ -84,9 +84,9 @@ def make(people: People, subject: Subject, root: Path, settings: SimulateSection
         expression = people.population.draw_expression(rng, {"random": 1.0} if number else {})
         sitter = people.pose(person, expression, rng)
         session, centre = draw_session(sitter, rng), sitter.landmarks.mean(0)
-        maker = draw_camera_maker(rng, settings.photo_height_px, settings.jpeg_quality)
+        pipeline = draw_pipeline(rng, settings.photo_height_px, settings.jpeg_quality)
         cameras = [point_camera(centre, yaw, settings.photo_height_px, rng) for yaw in VIEW_YAW_DEG]
-        photos = [session.shoot(camera, vary_camera_maker(maker, rng), rng)[0] for camera in cameras]
+        photos = [session.shoot(camera, vary_pipeline(pipeline, rng), rng)[0] for camera in cameras]
         marks = [annotate(sitter.landmarks, camera, settings.annotation_noise_px, rng) for camera in cameras]
         if subject.split == "test":
             head = people.surface(person, expression)
@@ -95,7 +95,7 @@ def make(people: People, subject: Subject, root: Path, settings: SimulateSection
         else:
             truth = landmark_truth(sitter, cameras[1])
         sample = f"{name}{number + 1:02d}"
-        write_sample(root, sample, photos, truth, marks, "jpg", maker.jpeg_quality)
+        write_sample(root, sample, photos, truth, marks, "jpg", pipeline.jpeg_quality)
         infos.append(SampleInfo(sample, name, subject.split, f"{number + 1:02d}"))
     return infos
 

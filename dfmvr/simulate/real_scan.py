@@ -33,7 +33,7 @@ from dfmvr.rendering.rasterizer import rasterize
 from dfmvr.simulate.studio.camera import Camera, footprint, rotation
 from dfmvr.simulate.studio.light import PAINT_SIZE, Light
 from dfmvr.simulate.studio.photograph import ViewLayer, cast_shadow, expose
-from dfmvr.simulate.studio.sensor import CameraMaker, develop
+from dfmvr.simulate.studio.sensor import CameraPipeline, develop
 
 PHOTO_PX = 512
 FIELD = 1.6
@@ -57,7 +57,7 @@ LIGHT = Light(
     np.array([[0.45, 0.46, 0.48], [0, 0, 0], [0.1, 0.1, 0.1], [0.05, 0.05, 0.05]], np.float32),
 )
 SKIN = (0.3, 20.0, 0.1, 0.1, 0.1)  # gloss, sharpness and softness
-MAKER = CameraMaker(1.0, np.ones(3, np.float32), 0.6, 0.0, 0.0, 1e-4, 1e-3, 0.2, 92)
+PIPELINE = CameraPipeline(1.0, np.ones(3, np.float32), 0.6, 0.0, 0.0, 1e-4, 1e-3, 0.2, 92)
 
 
 class HeadScan(NamedTuple):
@@ -129,7 +129,7 @@ def photograph_scan(scan: HeadScan, view: str, light: Light = LIGHT) -> np.ndarr
     layer = ViewLayer(covered.pixel, points, unit(normals), paint, np.ones(len(points), np.float32), None)
     wall = np.full((*camera.shape, 3), 0.18, np.float32)
     shadow = cast_shadow(light.directions[0], [(scan.vertices, scan.triangles)])
-    return develop(expose(camera, [layer], light, shadow, wall), MAKER, np.random.default_rng(VIEWS.index(view)))
+    return develop(expose(camera, [layer], light, shadow, wall), PIPELINE, np.random.default_rng(VIEWS.index(view)))
 
 
 def visible_surface(scan: HeadScan) -> Mesh:
@@ -155,7 +155,7 @@ def five_of(seven: np.ndarray) -> np.ndarray:
 def write_photographs(scan: HeadScan, folder: Path) -> None:
     """Write photographs, landmark files and the scan itself into a folder (see the module's docstring)."""
     for view in VIEWS:
-        write_image(folder / f"{view}.jpg", photograph_scan(scan, view), MAKER.jpeg_quality)
+        write_image(folder / f"{view}.jpg", photograph_scan(scan, view), PIPELINE.jpeg_quality)
         write_landmark_file(folder / f"{view}.txt", five_of(camera_of(view).project(scan.landmarks)[:, :2]))
     write_mesh(folder / "scan.ply", visible_surface(scan))
     write_landmarks(folder / "scan.landmarks.csv", scan.landmarks)

@@ -10,7 +10,7 @@ import numpy as np
 from dfmvr.colour import encode_srgb
 
 
-class CameraMaker(NamedTuple):
+class CameraPipeline(NamedTuple):
     """How one camera turns light into a picture."""
 
     exposure: float
@@ -24,12 +24,12 @@ class CameraMaker(NamedTuple):
     jpeg_quality: int
 
 
-def draw_camera_maker(rng: np.random.Generator, height_px: int, jpeg_quality: tuple[int, int]) -> CameraMaker:
+def draw_pipeline(rng: np.random.Generator, height_px: int, jpeg_quality: tuple[int, int]) -> CameraPipeline:
     """Draw a camera: most are decent, some are noisy or out of focus."""
     scale = height_px / 256
     poor = rng.uniform() < 0.15
     low, high = sorted(jpeg_quality)
-    return CameraMaker(
+    return CameraPipeline(
         exposure=float(np.exp(rng.normal(0.0, 0.22))),
         white_balance=np.exp(rng.normal(0, 0.05, size=3) * [1, 0.3, 1]).astype(np.float32),
         blur_px=float(rng.uniform(0.3, 0.8) * scale + (rng.uniform(0, 1.2) * scale if poor else 0)),
@@ -42,36 +42,36 @@ def draw_camera_maker(rng: np.random.Generator, height_px: int, jpeg_quality: tu
     )
 
 
-def vary_camera_maker(maker: CameraMaker, rng: np.random.Generator) -> CameraMaker:
+def vary_pipeline(pipeline: CameraPipeline, rng: np.random.Generator) -> CameraPipeline:
     """A second camera of the same rig: same make, slightly different exposure and white balance."""
-    return maker._replace(
-        exposure=maker.exposure * float(np.exp(rng.normal(0, 0.07))),
-        white_balance=(maker.white_balance * np.exp(rng.normal(0, 0.02, size=3))).astype(np.float32),
-        blur_px=maker.blur_px * float(np.exp(rng.normal(0, 0.15))),
+    return pipeline._replace(
+        exposure=pipeline.exposure * float(np.exp(rng.normal(0, 0.07))),
+        white_balance=(pipeline.white_balance * np.exp(rng.normal(0, 0.02, size=3))).astype(np.float32),
+        blur_px=pipeline.blur_px * float(np.exp(rng.normal(0, 0.15))),
     )
 
 
-def develop(light: np.ndarray, maker: CameraMaker, rng: np.random.Generator) -> np.ndarray:
+def develop(light: np.ndarray, pipeline: CameraPipeline, rng: np.random.Generator) -> np.ndarray:
     """Turn light into a picture.
 
     Args:
         light: (H, W, 3) float32 linear RGB; 1 is what a white surface sends back in the light that falls on the face.
-        maker: the camera.
+        pipeline: the camera.
         rng: source of the noise.
     Returns:
         (H, W, 3) uint8, sRGB, before compression.
     """
-    image = cv2.GaussianBlur(light * np.float32(maker.exposure), (0, 0), max(maker.blur_px, 0.05))
-    if maker.motion_px > 1:
-        image = cv2.filter2D(image, -1, _streak(maker.motion_px, maker.motion_angle))
+    image = cv2.GaussianBlur(light * np.float32(pipeline.exposure), (0, 0), max(pipeline.blur_px, 0.05))
+    if pipeline.motion_px > 1:
+        image = cv2.filter2D(image, -1, _streak(pipeline.motion_px, pipeline.motion_angle))
     # the gains of a whole row: numpy multiplies by three at a time six times more slowly
-    image *= np.tile(maker.white_balance, image.shape[1]).reshape(image.shape[1:])
+    image *= np.tile(pipeline.white_balance, image.shape[1]).reshape(image.shape[1:])
     image = np.maximum(image, 0)
-    deviation = np.sqrt(maker.shot_noise * image + maker.read_noise**2)
+    deviation = np.sqrt(pipeline.shot_noise * image + pipeline.read_noise**2)
     image += deviation * rng.standard_normal(size=image.shape, dtype=np.float32)
     encoded = encode_srgb(np.clip(image, 0, 1))
     curve = encoded * encoded * (3 - 2 * encoded)
-    encoded = encoded + np.float32(maker.contrast) * (curve - encoded)
+    encoded = encoded + np.float32(pipeline.contrast) * (curve - encoded)
     return np.clip(encoded * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
