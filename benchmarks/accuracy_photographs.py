@@ -22,15 +22,17 @@ from tqdm import tqdm
 
 from dfmvr import Reconstruction, Reconstructor
 from dfmvr.config.configuration import Config
+from dfmvr.config.data import MeshSection
 from dfmvr.config.evaluation import PROTOCOLS
-from dfmvr.conventions import ALIGNMENT_IN_101, DROPPED_FROM_106, VIEWS
-from dfmvr.datasets import open_dataset
-from dfmvr.datasets.pixel_face.ground_truth import read_ground_truth
+from dfmvr.conventions import VIEWS
+from dfmvr.datasets.layouts import open_dataset
 from dfmvr.errors import DfmvrError
 from dfmvr.geometry.surface import Surface
+from dfmvr.mesh.pixel_face import normalise
+from dfmvr.mesh.scan import FaceScan
 from dfmvr.reconstruct.fit.descent import refine
-from dfmvr.register.registrations import register
-from dfmvr.register.target import Target, crop
+from dfmvr.register.crop import crop
+from dfmvr.register.surface import register_surface
 from dfmvr.score.distances import measure, summarise
 
 PAPER = PROTOCOLS["paper"]
@@ -42,7 +44,7 @@ class Person(NamedTuple):
     name: str
     photos: dict[str, np.ndarray]
     landmarks: dict[str, np.ndarray]
-    target: Target
+    target: FaceScan
 
 
 def of_data(folder: Path, most: int) -> Iterator[Person]:
@@ -54,9 +56,7 @@ def of_data(folder: Path, most: int) -> Iterator[Person]:
         seen.add(sample.subject)
         photos = dict(zip(VIEWS, map(data.read_photo, sample.photos), strict=True))
         marks = dict(zip(VIEWS, map(data.read_annotation, sample.annotations), strict=True))
-        truth = read_ground_truth(sample.scan)
-        seven = np.delete(truth.scan_landmarks_106, DROPPED_FROM_106, 0)[list(ALIGNMENT_IN_101)]
-        yield Person(sample.sample, photos, marks, Target(truth.scan_vertices, seven))
+        yield Person(sample.sample, photos, marks, normalise(data, sample.scan, MeshSection())[0])
 
 
 def of_scan(folder: Path) -> Iterator[Person]:
@@ -64,7 +64,7 @@ def of_scan(folder: Path) -> Iterator[Person]:
     from dfmvr.simulate import real_scan
 
     scan = real_scan.read_head_scan(folder, 50.0)
-    target = Target(real_scan.visible_surface(scan).vertices, scan.landmarks)
+    target = FaceScan(real_scan.visible_surface(scan).vertices, scan.landmarks)
     base = real_scan.LIGHT
     lights = {
         "daylight": base,
@@ -81,10 +81,10 @@ def of_scan(folder: Path) -> Iterator[Person]:
         yield Person(name, photos, marks, target)
 
 
-def error_of(face: Reconstruction, target: Target) -> float:
+def error_of(face: Reconstruction, target: FaceScan) -> float:
     """RMSE, mm."""
     surface = Surface(face.vertices, face.triangles)
-    found = register(surface, face.vertices[face.model.alignment.numpy()], target, PAPER)
+    found = register_surface(surface, face.vertices[face.model.alignment.numpy()], target, PAPER)
     return summarise(measure(surface, crop(target, PAPER), found)).rmse_mm
 
 

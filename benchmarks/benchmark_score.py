@@ -34,9 +34,11 @@ from analytic_face import MOTION, face
 from dfmvr.config.evaluation import ProtocolSection, RegisterSection
 from dfmvr.geometry.normals import mesh_normals
 from dfmvr.geometry.surface import Surface, import_open3d
+from dfmvr.mesh.scan import FaceScan
+from dfmvr.register.crop import crop
 from dfmvr.register.icp import Registration
-from dfmvr.register.registrations import register
-from dfmvr.register.target import Target, align_landmarks, crop
+from dfmvr.register.landmarks import align_landmarks
+from dfmvr.register.surface import register_surface
 from dfmvr.score.samples import score_sample
 
 SETTINGS = RegisterSection()
@@ -50,7 +52,7 @@ class Scene(NamedTuple):
     vertices: np.ndarray  # (V, 3) mm
     triangles: np.ndarray  # (F, 3)
     landmarks: np.ndarray  # (7, 3) mm
-    target: Target
+    target: FaceScan
 
 
 def scene(points: int, vertices: int, seed: int = 0) -> Scene:
@@ -62,7 +64,7 @@ def scene(points: int, vertices: int, seed: int = 0) -> Scene:
     waves = 2 * np.sin(scan[:, 0] / 15 + phase[0]) * np.cos(scan[:, 1] / 20 + phase[1])
     scan += (waves + rng.normal(size=len(scan)) * 0.1)[:, None] * mesh_normals(scan, scan_triangles)
     motion = MOTION._replace(scale=1.02)
-    target = Target(motion.apply(scan), motion.apply(landmarks) + rng.normal(size=(7, 3)))
+    target = FaceScan(motion.apply(scan), motion.apply(landmarks) + rng.normal(size=(7, 3)))
     return Scene(prediction, triangles, landmarks, target)
 
 
@@ -70,7 +72,7 @@ def ours(scene: Scene) -> dict[str, float]:
     """Errors of all protocols, mm, as `dfmvr register` and `dfmvr score` find them."""
     surface = Surface(scene.vertices, scene.triangles)
     found = {
-        name: register(surface, scene.landmarks, scene.target, protocol, SETTINGS.iterations, SETTINGS.points)
+        name: register_surface(surface, scene.landmarks, scene.target, protocol, SETTINGS.iterations, SETTINGS.points)
         for name, protocol in SETTINGS.protocols.items()
     }
     return {row["protocol"]: row["error_mm"] for row in score_sample(surface, scene.target, found, SETTINGS)}

@@ -24,13 +24,14 @@ from dfmvr.align.crop import (
 from dfmvr.config.data import PixelFaceData
 from dfmvr.config.training import AlignSection
 from dfmvr.conventions import ALIGNMENT_IN_68, CAMERA_DISTANCE_MM, DROPPED_FROM_106, FOCAL_PX_AT_224
-from dfmvr.datasets import open_dataset
 from dfmvr.datasets.landmark_files import read_landmark_file, write_landmark_file
+from dfmvr.datasets.layouts import open_dataset
 from dfmvr.datasets.pixel_face import dataset, views
 from dfmvr.datasets.pixel_face.dataset import SampleInfo
 from dfmvr.datasets.pixel_face.ground_truth import GroundTruth
 from dfmvr.errors import DataError, UnavailableError
 from dfmvr.files import write_npz
+from dfmvr.mesh.scan import NormalisedScans
 
 STANDARD = np.array([[-31, 33, 22], [31, 33, 22], [0, 2, 58], [-25, -33, 30], [25, -33, 30]], float)
 IN_68 = ([36, 39], [42, 45], [30], [48], [54])
@@ -295,8 +296,10 @@ def data(tmp_path):
 
 
 def run(data, *arguments):
-    output = data.parent / "out"
-    files = ["--data", data, "--face-model", data.parent / "model.npz", "--output", output]
+    """The code of `dfmvr align` once `dfmvr mesh` has made of the scans what it can, and the folder written."""
+    output, mesh = data.parent / "out", data.parent / "mesh"
+    cli.main(["mesh", "--format", "pixel_face", "--data", str(data), "--output", str(mesh)])
+    files = ["--data", data, "--mesh", mesh, "--face-model", data.parent / "model.npz", "--output", output]
     code = cli.main(["align", *map(str, files), *arguments])
     return code, output
 
@@ -311,7 +314,7 @@ def test_stage_writes_what_the_contract_says(data):
     assert samples["split"].tolist() == ["train"] * 3 + ["test"]
     shapes = {name: samples[name].shape for name in ("landmarks", "landmarks_3d", "crop", "subject")}
     assert shapes == {"landmarks": (4, 3, 68, 2), "landmarks_3d": (4, 101, 3), "crop": (4, 3, 2, 3), "subject": (4,)}
-    truth = dataset.read_landmarks_106(data / "s0_1" / "fusion" / "gt.mat")
+    truth = np.random.default_rng(0).uniform(-60, 60, (106, 3))
     assert_allclose(samples["landmarks_3d"][0], np.delete(truth, DROPPED_FROM_106, axis=0), atol=1e-4)
     for view in range(3):
         expected = map_points(samples["crop"][1, view], as_68(five_of(view)))
@@ -338,7 +341,7 @@ def test_manifest_has_one_row_a_view(data):
         "index": 3,
         "image": str(data / "s3_1" / "1" / "t.jpg"),
         "landmarks": str(data / "s3_1" / "1" / "landmarks_68.txt"),
-        "scan": str(data / "s3_1" / "fusion" / "gt.mat"),
+        "scan": str(data.parent / "mesh" / "scans" / "s3_1.npz"),
         "status": "ok",
         "reason": "",
     }
@@ -378,6 +381,25 @@ def test_broken_sample_is_set_aside_with_its_reason(data, damage, reason):
     assert np.load(output / "samples.npz")["sample"].tolist() == ["s0_1", "s2_1", "s3_1"]
 
 
+def test_without_what_mesh_has_made_nothing_is_known_of_scans(data, caplog):
+    files = {"--data": data, "--face-model": data.parent / "model.npz", "--output": data.parent / "out"}
+    with caplog.at_level("INFO"):
+        assert cli.main(["align", *(str(part) for option in files.items() for part in option)]) == 0
+    assert "without --mesh no scan is named" in caplog.text
+    assert np.isnan(np.load(data.parent / "out" / "samples.npz")["landmarks_3d"]).all()
+    assert (pd.read_parquet(data.parent / "out" / "manifest.parquet").scan == "").all()
+
+
+def test_a_scan_that_mesh_has_not_seen_sets_its_sample_aside(data):
+    run(data)
+    with np.load(data.parent / "mesh" / "landmarks_101.npz") as known:
+        write_npz(data.parent / "mesh" / "landmarks_101.npz", **{name: known[name][1:] for name in known.files})
+    files = ["--data", data, "--mesh", data.parent / "mesh", "--face-model", data.parent / "model.npz"]
+    assert cli.main(["align", *map(str, files), "--output", str(data.parent / "out")]) == 0
+    manifest = pd.read_parquet(data.parent / "out" / "manifest.parquet")
+    assert manifest[manifest.reason.str.contains("run `dfmvr mesh` again")]["sample"].unique().tolist() == ["s0_1"]
+
+
 def test_sample_without_scan_has_nan_landmarks(data):
     (data / "s2_1" / "fusion" / "gt.mat").unlink()
     _, output = run(data)
@@ -408,7 +430,13 @@ def test_missing_detector_stops_the_stage(data, monkeypatch):
     standard = read_standard_points(data.parent / "model.npz")
     settings = AlignSection(landmarks="face_alignment")
     with pytest.raises(UnavailableError, match="face_alignment"):
-        align_dataset(open_dataset("pixel_face", data, PixelFaceData()), standard, data.parent / "out", settings)
+        align_dataset(
+            open_dataset("pixel_face", data, PixelFaceData()),
+            NormalisedScans(None, landmarked=True),
+            standard,
+            data.parent / "out",
+            settings,
+        )
 
 
 def test_own_photo_as_a_file(tmp_path):

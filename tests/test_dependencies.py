@@ -14,16 +14,17 @@ import pytest
 from workflow_jobs import ROOT, counts, dry_run, jobs_of
 
 from dfmvr import cli, dependencies
-from dfmvr.datasets import SCANNED
+from dfmvr.datasets.layouts import MULTIVIEW, SCANNED
 
 ENTRANCES = ("dfmvr.__main__", "dfmvr.cli", "dfmvr.config.__main__", "dfmvr.dependencies")
 """What a person or the workflow starts, and what is no command."""
 
 IN_TURN = {
     "simulate": lambda dataset: [f"dfmvr.simulate.{dataset}"],
+    "mesh": lambda dataset: [f"dfmvr.mesh.{name}" for name in SCANNED if dataset.removesuffix("_ict") == name],
     "align": lambda dataset: [f"dfmvr.datasets.{dataset.removesuffix('_ict')}.dataset"],
-    "fetch": lambda _: [f"dfmvr.datasets.{name}.dataset" for name in SCANNED],
-    "report": lambda _: [f"dfmvr.datasets.{name}.dataset" for name in SCANNED],
+    "fetch": lambda _: [f"dfmvr.datasets.{name}.dataset" for name in MULTIVIEW],
+    "report": lambda _: [f"dfmvr.datasets.{name}.dataset" for name in MULTIVIEW],
 }
 """Modules that a command imports by names that are not written in its code, for the data set that it is about."""
 
@@ -39,7 +40,7 @@ STAND_INS = {
 }
 LICENSED = {
     "face_model": {"source": "bfm_2009", "folder": "given"},
-    "datasets": {name: {"root": "given"} for name in (*SCANNED, "celebamask_hq")},
+    "datasets": {name: {"root": "given"} for name in (*MULTIVIEW, "celebamask_hq")},
 }
 
 
@@ -134,7 +135,7 @@ def test_the_workflow_does_again_what_a_changed_file_calls_for(done, changed):
 
 def test_every_file_of_the_package_is_used():
     roots = [*ENTRANCES, *(stage.module for stage in cli.STAGES)]
-    roots += [module for name in SCANNED for modules in IN_TURN.values() for module in modules(name)]
+    roots += [module for name in MULTIVIEW for modules in IN_TURN.values() for module in modules(name)]
     roots += [module for name in ("celebamask_hq", "pixel_face_ict") for module in IN_TURN["simulate"](name)]
     used = set(dependencies.files_reached(*roots)) | set((PACKAGE / "config").glob("*.py"))
     files = {file for file in PACKAGE.rglob("*") if file.is_file() and "__pycache__" not in file.parts}
@@ -144,7 +145,7 @@ def test_every_file_of_the_package_is_used():
 def test_imports_by_a_name_in_a_text_are_those_that_the_rules_add():
     dynamic = re.compile(r"import_module\(|(?<![\w.])(__import__|exec|eval)\(|runpy|pkgutil")
     found = {str(file.relative_to(PACKAGE)) for file in PACKAGE.rglob("*.py") if dynamic.search(file.read_text())}
-    assert found == {"__init__.py", "cli.py", "datasets/__init__.py", "simulate/command.py"}
+    assert found == {"__init__.py", "cli.py", "datasets/layouts.py", "mesh/dataset.py", "simulate/command.py"}
 
 
 def test_the_configuration_reaches_the_code_by_value_alone():

@@ -12,16 +12,15 @@ from toy_manifest import scanned, write_manifest
 from dfmvr.cli import main
 from dfmvr.config.evaluation import ProtocolSection
 from dfmvr.conventions import ALIGNMENT_IN_101, DROPPED_FROM_106
-from dfmvr.datasets.pixel_face.dataset import write_sample
-from dfmvr.datasets.pixel_face.ground_truth import GroundTruth
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.geometry.meshes import read_landmarks, read_mesh
 from dfmvr.geometry.surface import Surface
+from dfmvr.mesh.scan import FaceScan, write_scan
 from dfmvr.reconstruct import floor
 from dfmvr.reconstruct.floor import reconstruct_floor
 from dfmvr.reconstruct.scan_fit import fit_to_scan
-from dfmvr.register.registrations import register
-from dfmvr.register.target import Target, crop
+from dfmvr.register.crop import crop
+from dfmvr.register.surface import register_surface
 from dfmvr.score.distances import measure, summarise
 
 PAPER = ProtocolSection()
@@ -93,7 +92,7 @@ def scan_of(model, coefficients, noise=0.0, seed=0):
     weights = rng.dirichlet((1, 1, 1), (2, len(corners)))
     points = np.einsum("rfk,fki->rfi", weights, corners).reshape(-1, 3)
     points[:, 2] += rng.normal(size=len(points)) * noise
-    return Target(
+    return FaceScan(
         MOTION.apply(points),
         MOTION.apply(vertices[model.alignment.numpy()]),
         MOTION.apply(vertices[model.landmarks_101.numpy()]),
@@ -103,7 +102,7 @@ def scan_of(model, coefficients, noise=0.0, seed=0):
 def error(vertices, model, target):
     """RMS point-to-plane distance under the protocol `paper`, mm."""
     surface = Surface(vertices, model.triangles.numpy())
-    found = register(surface, vertices[model.alignment.numpy()], target, PAPER)
+    found = register_surface(surface, vertices[model.alignment.numpy()], target, PAPER)
     return summarise(measure(surface, crop(target, PAPER), found)).rmse_mm
 
 
@@ -149,7 +148,7 @@ def test_another_face_is_fitted_better_than_by_the_mean(model):
     vertices = two_meshes()[0]
     other = vertices + np.column_stack([0 * x, 0 * y, height(1.1 * x, 0.95 * y) - height(x, y)])
     ids = model.landmarks_101.numpy()
-    target = Target(other, other[model.alignment.numpy()], other[ids])
+    target = FaceScan(other, other[model.alignment.numpy()], other[ids])
     fit = fit_to_scan(model, target, PAPER)
     assert error(fit.vertices, model, target) < 0.6 * error(vertices, model, target)
 
@@ -184,12 +183,7 @@ def test_the_command_fits_under_the_protocol_that_it_is_given(tmp_path, monkeypa
 
 def test_the_method_floor_writes_what_other_methods_write(model, tmp_path, caplog):
     target = scan_of(model, np.random.default_rng(5).normal(size=16))
-    ids = np.delete(np.arange(106), DROPPED_FROM_106)
-    marks = np.zeros((106, 3)) + target.landmarks[0]
-    marks[ids] = target.landmarks_101
-    vertices = np.concatenate((target.vertices, marks))
-    write_sample(tmp_path / "d", "a", (None,) * 3, GroundTruth(vertices, np.array([[0, 1, 2]]), marks))
-    write_sample(tmp_path / "d", "b", (None,) * 3)
+    write_scan(tmp_path / "d" / "a.npz", target)
     samples = [scanned(tmp_path / "d", name, "p") for name in ("a", "b")]
     manifest = write_manifest(tmp_path / "manifest.parquet", samples)
     with caplog.at_level(logging.INFO):

@@ -1,4 +1,4 @@
-"""Range images to meshes: surfaces in closed form, cleaning, colours, wrong settings, and the command."""
+"""Scans of every form to meshes: surfaces in closed form, cleaning, colours, wrong settings, and the command."""
 
 import csv
 import json
@@ -7,17 +7,25 @@ import numpy as np
 import pandas as pd
 import pytest
 import trimesh
+from analytic_face import face
 from numpy.testing import assert_allclose, assert_array_equal
 
 from dfmvr import cli
-from dfmvr.config.data import BosphorusData, MeshSection
-from dfmvr.datasets.bosphorus.dataset import write_scan
+from dfmvr.config.data import BosphorusData, MeshSection, PixelFaceData
+from dfmvr.conventions import ALIGNMENT_IN_101, DROPPED_FROM_106
+from dfmvr.datasets.bosphorus.dataset import Bosphorus, write_scan
 from dfmvr.datasets.bosphorus.names import ScanName
 from dfmvr.datasets.bosphorus.range_image import RangeImage, read_bnt, write_bnt
+from dfmvr.datasets.pixel_face import dataset as pixel_face_files
+from dfmvr.datasets.pixel_face.dataset import PixelFace, SampleInfo
+from dfmvr.datasets.pixel_face.ground_truth import GroundTruth
 from dfmvr.errors import DataError
+from dfmvr.files import write_npz
 from dfmvr.geometry.meshes import read_landmarks, read_mesh
+from dfmvr.mesh.bosphorus import coloured_mesh
 from dfmvr.mesh.colours import check_texture_direction, colours_at
-from dfmvr.mesh.stage import mesh_dataset, mesh_scan
+from dfmvr.mesh.dataset import normalise_scans
+from dfmvr.mesh.scan import NormalisedScans, read_scan
 from dfmvr.mesh.triangulate import triangulate
 
 PLANES = ("grid", "xy")
@@ -288,7 +296,7 @@ def test_a_scan_without_company_is_meshed_all_the_same(tmp_path, caplog):
     with caplog.at_level("INFO"):
         assert cli.main(["mesh", "--scan", str(tmp_path / "own.bnt"), "--output", str(tmp_path / "m.obj")]) == 0
     assert "1200 vertices, 2262 triangles, 0 dropped, 1 components, 0 holes" in caplog.text
-    assert "no landmarks (own.lm3)" in caplog.text
+    assert "own.bnt: no landmarks beside the scan" in caplog.text
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.obj", "own.bnt"]
     assert len(read_mesh(tmp_path / "m.obj").vertices) == 1200
 
@@ -309,37 +317,35 @@ def root(tmp_path):
 def test_a_data_set_by_the_command(root, tmp_path, caplog):
     with caplog.at_level("INFO"):
         assert cli.main(["mesh", "--data", str(root), "--output", str(tmp_path / "out")]) == 0
-    names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {
-        "meshes.csv",
-        *(f"{subject}_N_N_0.ply" for subject in ("bs000", "bs002", "bs003")),
-        *(f"{subject}_N_N_0.landmarks.csv" for subject in ("bs000", "bs003")),
-    }
-    table = pd.read_csv(tmp_path / "out" / "meshes.csv", index_col="scan")
+    names = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    scans = {f"scans/bs00{i}_N_N_0.npz" for i in range(4)}
+    assert names == {"scans.csv", "landmarks_101.npz", *scans}
+    table = pd.read_csv(tmp_path / "out" / "scans.csv", index_col="scan")
     assert list(table.index) == [f"bs00{i}_N_N_0" for i in range(4)]
-    assert list(table.status) == ["ok", "set aside", "ok", "ok"]
-    assert "cut short" in table.reason["bs001_N_N_0"]
-    row = table.loc["bs000_N_N_0"]
-    mesh = read_mesh(tmp_path / "out" / "bs000_N_N_0.ply")
-    assert (row.vertices, row.triangles) == (len(mesh.vertices), len(mesh.triangles))
-    assert (row.dropped, row.components, row.holes, row.landmarks) == (0, 1, 0, 8)
-    assert_allclose(row.area_mm2, trimesh.Trimesh(mesh.vertices, mesh.triangles).area, rtol=1e-5)
-    assert table.landmarks["bs002_N_N_0"] == 0
-    assert mesh.colours is not None
-    assert read_mesh(tmp_path / "out" / "bs003_N_N_0.ply").colours is None
-    assert "set aside bs001_N_N_0: " in caplog.text
-    assert "no colours: " in caplog.text
-    assert "3 of 4 scans meshed, 1 set aside" in caplog.text
+    assert list(table.status) == ["ok", "set aside", "set aside", "ok"]
+    reasons = {"bs001_N_N_0": "bs001_N_N_0.bnt: cut short", "bs002_N_N_0": "bs002_N_N_0.lm3: no such landmark file"}
+    for scan, reason in reasons.items():
+        assert reason in table.reason[scan]
+        assert f"set aside {scan}: " in caplog.text
+        with pytest.raises(DataError, match=reason):
+            read_scan(tmp_path / "out" / "scans" / f"{scan}.npz")
+    row, scan = table.loc["bs000_N_N_0"], read_scan(tmp_path / "out" / "scans" / "bs000_N_N_0.npz")
+    assert (row.vertices, row.triangles) == (len(scan.vertices), len(scan.triangles))
+    assert (row.dropped, row.components, row.holes) == (0, 1, 0)
+    assert_allclose(row.area_mm2, trimesh.Trimesh(scan.vertices, scan.triangles).area, rtol=1e-5)
+    assert_allclose(np.linalg.norm(scan.vertices, axis=1), 80, atol=1e-5)
+    assert_allclose(scan.landmarks[:, :2], [(-30, 20), (-12, 20), (12, 20), (30, 20), (0, 0), (-16, -24), (16, -24)])
+    assert "2 of 4 scans can be used, 2 set aside" in caplog.text
 
 
 def test_settings_and_reading_reach_the_command(root, tmp_path):
     given = {"scan": "YR_R45", "front": "N_N"}
     command = ["mesh", "--data", str(root), "--output", str(tmp_path / "out"), "--reading", json.dumps(given)]
     assert cli.main([*command, "--settings", '{"parameters": "xy"}']) == 0
-    assert (tmp_path / "out" / "bs000_YR_R45_0.ply").is_file()
+    assert (tmp_path / "out" / "scans" / "bs000_YR_R45_0.npz").is_file()
     chosen = ["--set", "datasets.bosphorus.scan=YR_R45", "--set", "mesh.longest_edge_mm=0.1"]
     assert cli.main(["mesh", "--data", str(root), "--output", str(tmp_path / "out"), *chosen]) == 2
-    assert (tmp_path / "out" / "bs000_YR_R45_0.ply").is_file()  # a run that fails leaves what was there
+    assert (tmp_path / "out" / "scans" / "bs000_YR_R45_0.npz").is_file()  # a run that fails leaves what was there
 
 
 @pytest.mark.parametrize(
@@ -378,16 +384,16 @@ def test_wrong_settings_are_named(tmp_path):
         ({"landmark_sides": "person"}, "landmark_sides: image"),
     ):
         with pytest.raises(DataError, match=rf"bs000_N_N_0\.\w+: .*set datasets\.bosphorus\.{advice}"):
-            mesh_scan(path, MeshSection(), BosphorusData(**change))
+            coloured_mesh(Bosphorus(tmp_path, BosphorusData(**change)), path, MeshSection())
 
 
 def test_other_settings_suit_other_files(tmp_path):
     path = write_face(tmp_path, texture_y="up", mirror=-1)
     write_bnt(path, read_bnt(path), "top_first")
     reading = BosphorusData(rows="top_first", texture_y="up", landmark_sides="person")
-    found = mesh_scan(path, MeshSection(), reading)
-    assert_allclose(found.landmarks["outer_eye_right"][:2], (-30, 20))
-    assert_allclose(found.colours[:, 1] * 255, 60 - found.triangulation.vertices[:, 1] - 0.5, atol=1e-3)
+    mesh, landmarks, _ = coloured_mesh(Bosphorus(tmp_path, reading), path, MeshSection())
+    assert_allclose(landmarks["outer_eye_right"][:2], (-30, 20))
+    assert_allclose(mesh.colours[:, 1] * 255, 60 - mesh.vertices[:, 1] - 0.5, atol=1e-3)
 
 
 def test_few_or_far_landmarks_give_no_verdict_on_the_texture(tmp_path):
@@ -403,8 +409,90 @@ def test_few_or_far_landmarks_give_no_verdict_on_the_texture(tmp_path):
         check_texture_direction(image, landmarks_3d, landmarks_2d, PHOTO, "up", "a.bnt")
 
 
-def test_a_broken_landmark_file_sets_the_scan_aside(root, tmp_path):
-    (root / "bs000" / "bs000_N_N_0.lm3").write_text("nothing\n")
-    table = mesh_dataset(root, tmp_path / "out", MeshSection(), BosphorusData())
-    assert list(table.status) == ["set aside", "set aside", "ok", "ok"]
-    assert "bs000_N_N_0.lm3: expected the number of landmarks" in table.reason[0]
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("nothing\n", "bs000_N_N_0.lm3: expected the number of landmarks"),
+        ("#\n1\nNose tip\n0 0 80\n", "bs000_N_N_0.lm3: missing outer_eye_right, inner_eye_right, inner_eye_left"),
+    ],
+)
+def test_broken_or_missing_landmarks_set_the_scan_aside(root, tmp_path, text, reason):
+    (root / "bs000" / "bs000_N_N_0.lm3").write_text(text)
+    table = normalise_scans(Bosphorus(root, BosphorusData()), "bosphorus", tmp_path / "out", MeshSection())
+    assert list(table.status) == ["set aside"] * 3 + ["ok"]
+    assert reason in table.reason[0]
+
+
+def test_a_data_set_without_scans_is_told_of(root, tmp_path, caplog):
+    for path in root.rglob("*.bnt"):
+        path.unlink()
+    assert cli.main(["mesh", "--data", str(root), "--output", str(tmp_path / "out")]) == 0
+    assert "nothing can be scored; copy the scans or check the keys of datasets.bosphorus" in caplog.text
+    assert len(pd.read_csv(tmp_path / "out" / "scans.csv")) == 0
+
+
+# Scans that are meshes already
+
+
+@pytest.fixture
+def pixel_face(tmp_path):
+    """Four samples in Pixel-Face's layout: one to train on, three to test on, of which two have broken files."""
+    vertices, triangles, _ = face(30)
+    ids = np.random.default_rng(0).permutation(len(vertices))[:106]
+    truth = GroundTruth(vertices, triangles, vertices[ids], 2 * vertices[:600], triangles[:400] % 600)
+    light = GroundTruth(vertices[ids], np.zeros((0, 3), int), vertices[ids])
+    infos = [SampleInfo(name, name, "train" if name == "a" else "test") for name in "abcd"]
+    for name in "abcd":
+        pixel_face_files.write_sample(tmp_path / "data", name, (None,) * 3, light if name in "ac" else truth)
+    (tmp_path / "data" / "d" / "fusion" / "gt.mat").write_bytes(b"no")
+    pixel_face_files.write_splits(tmp_path / "data", infos)
+    return tmp_path / "data", truth
+
+
+def test_a_scan_of_pixel_face_comes_back_as_precise_as_it_was(pixel_face, tmp_path):
+    data, truth = pixel_face
+    assert cli.main(["mesh", "--format", "pixel_face", "--data", str(data), "--output", str(tmp_path / "out")]) == 0
+    scan = read_scan(tmp_path / "out" / "scans" / "b.npz")
+    delivered = PixelFace(data, PixelFaceData()).read_scan(data / "b" / "fusion" / "gt.mat")
+    known = np.delete(delivered.scan_landmarks_106, DROPPED_FROM_106, 0)
+    assert_array_equal(scan.vertices, delivered.scan_vertices)
+    assert_array_equal(scan.triangles, truth.scan_triangles)
+    assert_array_equal(scan.landmarks_101, known)
+    assert_array_equal(scan.landmarks, known[list(ALIGNMENT_IN_101)])
+    assert_array_equal(scan.registered_vertices, delivered.registration_vertices)
+    assert_array_equal(scan.registered_triangles, truth.registration_triangles)
+
+
+def test_what_is_broken_of_pixel_face_is_set_aside_where_it_is_needed(pixel_face, tmp_path):
+    data, truth = pixel_face
+    assert cli.main(["mesh", "--format", "pixel_face", "--data", str(data), "--output", str(tmp_path / "out")]) == 0
+    table = pd.read_csv(tmp_path / "out" / "scans.csv", index_col="scan")
+    assert table.status.to_dict() == {"a": "ok", "b": "ok", "c": "set aside", "d": "set aside"}
+    assert "expected triangles" in table.reason["c"]
+    assert sorted(path.name for path in (tmp_path / "out" / "scans").iterdir()) == ["b.npz", "c.npz", "d.npz"]
+    scans = NormalisedScans(tmp_path / "out", landmarked=True)
+    samples = {sample.sample: sample for sample in PixelFace(data, PixelFaceData()).samples()}
+    expected = np.delete(truth.scan_landmarks_106, DROPPED_FROM_106, 0)
+    for name in "abc":
+        assert_allclose(scans.landmarks_101_of(samples[name]), expected, atol=1e-4)
+    with pytest.raises(DataError, match=r"gt\.mat: not a readable"):
+        scans.landmarks_101_of(samples["d"])
+    assert (scans.file_of(samples["a"]), scans.file_of(samples["c"]).name) == (None, "c.npz")
+
+
+def test_a_scan_of_pixel_face_can_be_looked_at(pixel_face, tmp_path):
+    data, truth = pixel_face
+    files = ["--scan", str(data / "b" / "fusion" / "gt.mat"), "--output", str(tmp_path / "b.ply")]
+    assert cli.main(["mesh", "--format", "pixel_face", *files]) == 0
+    assert_allclose(read_mesh(tmp_path / "b.ply").vertices, truth.scan_vertices, atol=1e-4)
+    assert read_landmarks(tmp_path / "b.landmarks.csv").shape == (7, 3)
+
+
+@pytest.mark.parametrize("content", [None, b"no archive"])
+def test_a_scan_that_is_none_is_named(tmp_path, content):
+    if content is None:
+        write_npz(tmp_path / "a.npz", vertices=np.zeros((3, 3)), more=np.zeros(3))
+    else:
+        (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.npz: not a .* make it again"):
+        read_scan(tmp_path / "a.npz")

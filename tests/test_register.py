@@ -14,9 +14,12 @@ from dfmvr.conventions import ALIGNMENT_POINTS
 from dfmvr.errors import ConfigError, DataError
 from dfmvr.geometry.normals import mesh_normals
 from dfmvr.geometry.surface import Surface, barycentric_of_closest, open_boundary
-from dfmvr.register.icp import Registration, evenly, icp, then
-from dfmvr.register.registrations import Registrations, register
-from dfmvr.register.target import Target, check_landmarks, crop
+from dfmvr.mesh.scan import FaceScan
+from dfmvr.register.crop import crop
+from dfmvr.register.icp import Registration, icp, take_evenly
+from dfmvr.register.landmarks import check_landmarks
+from dfmvr.register.registrations import Registrations
+from dfmvr.register.surface import register_surface
 
 PAPER, METRICAL = ProtocolSection(), ProtocolSection(with_scale=False)
 RELEASED_CODE = RegisterSection().protocols["released_code"]
@@ -81,7 +84,7 @@ def test_a_point_beside_the_surface_is_on_the_boundary():
 def test_a_known_similarity_comes_back(rng, protocol):
     vertices, triangles, landmarks = face()
     marks = MOTION.apply(landmarks) + rng.normal(size=(7, 3)) * 2
-    found = register(Surface(vertices, triangles), landmarks, Target(MOTION.apply(vertices), marks), protocol)
+    found = register_surface(Surface(vertices, triangles), landmarks, FaceScan(MOTION.apply(vertices), marks), protocol)
     assert found.converged
     assert_allclose(found.apply(vertices), MOTION.apply(vertices), atol=1e-4)
     assert_allclose(found.scale, MOTION.scale, rtol=1e-6)
@@ -91,8 +94,8 @@ def test_a_known_similarity_comes_back(rng, protocol):
 def test_a_known_rigid_motion_comes_back_without_scale(rng):
     vertices, triangles, landmarks = face()
     motion = MOTION._replace(scale=1.0)
-    target = Target(motion.apply(vertices), motion.apply(landmarks) + rng.normal(size=(7, 3)) * 2)
-    found = register(Surface(vertices, triangles), landmarks, target, METRICAL)
+    target = FaceScan(motion.apply(vertices), motion.apply(landmarks) + rng.normal(size=(7, 3)) * 2)
+    found = register_surface(Surface(vertices, triangles), landmarks, target, METRICAL)
     assert found.scale == 1
     assert_allclose(found.apply(vertices), target.vertices, atol=1e-4)
 
@@ -106,16 +109,16 @@ def test_a_known_rigid_motion_comes_back_without_scale(rng):
 def test_any_similarity_comes_back(scale, turn, shift):
     vertices, triangles, landmarks = face(40)
     motion = Registration(scale, Rotation.from_rotvec(turn).as_matrix(), np.array(shift))
-    target = Target(motion.apply(vertices), motion.apply(landmarks + np.sin(np.arange(21)).reshape(7, 3)))
-    found = register(Surface(vertices, triangles), landmarks, target, PAPER)
+    target = FaceScan(motion.apply(vertices), motion.apply(landmarks + np.sin(np.arange(21)).reshape(7, 3)))
+    found = register_surface(Surface(vertices, triangles), landmarks, target, PAPER)
     assert_allclose(found.apply(vertices), target.vertices, atol=1e-4)
 
 
 def test_without_scale_the_size_of_the_prediction_stays():
     vertices, triangles, landmarks = face()
-    target = Target(1.1 * vertices, 1.1 * landmarks)
-    free = register(Surface(vertices, triangles), landmarks, target, PAPER)
-    rigid = register(Surface(vertices, triangles), landmarks, target, METRICAL)
+    target = FaceScan(1.1 * vertices, 1.1 * landmarks)
+    free = register_surface(Surface(vertices, triangles), landmarks, target, PAPER)
+    rigid = register_surface(Surface(vertices, triangles), landmarks, target, METRICAL)
     assert_allclose(free.scale, 1.1, rtol=1e-6)
     assert rigid.scale == 1
     assert rigid.rmse_mm[-1] > 0.1 > 1e-5 > free.rmse_mm[-1]
@@ -123,7 +126,7 @@ def test_without_scale_the_size_of_the_prediction_stays():
 
 @pytest.mark.parametrize("count", [1, 7, 10, 99])
 def test_points_are_taken_evenly(count):
-    taken = evenly(np.arange(10)[:, None], count)[:, 0]
+    taken = take_evenly(np.arange(10)[:, None], count)[:, 0]
     assert len(taken) == min(count, 10)
     assert set(np.diff(taken)) <= {10 // count, -(-10 // count)}
 
@@ -132,11 +135,11 @@ def test_a_part_of_the_points_registers_as_well_as_their_noise_allows(rng):
     vertices, triangles, landmarks = face(120)
     noise = 0.2
     noisy = vertices + noise * rng.normal(size=(len(vertices), 1)) * mesh_normals(vertices, triangles)
-    surface, target = Surface(vertices, triangles), Target(noisy, landmarks)
+    surface, target = Surface(vertices, triangles), FaceScan(noisy, landmarks)
     inside = crop(target, PAPER)
     shift = {}
     for points in (0, 3000):
-        found = register(surface, landmarks, target, PAPER, points=points)
+        found = register_surface(surface, landmarks, target, PAPER, points=points)
         assert found.converged
         shift[points] = found.apply(inside) - inside
     # 7 numbers found from n noisy distances: the surface is off by noise sqrt(7 / n) along its normals.
@@ -148,8 +151,8 @@ def test_a_part_of_the_points_registers_as_well_as_their_noise_allows(rng):
 
 def test_few_steps_are_reported_as_not_converged(rng):
     vertices, triangles, landmarks = face()
-    target = Target(vertices, landmarks + rng.normal(size=(7, 3)) * 3)
-    found = register(Surface(vertices, triangles), landmarks, target, PAPER, iterations=2)
+    target = FaceScan(vertices, landmarks + rng.normal(size=(7, 3)) * 3)
+    found = register_surface(Surface(vertices, triangles), landmarks, target, PAPER, iterations=2)
     assert not found.converged
     assert len(found.rmse_mm) == 2
 
@@ -193,7 +196,7 @@ def test_a_mirrored_face_is_refused(rng):
 
 def test_crops_are_the_published_spheres():
     vertices, _, landmarks = face(60)
-    target = Target(vertices, landmarks)
+    target = FaceScan(vertices, landmarks)
     distance = np.linalg.norm(vertices - landmarks[ALIGNMENT_POINTS.index("nose_tip")], axis=1)
     assert_array_equal(crop(target, PAPER), vertices[distance <= 95])
     p1, p2, p3, p4, p5, _, _ = landmarks
@@ -205,14 +208,14 @@ def test_crops_are_the_published_spheres():
 def test_a_scan_elsewhere_is_refused():
     vertices, triangles, landmarks = face(30)
     with pytest.raises(DataError, match="0 points within 95 mm"):
-        register(Surface(vertices, triangles), landmarks, Target(vertices + 1000, landmarks), PAPER)
+        register_surface(Surface(vertices, triangles), landmarks, FaceScan(vertices + 1000, landmarks), PAPER)
 
 
 def test_a_prediction_that_covers_nothing_is_refused():
     vertices, triangles, landmarks = face(30)
     corner = triangles[(vertices[triangles][:, :, 1] > 95).all(1)]
     with pytest.raises(DataError, match="the prediction covers"):
-        register(Surface(vertices, corner), landmarks, Target(vertices, landmarks), PAPER)
+        register_surface(Surface(vertices, corner), landmarks, FaceScan(vertices, landmarks), PAPER)
 
 
 def test_a_registration_that_runs_away_is_refused():
@@ -225,7 +228,7 @@ def test_a_registration_that_runs_away_is_refused():
 def test_chained_motions_are_one_after_the_other(rng):
     points = rng.normal(size=(5, 3))
     other = Registration(0.9, Rotation.from_rotvec([1.0, 2, 3]).as_matrix(), np.arange(3.0))
-    assert_allclose(then(MOTION, other).apply(points), other.apply(MOTION.apply(points)), atol=1e-12)
+    assert_allclose(MOTION.followed_by(other).apply(points), other.apply(MOTION.apply(points)), atol=1e-12)
     assert_allclose(MOTION.undo(MOTION.apply(points)), points, atol=1e-12)
 
 

@@ -22,14 +22,14 @@ from dfmvr.config.data import DatasetsSection
 from dfmvr.config.evaluation import PROTOCOLS, RegisterSection, ReportSection
 from dfmvr.conventions import ALIGNMENT_IN_68, ALIGNMENT_IN_101, CLASSES, DROPPED_FROM_106, REGIONS, VIEWS
 from dfmvr.datasets.pixel_face.dataset import write_sample
-from dfmvr.datasets.pixel_face.ground_truth import GroundTruth
 from dfmvr.errors import DataError
 from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.face_model.views import render_views
 from dfmvr.files import write_json, write_npz
 from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
-from dfmvr.register.registrations import register_all
+from dfmvr.mesh.scan import FaceScan, write_scan
+from dfmvr.register.command import register_all
 from dfmvr.report.check import check_tables
 from dfmvr.report.command import main
 from dfmvr.report.figures.panels import Source, choose_samples
@@ -107,9 +107,10 @@ def _write_data(root, model, names, identity):
     photos = (255 * views.image.clamp(0, 1)).to(torch.uint8).permute(0, 1, 3, 4, 2).numpy()
     for i, name in enumerate(names):
         scan = vertices[i].astype(np.float64)
-        truth = GroundTruth(scan, model.triangles.numpy(), scan[model.landmarks_106.numpy()])
-        write_sample(root, name, list(photos[i]), truth)
-    (root / names[0] / "fusion" / "gt.mat").write_bytes(b"broken")
+        write_sample(root, name, list(photos[i]))
+        seven = scan[model.alignment.numpy()]
+        write_scan(root / f"{name}.npz", FaceScan(scan, seven, triangles=model.triangles.numpy()))
+    (root / f"{names[0]}.npz").write_bytes(b"broken")
     return views.landmarks.numpy()
 
 
@@ -364,7 +365,7 @@ def test_samples_set_aside_are_counted_with_their_reasons(page):
     assert list(counts.loc["score, DF-MVR", ["samples", "kept", "set_aside"]]) == [6, 5, 1]
     reasons = pd.read_csv(tables / "set_aside.csv").set_index("sample")["reason"]
     assert reasons["99_1"] == "front: no photograph"
-    assert reasons["00_1"].str.contains("gt.mat: not a readable").all()
+    assert reasons["00_1"].str.contains("00_1.npz: not a readable").all()
 
 
 def test_regions_and_protocols_have_every_method(results, page):

@@ -15,17 +15,17 @@ from toy_model import SIZES, toy_model
 
 from dfmvr.config.evaluation import RegisterSection, ReportSection
 from dfmvr.config.training import ParseSection
-from dfmvr.conventions import ALIGNMENT_IN_68, ALIGNMENT_IN_101, CLASSES, DROPPED_FROM_106
+from dfmvr.conventions import ALIGNMENT_IN_68, CLASSES
 from dfmvr.datasets.pixel_face.dataset import write_sample
-from dfmvr.datasets.pixel_face.ground_truth import GroundTruth
 from dfmvr.datasets.sample import Sample
 from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.views import render_views
 from dfmvr.files import write_npz
 from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
 from dfmvr.geometry.surface import Surface
-from dfmvr.register.registrations import Registrations, register
-from dfmvr.register.target import Target
+from dfmvr.mesh.scan import FaceScan, write_scan
+from dfmvr.register.registrations import Registrations
+from dfmvr.register.surface import register_surface
 from dfmvr.report.figures import exhibits, gallery, plots, scenes, worst
 from dfmvr.report.figures.panels import class_legend
 from dfmvr.report.figures.pictures import TILE_PX, Seen, close_up, see_mesh
@@ -84,11 +84,11 @@ def _write_photos(root, data, model, truth):
     masks[:, :, 20:28, 20:28] *= CLASSES.index("nose")
     samples = []
     for i, name in enumerate(NAMES):
-        ground_truth = GroundTruth(shapes[i], model.triangles.numpy(), shapes[i][model.landmarks_106.numpy()])
-        write_sample(data, name, list(photos[i]), ground_truth)
+        write_sample(data, name, list(photos[i]))
+        scan = data / f"{name}.npz"
+        write_scan(scan, FaceScan(shapes[i], shapes[i][model.alignment.numpy()], triangles=model.triangles.numpy()))
         paths = tuple(data / name / view / "t.jpg" for view in "012")
         yaws = (YAWS[i % len(YAWS)], 0.0, 45.0)
-        scan = data / name / "fusion" / "gt.mat"
         samples.append(Sample(name, name[:2], "test", paths, scan=scan, yaws=yaws, expression=f"e{i % 2}"))
     manifest = write_manifest(root / "align" / "pixel_face" / "manifest.parquet", samples)
     table = pd.read_parquet(manifest)
@@ -112,14 +112,16 @@ def _write_method(root, method, model, coefficients, scans):
         vertices = model.shape(coefficients.identity, coefficients.expression).double().numpy()
     arrays = {field: getattr(coefficients, field).numpy() for field in Coefficients._fields}
     write_npz(folder / "coefficients.npz", sample=np.array(NAMES), **arrays)
-    seven = model.landmarks_68[list(ALIGNMENT_IN_68)].numpy()
-    on_scan = model.landmarks_106.numpy()[np.delete(np.arange(106), DROPPED_FROM_106)[list(ALIGNMENT_IN_101)]]
+    seven, on_scan = model.landmarks_68[list(ALIGNMENT_IN_68)].numpy(), model.alignment.numpy()
     registrations, rows = Registrations(["paper"]), []
     for i, name in enumerate(NAMES):
         write_mesh(folder / "meshes" / f"{name}.ply", Mesh(vertices[i], model.triangles.numpy()))
         write_landmarks(folder / "meshes" / f"{name}.landmarks.csv", vertices[i][seven])
-        surface, target = Surface(vertices[i], model.triangles.numpy()), Target(scans[i], scans[i][on_scan])
-        found = register(surface, vertices[i][seven], target, PAPER)
+        surface, target = (
+            Surface(vertices[i], model.triangles.numpy()),
+            FaceScan(scans[i], scans[i][on_scan]),
+        )
+        found = register_surface(surface, vertices[i][seven], target, PAPER)
         registrations.add(name, "paper", found)
         inside = ((target.vertices - target.landmarks[4]) ** 2).sum(1) <= 95**2
         errors = measure(surface, target.vertices[inside], found)
@@ -310,9 +312,9 @@ def test_the_measured_part_of_a_scan_ends_at_the_radius(exhibit):
     picture = np.asarray(gallery.crop_panel(exhibit.source, NAMES[0], "dfmvr"), float) / 255
     front = picture[30 : 30 + TILE_PX, 4 : 4 + TILE_PX]
     blue = front[..., 2] - front[..., 0] > 0.1
-    target = exhibit.source.target(NAMES[0])
+    scan = exhibit.source.scan(NAMES[0])
     grey = (np.ptp(front, axis=-1) < 0.02) & (front.max(-1) < 0.99)
-    distance = np.linalg.norm(target.vertices - target.landmarks[4], axis=1)
+    distance = np.linalg.norm(scan.vertices - scan.landmarks[4], axis=1)
     assert blue.sum() / (blue | grey).sum() == pytest.approx((distance < 95).mean(), abs=0.15)
     assert blue[TILE_PX // 2 + 20, TILE_PX // 2 + 30]
 

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-import scipy.io
 from analytic_face import MOTION, face
 from numpy.testing import assert_allclose
 from scipy.spatial.transform import Rotation
@@ -13,16 +12,15 @@ from toy_manifest import scanned, write_manifest
 
 from dfmvr.cli import main
 from dfmvr.config.evaluation import ProtocolSection, RegisterSection
-from dfmvr.conventions import ALIGNMENT_IN_101, DROPPED_FROM_106, REGIONS
-from dfmvr.datasets.pixel_face.dataset import SampleInfo, write_sample
-from dfmvr.datasets.pixel_face.ground_truth import GroundTruth
+from dfmvr.conventions import REGIONS
 from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
 from dfmvr.geometry.normals import mesh_normals
 from dfmvr.geometry.surface import Surface
+from dfmvr.mesh.scan import FaceScan, write_reason, write_scan
+from dfmvr.register.crop import crop
 from dfmvr.register.icp import Registration
-from dfmvr.register.registrations import register
-from dfmvr.register.target import Target, crop
-from dfmvr.score.distances import by_region, correspondence_by_region, match, measure, summarise
+from dfmvr.register.surface import register_surface
+from dfmvr.score.distances import by_region, correspondence_by_region, measure, measure_correspondence, summarise
 from dfmvr.score.samples import score_sample
 
 STILL = Registration(1.0, np.eye(3), np.zeros(3))
@@ -59,7 +57,9 @@ def test_the_error_is_in_millimetres_of_the_scan():
 def test_noise_gives_its_standard_deviation_and_mean_size(rng):
     surface, scan, landmarks = displaced(0.0, 160)
     noisy = scan + rng.normal(size=scan.shape) * 0.2
-    registration = register(surface, landmarks, Target(noisy, landmarks), RegisterSection().protocols["paper"])
+    registration = register_surface(
+        surface, landmarks, FaceScan(noisy, landmarks), RegisterSection().protocols["paper"]
+    )
     score = summarise(measure(surface, noisy, registration))
     freedom = np.sqrt(1 - 7 / len(noisy))
     assert_allclose(score.rmse_mm, 0.2 * freedom, rtol=0.02)
@@ -96,7 +96,7 @@ def test_errors_fall_into_the_region_where_they_are():
 def test_a_protocol_says_which_statistic_is_its_error(rng):
     surface, scan, landmarks = displaced(rng.normal(size=120**2))
     found = dict.fromkeys(RegisterSection().protocols, STILL)
-    rows = {row["protocol"]: row for row in score_sample(surface, Target(scan, landmarks), found, RegisterSection())}
+    rows = {row["protocol"]: row for row in score_sample(surface, FaceScan(scan, landmarks), found, RegisterSection())}
     assert rows["paper"]["error_mm"] == rows["paper"]["rmse_mm"]
     assert rows["released_code"]["error_mm"] == rows["released_code"]["mean_mm"] < rows["released_code"]["rmse_mm"]
 
@@ -109,7 +109,7 @@ def slid(angle):
     distance = 2 * np.sin(angle / 2) * np.hypot(vertices[:, 1], vertices[:, 2])
     landmarks = np.tile((0.0, 0.0, 100.0), (7, 1))
     triangles = face(61)[1]
-    target = Target(turned, landmarks, registered=Mesh(turned, triangles))
+    target = FaceScan(turned, landmarks, registered_vertices=turned, registered_triangles=triangles)
     return Surface(vertices, triangles), target, distance
 
 
@@ -118,20 +118,23 @@ def test_a_surface_that_slides_along_itself_errs_in_correspondence_alone():
     protocol = ProtocolSection(crop_radius_mm=50)
     near = np.linalg.norm(target.vertices - (0, 0, 100), axis=1) <= 50
     score = summarise(measure(surface, crop(target, protocol), STILL))
-    found = correspondence_by_region(match(surface, target, STILL, protocol), None)
+    found = correspondence_by_region(measure_correspondence(surface, target, STILL, protocol), None)
     assert_allclose(found["all"], np.sqrt((distance[near] ** 2).mean()), rtol=1e-12)
     assert score.rmse_mm < 0.01 < 1.8 < found["all"] < 2
 
 
 def test_correspondence_is_in_millimetres_of_the_scan_and_of_each_region():
     surface, target, distance = slid(0.03)
-    moved = Target(
+    moved = FaceScan(
         MOTION.apply(target.vertices),
         MOTION.apply(target.landmarks),
-        registered=Mesh(MOTION.apply(target.registered.vertices), target.registered.triangles),
+        registered_vertices=MOTION.apply(target.registered_vertices),
+        registered_triangles=target.registered_triangles,
     )
     regions = (surface.vertices[:, 0] > 5).astype(int) + 1
-    found = correspondence_by_region(match(surface, moved, MOTION, ProtocolSection(crop_radius_mm=500)), regions)
+    found = correspondence_by_region(
+        measure_correspondence(surface, moved, MOTION, ProtocolSection(crop_radius_mm=500)), regions
+    )
     for name, chosen in (("all", regions > 0), ("nose", regions == 1), ("mouth", regions == 2)):
         assert_allclose(found[name], MOTION.scale * np.sqrt((distance[chosen] ** 2).mean()), rtol=1e-9)
     assert np.isnan(found["eyes"])
@@ -139,9 +142,10 @@ def test_correspondence_is_in_millimetres_of_the_scan_and_of_each_region():
 
 def test_nothing_corresponds_in_another_topology():
     surface, target, _ = slid(0.02)
-    other = target.registered.triangles[::-1]
-    for registered in (None, Mesh(target.registered.vertices, other), Mesh(*face(9)[:2])):
-        found = match(surface, target._replace(registered=registered), STILL, ProtocolSection())
+    other = target.registered_vertices, target.registered_triangles[::-1]
+    for vertices, triangles in ((None, None), other, face(9)[:2]):
+        scan = target._replace(registered_vertices=vertices, registered_triangles=triangles)
+        found = measure_correspondence(surface, scan, STILL, ProtocolSection())
         assert len(found.distance_mm) == 0
         assert np.isnan(correspondence_by_region(found, None)["all"])
 
@@ -243,35 +247,24 @@ def test_bad_input_is_one_line_and_leaves_nothing(pair, tmp_path, capsys, name):
     assert sorted(tmp_path.rglob("*")) == files
 
 
-def landmarks_106(vertices, landmarks):
-    """106 vertices of which the seven alignment points are those nearest to `landmarks`."""
-    points = vertices[:: len(vertices) // 101][:101].copy()
-    points[list(ALIGNMENT_IN_101)] = landmarks
-    for place in DROPPED_FROM_106:
-        points = np.insert(points, place, vertices[0], 0)
-    return points
-
-
 @pytest.fixture
 def study(tmp_path):
     """A data set of four test samples, the second without mesh, the third with a broken scan, the last without any."""
     vertices, triangles, landmarks = face(100)
-    infos = [SampleInfo(f"s{i}", f"p{i}", "test") for i in range(4)] + [SampleInfo("t", "p9", "train")]
-    nearest = [np.argmin(((vertices - point) ** 2).sum(1)) for point in landmarks]
-    marks = vertices[nearest]
-    for i, info in enumerate(infos):
-        scan = MOTION.apply(vertices + i * mesh_normals(vertices, triangles))
-        registered = (scan, triangles) if i == 0 else ()
-        truth = GroundTruth(scan, triangles, landmarks_106(scan, scan[nearest]), *registered) if i != 3 else None
-        write_sample(tmp_path / "data", info.sample, (None,) * 3, truth)
+    marks = vertices[[np.argmin(((vertices - point) ** 2).sum(1)) for point in landmarks]]
+    for i, name in enumerate(("s0", "s1", "s2", "s3", "t")):
+        points = MOTION.apply(vertices + i * mesh_normals(vertices, triangles))
+        registered = (points, triangles) if i == 0 else ()
+        if i == 2:
+            write_reason(tmp_path / "data" / "s2.npz", "s2/gt.mat: 1 of 30000 numbers are not finite")
+        elif i != 3:
+            scan = FaceScan(points, MOTION.apply(marks), None, triangles, *registered)
+            write_scan(tmp_path / "data" / f"{name}.npz", scan)
         if i != 1:
-            write_mesh(tmp_path / "meshes" / f"{info.sample}.ply", Mesh(vertices, triangles))
-            write_landmarks(tmp_path / "meshes" / f"{info.sample}.landmarks.csv", marks)
-    path = tmp_path / "data" / "s2" / "fusion" / "gt.mat"
-    mat = {k: v for k, v in scipy.io.loadmat(path).items() if not k.startswith("__")}
-    mat["new_kpt_gt_obj"]["v"][0, 0][5] = np.nan
-    scipy.io.savemat(path, mat)
-    samples = [scanned(tmp_path / "data", info.sample, info.subject, info.split) for info in infos]
+            write_mesh(tmp_path / "meshes" / f"{name}.ply", Mesh(vertices, triangles))
+            write_landmarks(tmp_path / "meshes" / f"{name}.landmarks.csv", marks)
+    samples = [scanned(tmp_path / "data", f"s{i}", f"p{i}") for i in range(4)]
+    samples.append(scanned(tmp_path / "data", "t", "p9", "train"))
     write_manifest(tmp_path / "manifest.parquet", samples)
     return tmp_path
 

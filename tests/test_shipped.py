@@ -19,8 +19,9 @@ from dfmvr.conventions import VIEWS
 from dfmvr.datasets.images import read_image
 from dfmvr.datasets.sample import Sample
 from dfmvr.geometry.surface import Surface
-from dfmvr.register.registrations import register
-from dfmvr.register.target import Target, crop
+from dfmvr.mesh.scan import FaceScan
+from dfmvr.register.crop import crop
+from dfmvr.register.surface import register_surface
 from dfmvr.score.distances import measure, summarise
 
 ROOT = Path(__file__).parents[1]
@@ -88,11 +89,11 @@ def test_a_head_scan_is_met_better_than_by_the_mean_face(reconstructor):
 
     scan = real_scan.read_head_scan(SCAN, 50.0)
     face = reconstructor(**{view: real_scan.photograph_scan(scan, view) for view in VIEWS})
-    target = Target(real_scan.visible_surface(scan).vertices, scan.landmarks)
+    target = FaceScan(real_scan.visible_surface(scan).vertices, scan.landmarks)
     seven = face.model.alignment.numpy()
     errors = []
     for vertices in (face.vertices, face.model.mean.double().numpy()):
         surface = Surface(vertices, face.triangles)
-        found = register(surface, vertices[seven], target, PROTOCOLS["paper"])
+        found = register_surface(surface, vertices[seven], target, PROTOCOLS["paper"])
         errors.append(summarise(measure(surface, crop(target, PROTOCOLS["paper"]), found)).rmse_mm)
     assert errors[0] < 0.9 * errors[1]

@@ -13,7 +13,7 @@ from dfmvr.datasets import celebamask_hq as celebamask_files
 from dfmvr.datasets.images import read_image
 from dfmvr.datasets.landmark_files import read_landmark_file
 from dfmvr.datasets.multi_pie.dataset import MultiPie
-from dfmvr.datasets.pixel_face.dataset import PixelFace, read_ground_truth, read_landmarks_106
+from dfmvr.datasets.pixel_face.dataset import PixelFace
 from dfmvr.dependencies import modules_reached
 from dfmvr.errors import ConfigError, DataError
 from dfmvr.geometry.subdivision import subdivide
@@ -115,9 +115,10 @@ def test_the_nose_points_to_the_side_of_the_view(pixel_faces, many_sides):
 
 
 def test_training_truth_is_the_landmarks_of_the_scan(pixel_faces):
-    train, test = (next(s for s in pixel_faces[2] if s.split == split) for split in ("train", "test"))
-    assert read_landmarks_106(train.scan).shape == (106, 3)
-    truth = read_ground_truth(test.scan)
+    _, data, samples = pixel_faces
+    train, test = (next(s for s in samples if s.split == split) for split in ("train", "test"))
+    assert data.read_landmarks_101(train.scan).shape == (101, 3)
+    truth = data.read_scan(test.scan)
     true = truth.registration_vertices[truth.registration_keypoints]
     # the file marks landmarks by vertices of the scan, which are 4 mm apart here
     assert np.median(np.linalg.norm(truth.scan_landmarks_106 - true, axis=1)) < 4.0

@@ -45,17 +45,13 @@ UPWARD = {
 }
 CIRCLES = {"datasets.manifest", "datasets.manifest_schema"}
 SHARED_NAMES = {
-    "Errors",
     "Losses",
-    "Pairs",
     "Part",
     "Section",
     "Seen",
     "Source",
     "Surface",
     "System",
-    "Target",
-    "Targets",
 }
 FACES_WITH_CODE = {"assets", "datasets", "webpage"}
 

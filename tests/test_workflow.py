@@ -15,7 +15,7 @@ def test_the_default_target_is_the_whole_study(tmp_path):
     assert found["train_variant"] == 12
     assert found["simulate_dataset"] == 4
     assert found["align_dataset"] == 3
-    assert found["mesh_scans"] == 1
+    assert found["normalise_scans"] == 2
     assert found["score_meshes"] == found["register_meshes"] == 23
 
 
@@ -55,7 +55,7 @@ def test_a_variant_is_one_key(tmp_path):
     found = counts(dry_run(tmp_path, "--configfile", str(config)))
     assert found["train_variant"] == 3
     assert found["simulate_dataset"] == 2
-    assert "mesh_scans" not in found
+    assert found["normalise_scans"] == 1
 
 
 def test_seeds_multiply_what_is_trained(tmp_path):

@@ -17,7 +17,7 @@ def write_manifest(path, samples, reasons=()):
 
 
 def scanned(root, name, subject, split="test"):
-    """A sample in Pixel-Face's layout, with its scan if that is there."""
-    scan = root / name / "fusion" / "gt.mat"
+    """A sample in Pixel-Face's layout, with its normalised scan if that is there."""
+    scan = root / f"{name}.npz"
     photos = tuple(root / name / view / "t.jpg" for view in "012")
     return Sample(name, subject, split, photos, scan=scan if scan.exists() else None)

@@ -8,6 +8,7 @@ import itertools
 import logging
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Self
@@ -18,12 +19,13 @@ from tqdm import tqdm
 from dfmvr.align.crop import align_photo, map_points, read_standard_points
 from dfmvr.align.find import find_faces
 from dfmvr.config.training import AlignSection
-from dfmvr.conventions import DROPPED_FROM_106, VIEWS
-from dfmvr.datasets import SCANNED, open_dataset, reading_options
+from dfmvr.conventions import VIEWS
+from dfmvr.datasets.layouts import LANDMARKED, MULTIVIEW, SCANNED, open_dataset, reading_options
 from dfmvr.datasets.manifest import ManifestWriter, rows_of
 from dfmvr.datasets.sample import Dataset, Sample
 from dfmvr.errors import DataError
 from dfmvr.files import write_npz, writing_folder
+from dfmvr.mesh.scan import NormalisedScans
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +40,7 @@ SIDES_DEG = 10.0
 """ASSUME: median yaws of the two side views that are this far the wrong way round are no accident."""
 
 
-class Aligned(NamedTuple):
+class AlignedSample(NamedTuple):
     """One usable sample."""
 
     images: np.ndarray  # (3, S, S, 3) uint8
@@ -105,12 +107,15 @@ def _align_view(
     return image, points, found.affine, np.array(found.yaw_deg)
 
 
-def align_sample(data: Dataset, sample: Sample, standard: np.ndarray, settings: AlignSection) -> Aligned | str:
+def align_sample(
+    data: Dataset, sample: Sample, scans: NormalisedScans, standard: np.ndarray, settings: AlignSection
+) -> AlignedSample | str:
     """Align the three views of a sample.
 
     Args:
         data: its data set.
         sample: its files.
+        scans: what is known of the data set's scans.
         standard: (68, 3) mm, the mean face's landmarks.
         settings: section `align`.
     Returns:
@@ -124,30 +129,30 @@ def align_sample(data: Dataset, sample: Sample, standard: np.ndarray, settings: 
             views.append(_align_view(data, sample, view, standard, settings))
         except DataError as error:
             reasons.append(f"{name}: {error}")
-    landmarks_3d = None
     try:
-        landmarks_3d = None if sample.scan is None else data.read_landmarks_101(sample.scan)
+        landmarks_3d = scans.landmarks_101_of(sample)
     except DataError as error:
         reasons.append(f"scan: {error}")
     if reasons:
         return "; ".join(reasons)
-    if landmarks_3d is None:
-        landmarks_3d = np.full((106 - len(DROPPED_FROM_106), 3), np.nan)
     images, landmarks, crops, yaws = (np.stack(part) for part in zip(*views, strict=True))
     floats = (np.asarray(part, np.float32) for part in (landmarks, crops, landmarks_3d))
-    return Aligned(images, *floats, yaws)
+    return AlignedSample(images, *floats, yaws)
 
 
 def _align_all(
-    data: Dataset, standard: np.ndarray, settings: AlignSection, workers: int
-) -> Iterator[tuple[Sample, Aligned | str]]:
-    """Align samples in their order, `workers` at a time, holding no more than a batch."""
-    work = partial(align_sample, data, standard=standard, settings=settings)
+    data: Dataset, scans: NormalisedScans, standard: np.ndarray, settings: AlignSection, workers: int
+) -> Iterator[tuple[Sample, AlignedSample | str]]:
+    """Align samples in their order, `workers` at a time, holding no more than a batch.
+
+    Given with each is the sample with its scan as all further stages know it.
+    """
+    work = partial(align_sample, data, scans=scans, standard=standard, settings=settings)
     with ThreadPoolExecutor(workers) as pool, tqdm(desc="align", unit=" samples", mininterval=1) as bar:
         for batch in batched(data.samples(), BATCH):
             for sample, result in zip(batch, pool.map(work, batch), strict=True):
                 bar.update()
-                yield sample, result
+                yield replace(sample, scan=scans.file_of(sample)), result
 
 
 def batched(items: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
@@ -184,7 +189,7 @@ class AlignedWriter:
         self.images = RowWriter(folder / IMAGES, (len(VIEWS), size, size, 3))
         self.manifest = ManifestWriter(folder / MANIFEST)
 
-    def add(self, sample: Sample, result: Aligned | str) -> None:
+    def add(self, sample: Sample, result: AlignedSample | str) -> None:
         """Write one sample, or the reason why it is set aside."""
         self.count += 1
         if isinstance(result, str):
@@ -220,12 +225,18 @@ class AlignedWriter:
 
 
 def align_dataset(
-    data: Dataset, standard: np.ndarray, output: Path | str, settings: AlignSection, workers: int = 1
+    data: Dataset,
+    scans: NormalisedScans,
+    standard: np.ndarray,
+    output: Path | str,
+    settings: AlignSection,
+    workers: int = 1,
 ) -> tuple[int, int]:
     """Align a data set and write its folder as a whole.
 
     Args:
         data: the data set; its samples are read as a stream.
+        scans: what is known of its scans.
         standard: (68, 3) mm, the mean face's landmarks.
         output: folder that gets images.npy uint8 (N, 3, S, S, 3); samples.npz with landmarks (N, 3, 68, 2) px,
             landmarks_3d (N, 101, 3) mm, crop (N, 3, 2, 3), sample, subject and split (N,); manifest.parquet.
@@ -241,7 +252,7 @@ def align_dataset(
     with writing_folder(output) as folder:
         writer = AlignedWriter(folder, settings.image_size)
         with writer.images, writer.manifest:
-            for sample, result in _align_all(data, standard, settings, workers):
+            for sample, result in _align_all(data, scans, standard, settings, workers):
                 writer.add(sample, result)
                 if len(writer.kept) == SIDES_AFTER:
                     check_sides(writer.yaws, data)
@@ -253,16 +264,20 @@ def align_dataset(
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the stage's files."""
     parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="the data set")
-    parser.add_argument("--format", choices=SCANNED, default=SCANNED[0], help="its layout (default: %(default)s)")
+    parser.add_argument("--format", choices=MULTIVIEW, default=MULTIVIEW[0], help="its layout (default: %(default)s)")
     parser.add_argument("--reading", metavar="JSON", help="the section datasets.FORMAT as JSON")
+    parser.add_argument("--mesh", type=Path, metavar="FOLDER", help="what `dfmvr mesh` has made of its scans, if any")
     parser.add_argument("--face-model", type=Path, required=True, metavar="FILE", help="the face model (.npz)")
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="folder of the aligned samples")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="threads (default: 1)")
 
 
 def main(args: argparse.Namespace, settings: AlignSection) -> None:
-    """Run the stage."""
+    """Align a data set."""
     data = open_dataset(args.format, args.data, reading_options(args, args.format))
+    if args.mesh is None and args.format in SCANNED:
+        log.info("without --mesh no scan is named, hence nothing can be scored or trained with 3D landmarks")
+    scans = NormalisedScans(args.mesh, args.format in LANDMARKED)
     standard = read_standard_points(args.face_model)
-    kept, aside = align_dataset(data, standard, args.output, settings, max(1, args.workers))
+    kept, aside = align_dataset(data, scans, standard, args.output, settings, max(1, args.workers))
     log.info("%d of %d samples aligned, %d set aside", kept, kept + aside, aside)

@@ -26,7 +26,7 @@ from dfmvr.align.examples import Bank, Canvases, Crops, canvases, crops
 from dfmvr.align.frame import CROP_PX
 from dfmvr.align.landmark_networks import LandmarkNetworks, Points, read_landmark_networks, write_landmark_networks
 from dfmvr.config import configuration
-from dfmvr.datasets import SCANNED, open_dataset
+from dfmvr.datasets.layouts import MULTIVIEW, open_dataset
 from dfmvr.datasets.sample import Dataset
 from dfmvr.errors import ConfigError, DataError
 from dfmvr.train.loop import Checkpoints, Schedule, fingerprint, optimise
@@ -54,7 +54,7 @@ class Examples(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the files of the command."""
     parser.add_argument("--data", required=True, type=Path, metavar="FOLDER", help="data set with annotated landmarks")
-    parser.add_argument("--format", default="pixel_face", choices=SCANNED, help="its layout")
+    parser.add_argument("--format", default="pixel_face", choices=MULTIVIEW, help="its layout")
     parser.add_argument("--reading", metavar="JSON", help="section datasets.<format> of the configuration")
     parser.add_argument("--face-model", type=Path, metavar="FILE", help="face_model.npz; not to evaluate")
     parser.add_argument("--output", required=True, type=Path, metavar="FILE", help="weights, .safetensors")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,8 +17,9 @@ VIEWLESS: tuple[None, None, None] = (None, None, None)
 class Sample:
     """One moment of one person seen from left, front and right: the files that exist.
 
-    `sample` is unique in the data set and a file name; `yaws` are nominal, in degrees about y: where the nose points to
-    the image's left they are negative, and NaN where the data set does not tell them.
+    `sample` is unique in the data set and a file name, and so is `scan_name`, but samples may share a scan. `yaws` are
+    nominal, in degrees about y: where the nose points to the image's left they are negative, and NaN where the data set
+    does not tell them.
     """
 
     sample: str
@@ -26,14 +27,19 @@ class Sample:
     split: str  # 'train', 'val' or 'test'
     photos: tuple[Path | None, Path | None, Path | None]
     annotations: tuple[Path | None, Path | None, Path | None] = VIEWLESS
-    scan: Path | None = None
+    scan: Path | None = None  # as it was delivered
+    scan_name: str = ""
     expression: str = ""
     illumination: str = ""
     yaws: tuple[float, float, float] = (math.nan, math.nan, math.nan)
 
 
 class Dataset(Protocol):
-    """A data set on disk. No reader lists or loads it as a whole."""
+    """A data set on disk. No reader lists or loads it as a whole. Those of `layouts.SCANNED` alone have `read_scan`."""
+
+    root: Path
+    settings: Any
+    """How its files are read: the section `datasets.<name>` of the configuration."""
 
     sides_key: str
     """The key of the configuration that exchanges left and right."""
@@ -51,5 +57,5 @@ class Dataset(Protocol):
     def read_annotation(self, path: Path) -> np.ndarray:
         """Read 68 landmarks (68, 2) in pixels of the upright photograph; NaN where one is not annotated."""
 
-    def read_landmarks_101(self, scan: Path) -> np.ndarray | None:
-        """Read the scan's 101 landmarks (101, 3) mm; None if the data set does not annotate them."""
+    def read_scan(self, scan: Path) -> Any:
+        """Read a scan as it was delivered; `dfmvr.mesh` makes the same of all."""

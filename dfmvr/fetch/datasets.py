@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dfmvr.conventions import VIEWS
-from dfmvr.datasets import SCANNED, open_dataset
+from dfmvr.datasets.layouts import LANDMARKED, MULTIVIEW, open_dataset
 from dfmvr.errors import ConfigError, DataError
 from dfmvr.fetch.finding import Finding, Status
 from dfmvr.fetch.sources import Source, sources
@@ -123,7 +123,7 @@ def check_scanned(name: str, config: Config) -> Finding:
     """Check a data set of three views.
 
     Args:
-        name: one of datasets.SCANNED.
+        name: one of layouts.MULTIVIEW.
         config: the whole configuration.
     """
     settings = getattr(config.datasets, name)
@@ -188,9 +188,10 @@ def _problems_of(name: str, dataset: Dataset, sample: Sample, annotated: bool, w
         if annotated:
             reads.append((view, dataset.read_annotation, annotation))
     if with_scan and sample.scan is not None:
-        reads.append(("scan", dataset.read_landmarks_101, sample.scan))
+        if name in LANDMARKED:
+            reads.append(("scan", dataset.read_landmarks_101, sample.scan))
         if sample.scan.suffix != ".txt":  # Pixel-Face has samples for training with keypoints alone
-            reads.append(("scan", _scan_reader(name), sample.scan))
+            reads.append(("scan", dataset.read_scan, sample.scan))
     for what, read, path in reads:
         if path is None:
             continue
@@ -198,17 +199,6 @@ def _problems_of(name: str, dataset: Dataset, sample: Sample, annotated: bool, w
             read(path)
         except DataError as error:
             yield f"{sample.sample}, {what}: {error}"
-
-
-def _scan_reader(name: str) -> Callable[[Path], object]:
-    """The function that reads the scans of a data set."""
-    if name == "bosphorus":
-        from dfmvr.datasets.bosphorus.range_image import read_bnt
-
-        return read_bnt
-    from dfmvr.datasets.pixel_face.dataset import read_ground_truth
-
-    return read_ground_truth
 
 
 def check_celebamask_hq(settings: CelebAMaskHQData) -> Finding:
@@ -242,6 +232,6 @@ def check_celebamask_hq(settings: CelebAMaskHQData) -> Finding:
 
 def check_dataset(name: str, config: Config) -> Finding:
     """Check a data set by the name that the configuration gives it."""
-    if name in SCANNED:
+    if name in MULTIVIEW:
         return check_scanned(name, config)
     return check_celebamask_hq(config.datasets.celebamask_hq)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from dfmvr.datasets import SCANNED
+from dfmvr.datasets.layouts import MULTIVIEW
 from dfmvr.fetch.finding import Finding
 from dfmvr.fetch.sources import Source
 
@@ -22,7 +22,7 @@ def _counts(finding: Finding) -> str:
 
 
 def _row(finding: Finding) -> tuple[str, ...]:
-    stand_in = finding.name in SCANNED or finding.name == "celebamask_hq"
+    stand_in = finding.name in MULTIVIEW or finding.name == "celebamask_hq"
     status = "stand-in" if stand_in and not finding.needed else str(finding.status)
     place = ", ".join(map(str, finding.places)) or "-"
     return finding.name, "yes" if finding.needed else "no", status, _counts(finding), place

@@ -1,1 +1,1 @@
-"""Stage `mesh`: range images to triangle meshes by Delaunay triangulation."""
+"""Stage `mesh`: scans of every form to meshes and landmarks in mm, range images by Delaunay triangulation."""

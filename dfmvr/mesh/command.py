@@ -1,7 +1,10 @@
-"""Stage `mesh`: range images to triangle meshes by Delaunay triangulation.
+"""Stage `mesh`: the scans of a data set, of whatever form, to meshes and landmarks in mm; see `dfmvr.mesh.dataset`.
 
-needs   range images (.bnt); the landmarks (.lm3) and the photograph (.png) beside them are used where they are
-gives   <scan>.ply and <scan>.landmarks.csv, mm; of a whole data set meshes.csv too, one row a scan
+needs   a data set with scans (range images with the .lm3 beside them; gt.mat or registered meshes with keypoints)
+gives   scans/<name>.npz       mesh, landmarks and, where it is known, the registered mesh of the scans to test on
+        landmarks_101.npz      the landmarks of L_l3d of all scans
+        scans.csv              one row a scan, those set aside with the reason
+or, of one scan, <scan>.ply and <scan>.landmarks.csv, mm, to look at; a photograph (.png) colours a range image
 """
 
 from __future__ import annotations
@@ -10,10 +13,12 @@ import argparse
 import logging
 from pathlib import Path
 
-from dfmvr.config.data import MeshSection
-from dfmvr.mesh.triangulate import Triangulation, triangulate
+import numpy as np
 
-__all__ = ["Triangulation", "add_arguments", "main", "triangulate"]
+from dfmvr.config.data import MeshSection
+from dfmvr.datasets.layouts import SCANNED, open_dataset, reading_options
+from dfmvr.geometry.meshes import Mesh, write_mesh, write_named_landmarks
+from dfmvr.mesh.dataset import OK, module_of, normalise_scans
 
 log = logging.getLogger(__name__)
 
@@ -21,9 +26,10 @@ log = logging.getLogger(__name__)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the files of the stage."""
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--scan", type=Path, metavar="FILE", help="one range image, .bnt")
-    source.add_argument("--data", type=Path, metavar="FOLDER", help="Bosphorus: all scans that are ground truth")
-    parser.add_argument("--reading", metavar="JSON", help="the section datasets.bosphorus as JSON")
+    source.add_argument("--scan", type=Path, metavar="FILE", help="one scan, such as a range image (.bnt)")
+    source.add_argument("--data", type=Path, metavar="FOLDER", help="a data set: all its scans")
+    parser.add_argument("--format", choices=SCANNED, default="bosphorus", help="its layout (default: %(default)s)")
+    parser.add_argument("--reading", metavar="JSON", help="the section datasets.FORMAT as JSON")
     parser.add_argument(
         "--output",
         type=Path,
@@ -34,21 +40,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace, settings: MeshSection) -> None:
-    """Run the stage."""
-    from dfmvr.datasets import reading_options
-    from dfmvr.mesh.stage import OK, mesh_dataset, mesh_scan, write_mesh_of_scan
-
-    reading = reading_options(args, "bosphorus")
+    """Make the scans of a data set alike, or a mesh of one scan."""
+    data = open_dataset(args.format, args.data or args.scan.parent, reading_options(args, args.format))
     if args.scan is not None:
-        found = mesh_scan(args.scan, settings, reading)
-        write_mesh_of_scan(args.output, found)
-        numbers = found.triangulation.numbers()
-        log.info("%s: %s", args.output, ", ".join(f"{value:.6g} {name}" for name, value in numbers.items()))
-        if not found.landmarks:
-            log.info("no landmarks (%s) beside the scan", args.scan.with_suffix(".lm3").name)
+        _mesh_one(args.output, args.scan, *module_of(args.format).coloured_mesh(data, args.scan, settings))
         return
-    table = mesh_dataset(args.data, args.output, settings, reading)
+    table = normalise_scans(data, args.format, args.output, settings)
     aside = table[table.status != OK]
     for row in aside.itertuples():
         log.info("set aside %s: %s", row.scan, row.reason)
-    log.info("%d of %d scans meshed, %d set aside", len(table) - len(aside), len(table), len(aside))
+    log.info("%d of %d scans can be used, %d set aside", len(table) - len(aside), len(table), len(aside))
+    if not len(table):
+        log.warning(
+            "%s: nothing can be scored; copy the scans or check the keys of datasets.%s", args.data, args.format
+        )
+
+
+def _mesh_one(
+    path: Path, source: Path, mesh: Mesh, landmarks: dict[str, np.ndarray], numbers: dict[str, float]
+) -> None:
+    """Write a mesh and, if there are landmarks, beside it `<stem>.landmarks.csv`; say what they are."""
+    write_mesh(path, mesh)
+    log.info("%s: %s", path, ", ".join(f"{value:.6g} {name}" for name, value in numbers.items()))
+    if landmarks:
+        write_named_landmarks(path.with_suffix(".landmarks.csv"), landmarks)
+    else:
+        log.info("%s: no landmarks beside the scan", source)

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from dfmvr.config.training import ParseSection
-from dfmvr.datasets import celebamask_hq, reading_options
+from dfmvr.datasets import celebamask_hq
+from dfmvr.datasets.layouts import reading_options
 from dfmvr.errors import DataError
 from dfmvr.files import write_json
 from dfmvr.parse import figures

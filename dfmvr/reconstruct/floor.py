@@ -12,26 +12,26 @@ import logging
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from dfmvr.config.evaluation import ProtocolSection, RegisterSection
 from dfmvr.conventions import VIEWS
-from dfmvr.datasets.manifest import samples_to_test
-from dfmvr.errors import DfmvrError, UnavailableError
+from dfmvr.errors import DataError
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.files import write_npz, writing_folder
 from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
+from dfmvr.mesh.scan import FaceScan
 from dfmvr.reconstruct.scan_fit import Fitter, FloorFit
-from dfmvr.register.command import add_scan_arguments
+from dfmvr.register.inputs import scans_to_test
 from dfmvr.register.registrations import DEFAULT_PROTOCOL
-from dfmvr.register.target import Target, Targets
 
 log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the files of the fit."""
-    add_scan_arguments(parser)
+    parser.add_argument(
+        "--manifest", type=Path, required=True, metavar="FILE", help="manifest.parquet of the aligned data set"
+    )
     parser.add_argument("--face-model", type=Path, required=True, metavar="FILE", help="the face model (.npz)")
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="folder to write")
 
@@ -39,12 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace, settings: RegisterSection) -> None:
     """Fit the model to every scan under the default protocol."""
     model = MorphableModel.load(args.face_model)
-    reconstruct_floor(model, args.manifest, args.output, settings.protocols[DEFAULT_PROTOCOL], args.scans)
+    reconstruct_floor(model, args.manifest, args.output, settings.protocols[DEFAULT_PROTOCOL])
 
 
-def reconstruct_floor(
-    model: MorphableModel, manifest: Path, output: Path, protocol: ProtocolSection, scans: Path | None = None
-) -> dict[str, str]:
+def reconstruct_floor(model: MorphableModel, manifest: Path, output: Path, protocol: ProtocolSection) -> dict[str, str]:
     """Fit the model to the scans of a manifest's test samples; write coefficients and meshes as other methods do.
 
     Args:
@@ -53,25 +51,23 @@ def reconstruct_floor(
         output: folder for coefficients.npz and meshes/, replaced as a whole. Texture, lighting and pose, which a scan
             does not tell, are zero: the meshes have the mean albedo.
         protocol: what the fit is measured by.
-        scans: folder of the scans' meshes, where they are range images.
     Returns:
         The samples set aside, with the reasons.
     Raises:
         OutputError: the folder cannot be written.
     """
-    fitter, targets, set_aside = Fitter(model), Targets(scans), {}
-    before: tuple[Target, FloorFit] | None = None
+    fitter, set_aside = Fitter(model), {}
+    before: tuple[FaceScan, FloorFit] | None = None
     samples, fits = [], []
     colours = model.albedo_mean.clamp(0, 1).cpu().numpy()
     with writing_folder(output) as partial:
-        for sample in tqdm(samples_to_test(manifest), desc="floor", unit="sample", mininterval=1):
+        for sample, scan in scans_to_test(manifest, "floor"):
             try:
-                target = targets.read(sample)
-                fit = before[1] if before is not None and before[0] is target else fitter.fit(target, protocol)
-                before = target, fit
-            except UnavailableError:
-                raise
-            except DfmvrError as error:
+                if isinstance(scan, str):
+                    raise DataError(scan)
+                fit = before[1] if before is not None and before[0] is scan else fitter.fit(scan, protocol)
+                before = scan, fit
+            except DataError as error:
                 set_aside[sample.sample] = str(error)
                 log.info("set aside: %s: %s", sample.sample, error)
                 continue

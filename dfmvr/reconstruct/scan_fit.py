@@ -15,8 +15,10 @@ from scipy.sparse import csr_array
 from dfmvr.config.evaluation import ProtocolSection
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.geometry.surface import Surface, open_boundary
-from dfmvr.register.icp import Pairs, PoseFrame, Registration, check_coverage, pair, then
-from dfmvr.register.target import Target, align_landmarks, check_landmarks, crop_sphere, in_sphere, inside_crop
+from dfmvr.mesh.scan import FaceScan
+from dfmvr.register.crop import crop_sphere, in_sphere, inside_crop
+from dfmvr.register.icp import ClosestPairs, Registration, SmallMotions, check_coverage, closest_pairs
+from dfmvr.register.landmarks import align_landmarks, check_landmarks
 
 MARGIN_MM, MARGIN_WEIGHT = 20.0, 0.05
 """Points up to so far beyond the crop count little: they keep the rim of the face at the scan and hardly move the
@@ -90,19 +92,19 @@ class Fitter:
         self.fine = _Shapes(model)
         self.coarse = _Shapes(model.coarse()) if len(model.coarse_triangles) else self.fine
 
-    def fit(self, target: Target, protocol: ProtocolSection) -> FloorFit:
+    def fit(self, scan: FaceScan, protocol: ProtocolSection) -> FloorFit:
         """Fit the model to a scan, by its points and its 101 (or, without them, 7) landmarks.
 
         Args:
-            target: the scan.
+            scan: what it is fitted to.
             protocol: its crop says which points count. The fit keeps the model's size whatever its `with_scale`.
         Raises:
             DataError: the landmarks are in a wrong unit or mirrored, or no scan is near them.
         """
         mean = self.fine.mean[self.fine.alignment]
-        check_landmarks(mean, target.landmarks)
-        pose = align_landmarks(mean, target.landmarks, with_scale=False)
-        points, weights = _weighted_points(target, protocol)
+        check_landmarks(mean, scan.landmarks)
+        pose = align_landmarks(mean, scan.landmarks, with_scale=False)
+        points, weights = _weighted_points(scan, protocol)
         coefficients, history = np.zeros(self.fine.rows.shape[1]), []
         for phase in PHASES:
             shapes = self.fine if phase.fine else self.coarse
@@ -111,14 +113,14 @@ class Fitter:
             weight = weights[::stride] * NOMINAL_POINTS / len(near)
             for _ in range(phase.steps):
                 vertices = shapes.vertices(coefficients)
-                pairs = pair(Surface(vertices, shapes.triangles, shapes.boundary), near, pose)
+                pairs = closest_pairs(Surface(vertices, shapes.triangles, shapes.boundary), near, pose)
                 check_coverage(pairs.kept)
                 seen = pairs.kept & inside
                 history.append(float(np.sqrt((pairs.residual[seen] ** 2).mean())))
-                problem = _Problem(shapes, pose, PoseFrame.of(pairs.points[seen]))
+                problem = _Problem(shapes, pose, SmallMotions.about(pairs.points[seen]))
                 problem.add_points(pairs, weight)
                 if phase.landmarks:
-                    problem.add_landmarks(vertices, target, phase.landmarks)
+                    problem.add_landmarks(vertices, scan, phase.landmarks)
                 coefficients, pose = problem.solve(coefficients, phase.alike * history[-1] ** 2)
         k = self.identity_size
         pose = pose._replace(rmse_mm=np.array(history))
@@ -128,24 +130,22 @@ class Fitter:
 class _Problem:
     """The normal equations of one step, in 6 numbers of the pose and all coefficients."""
 
-    def __init__(self, shapes: _Shapes, pose: Registration, frame: PoseFrame) -> None:
+    def __init__(self, shapes: _Shapes, pose: Registration, motions: SmallMotions) -> None:
         size = POSE + shapes.rows.shape[1]
-        self.shapes, self.pose, self.frame = shapes, pose, frame
+        self.shapes, self.pose, self.motions = shapes, pose, motions
         self.matrix, self.right = np.zeros((size, size)), np.zeros(size)
 
-    def add_points(self, pairs: Pairs, weight: np.ndarray) -> None:
+    def add_points(self, pairs: ClosestPairs, weight: np.ndarray) -> None:
         """Add the point-to-plane distances of a scan, weighted (n,)."""
         kept, closest = pairs.kept, pairs.closest
         corners = self.shapes.triangles[closest.triangles[kept]]
         along = closest.barycentric[kept][:, :, None] * closest.normals[kept][:, None, :]
         self._add(pairs.points[kept], pairs.normals[kept], pairs.residual[kept], weight[kept], (corners, along))
 
-    def add_landmarks(self, vertices: np.ndarray, target: Target, weight: float) -> None:
+    def add_landmarks(self, vertices: np.ndarray, scan: FaceScan, weight: float) -> None:
         """Add the distances of landmarks: along each axis a point-to-plane distance."""
-        few = target.landmarks_101 is None
-        ids, marks = (
-            (self.shapes.alignment, target.landmarks) if few else (self.shapes.landmarks_101, target.landmarks_101)
-        )
+        few = scan.landmarks_101 is None
+        ids, marks = (self.shapes.alignment, scan.landmarks) if few else (self.shapes.landmarks_101, scan.landmarks_101)
         points = self.pose.apply(vertices[ids])
         for axis in range(3):
             normals = np.tile(np.eye(3)[axis], (len(ids), 1))
@@ -170,7 +170,7 @@ class _Problem:
         pick = csr_array(((along * root[:, None, None]).ravel().astype(np.float32), columns.ravel(), starts), shape)
         # In float32: rounding changes the way to the solution, by a millionth, and hardly the solution.
         jacobian = np.empty((len(points), len(self.right)), np.float32)
-        jacobian[:, :POSE] = self.frame.jacobian(points, normals)[:, :POSE] * root[:, None]
+        jacobian[:, :POSE] = self.motions.jacobian(points, normals)[:, :POSE] * root[:, None]
         jacobian[:, POSE:] = pick @ self.shapes.rows
         self.matrix += jacobian.T @ jacobian
         self.right += jacobian.T @ (root * residual).astype(np.float32)
@@ -182,20 +182,20 @@ class _Problem:
         matrix[place, place] += prior
         right[POSE:] -= prior * coefficients
         x = np.linalg.solve(matrix, right)
-        return coefficients + x[POSE:], then(self.pose, self.frame.motion(np.append(x[:POSE], 0.0)))
+        return coefficients + x[POSE:], self.pose.followed_by(self.motions.motion(np.append(x[:POSE], 0.0)))
 
 
-def _weighted_points(target: Target, protocol: ProtocolSection) -> tuple[np.ndarray, np.ndarray]:
+def _weighted_points(scan: FaceScan, protocol: ProtocolSection) -> tuple[np.ndarray, np.ndarray]:
     """Points (n, 3) of the scan in and around the crop, and their weights (n,), 1 in the crop."""
-    centre, radius = crop_sphere(target, protocol)
-    near = in_sphere(target.vertices, centre, radius + MARGIN_MM)
-    return target.vertices[near], np.where(inside_crop(target, protocol), 1.0, MARGIN_WEIGHT)[near]
+    centre, radius = crop_sphere(scan, protocol)
+    near = in_sphere(scan.vertices, centre, radius + MARGIN_MM)
+    return scan.vertices[near], np.where(inside_crop(scan, protocol), 1.0, MARGIN_WEIGHT)[near]
 
 
-def fit_to_scan(model: MorphableModel, target: Target, protocol: ProtocolSection) -> FloorFit:
+def fit_to_scan(model: MorphableModel, scan: FaceScan, protocol: ProtocolSection) -> FloorFit:
     """Fit identity, expression and pose of a face model to a scan; deterministic.
 
     Raises:
         DataError: the landmarks are in a wrong unit or mirrored, or no scan is near them.
     """
-    return Fitter(model).fit(target, protocol)
+    return Fitter(model).fit(scan, protocol)

@@ -52,9 +52,17 @@ class Registration(NamedTuple):
         """Map points (N, 3) of the scan's frame into the prediction's."""
         return (points - self.translation) @ self.rotation / self.scale
 
+    def followed_by(self, step: Registration) -> Registration:
+        """Chain two maps; what is known about this one is kept."""
+        return self._replace(
+            scale=self.scale * step.scale,
+            rotation=step.rotation @ self.rotation,
+            translation=step.apply(self.translation[None])[0],
+        )
 
-class Pairs(NamedTuple):
-    """Points of a scan and the closest points of a registered prediction, in the scan's frame."""
+
+class ClosestPairs(NamedTuple):
+    """Points of a scan and the closest points of a registered prediction, in the scan's motions."""
 
     residual: np.ndarray  # (n,) mm along the normal, positive outside the prediction
     points: np.ndarray  # (n, 3) mm, on the prediction
@@ -63,13 +71,13 @@ class Pairs(NamedTuple):
     closest: Closest  # in the prediction's frame
 
 
-def pair(surface: Surface, scan: np.ndarray, registration: Registration) -> Pairs:
+def closest_pairs(surface: Surface, scan: np.ndarray, registration: Registration) -> ClosestPairs:
     """Pair the points (n, 3) of a scan with the closest points of the registered prediction."""
     closest = surface.closest(registration.undo(scan))
     points = registration.apply(closest.points)
     normals = closest.normals @ registration.rotation.T
     residual = dot(normals, scan - points)
-    return Pairs(residual, points, normals, ~closest.on_boundary, closest)
+    return ClosestPairs(residual, points, normals, ~closest.on_boundary, closest)
 
 
 def icp(
@@ -100,9 +108,9 @@ def icp(
     current, rate, excess = start, RATES[1], np.inf
     last = points or len(scan)
     for count, enough in [*(r for r in ROUNDS if r[0] < min(last, len(scan))), (last, CONVERGED_MM)]:
-        part, before, excess = evenly(scan, count), 0.0, np.inf
+        part, before, excess = take_evenly(scan, count), 0.0, np.inf
         while excess > enough and len(history) < iterations:
-            pairs = pair(surface, part, current)
+            pairs = closest_pairs(surface, part, current)
             check_coverage(pairs.kept)
             history.append(float(np.sqrt((pairs.residual[pairs.kept] ** 2).mean())))
             current, moved = _step(current, pairs, with_scale)
@@ -120,7 +128,7 @@ def icp(
     return current._replace(converged=bool(excess <= CONVERGED_MM), rmse_mm=np.array(history))
 
 
-def evenly(points: np.ndarray, count: int) -> np.ndarray:
+def take_evenly(points: np.ndarray, count: int) -> np.ndarray:
     """Take `count` of the points (n, 3), evenly strided; all if there are no more."""
     if count >= len(points):
         return points
@@ -137,27 +145,27 @@ def check_coverage(kept: np.ndarray) -> None:
         raise DataError(f"the prediction covers {kept.mean():.0%} of the cropped scan; check the landmarks of both")
 
 
-def _step(current: Registration, pairs: Pairs, with_scale: bool) -> tuple[Registration, float]:
+def _step(current: Registration, pairs: ClosestPairs, with_scale: bool) -> tuple[Registration, float]:
     """Take one Gauss-Newton step: the new registration, and how far it moves the surface (RMS, mm)."""
     points, normals, residual = (array[pairs.kept] for array in (pairs.points, pairs.normals, pairs.residual))
-    frame = PoseFrame.of(points)
-    jacobian = frame.jacobian(points, normals)[:, : 7 if with_scale else 6]
+    motions = SmallMotions.about(points)
+    jacobian = motions.jacobian(points, normals)[:, : 7 if with_scale else 6]
     # A flat or round surface leaves directions undetermined: the pseudo-inverse does not move along them.
     x = np.linalg.lstsq(jacobian.T @ jacobian, jacobian.T @ residual, rcond=1e-9)[0]
-    step = frame.motion(x if with_scale else np.append(x, 0.0))
+    step = motions.motion(x if with_scale else np.append(x, 0.0))
     moved = float(np.sqrt(((step.apply(points) - points) ** 2).sum(1).mean()))
-    return then(current, step), moved
+    return current.followed_by(step), moved
 
 
-class PoseFrame(NamedTuple):
-    """Where small similarities are measured from: 7 numbers, turn, shift and log scale, all lengths in mm."""
+class SmallMotions(NamedTuple):
+    """Similarities near the identity, as 7 numbers: turn, shift and log scale about a centre, all lengths in mm."""
 
     centre: np.ndarray  # (3,) mm
     size: float  # mm; turn and log scale times this are lengths, as the shift is, so that the problem is well posed
 
     @classmethod
-    def of(cls, points: np.ndarray) -> PoseFrame:
-        """Measure from the middle of the points (n, 3)."""
+    def about(cls, points: np.ndarray) -> SmallMotions:
+        """Take the middle of the points (n, 3)."""
         centre = points.mean(0)
         return cls(centre, float(np.sqrt(((points - centre) ** 2).sum(1).mean())))
 
@@ -170,12 +178,3 @@ class PoseFrame(NamedTuple):
         """Make a similarity of the numbers (7,)."""
         scale, rotation = float(np.exp(x[6] / self.size)), Rotation.from_rotvec(x[:3] / self.size).as_matrix()
         return Registration(scale, rotation, self.centre + x[3:6] - scale * rotation @ self.centre)
-
-
-def then(first: Registration, second: Registration) -> Registration:
-    """Chain two similarities; what is known about the first is kept."""
-    return first._replace(
-        scale=first.scale * second.scale,
-        rotation=second.rotation @ first.rotation,
-        translation=second.apply(first.translation[None])[0],
-    )

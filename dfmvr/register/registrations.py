@@ -1,87 +1,16 @@
-"""Register predicted meshes to scans: a similarity of seven landmarks, then point-to-plane ICP (Sec. IV-A).
-
-needs   meshes/<sample>.ply and .landmarks.csv   predictions, mm
-        a manifest of an aligned data set        its test samples and their scans
-        a folder of the scans' meshes            for scans that are range images (`dfmvr mesh`)
-gives   <output>.npz                             prediction -> scan frame, one row a test sample; the arrays of the
-                                                 protocol `paper` bear plain names, others end in `_<protocol>`
-"""
+"""The registrations of a method on a data set: a table of samples and protocols, on disk as `.npz`."""
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
-from dfmvr.config.evaluation import ProtocolSection, RegisterSection
-from dfmvr.datasets.manifest import samples_to_test
-from dfmvr.errors import DataError, DfmvrError, UnavailableError
 from dfmvr.files import read_npz, write_npz
-from dfmvr.geometry.meshes import read_landmarks, read_mesh
-from dfmvr.geometry.surface import Boundary, Surface, open_boundary
-from dfmvr.register.icp import Registration, icp
-from dfmvr.register.target import (
-    Target,
-    Targets,
-    align_landmarks,
-    check_landmarks,
-    crop,
-)
-
-log = logging.getLogger(__name__)
+from dfmvr.register.icp import Registration
 
 DEFAULT_PROTOCOL = "paper"
 OK, SET_ASIDE = "ok", "set aside"
-
-
-def register(
-    surface: Surface,
-    landmarks: np.ndarray,
-    target: Target,
-    protocol: ProtocolSection,
-    iterations: int = 100,
-    points: int = 5_000,
-) -> Registration:
-    """Register a prediction to a scan under one protocol.
-
-    Args:
-        surface: the prediction, mm (any unit if the protocol frees the scale).
-        landmarks: (7, 3), its `conventions.ALIGNMENT_POINTS`.
-        target: the scan.
-        protocol: crop and degrees of freedom.
-        iterations: steps of ICP at the most.
-        points: of the scan that its last steps use; 0 takes all in the crop.
-    Raises:
-        DataError: wrong unit, mirrored, no scan in the crop, or hardly any of it covered.
-    """
-    check_landmarks(landmarks, target.landmarks, protocol.with_scale)
-    start = align_landmarks(landmarks, target.landmarks, protocol.with_scale)
-    return icp(surface, crop(target, protocol), start, protocol.with_scale, iterations, points)
-
-
-class Surfaces:
-    """Reads the predictions of one method, which share their topology, so that it is looked at only once."""
-
-    def __init__(self, folder: Path) -> None:
-        if not folder.is_dir():
-            raise DataError(f"{folder}: no such folder; run `dfmvr reconstruct` first")
-        self.folder = folder
-        self._triangles = np.zeros((0, 3), np.int64)
-        self._boundary: Boundary | None = None
-
-    def read(self, sample: str) -> tuple[Surface, np.ndarray]:
-        """Read the surface and the landmarks (7, 3), mm, of a sample's prediction.
-
-        Raises:
-            DataError: a file is missing or broken.
-        """
-        mesh = read_mesh(self.folder / f"{sample}.ply")
-        landmarks = read_landmarks(self.folder / f"{sample}.landmarks.csv")
-        if not np.array_equal(mesh.triangles, self._triangles):
-            self._triangles, self._boundary = mesh.triangles, open_boundary(mesh.triangles, len(mesh.vertices))
-        return Surface(mesh.vertices, mesh.triangles, self._boundary), landmarks
 
 
 class Registrations:
@@ -170,34 +99,3 @@ class Registrations:
 def _key(name: str, protocol: str) -> str:
     """Name an array of a protocol."""
     return name if protocol == DEFAULT_PROTOCOL else f"{name}_{protocol}"
-
-
-def register_all(meshes: Path, manifest: Path, settings: RegisterSection, scans: Path | None = None) -> Registrations:
-    """Register the predictions in a folder to the scans of a manifest's test samples, under all protocols.
-
-    A sample with a broken scan, without a prediction, or that cannot be registered is set aside with its reason.
-    """
-    surfaces, targets, result = Surfaces(meshes), Targets(scans), Registrations(list(settings.protocols))
-    before: tuple[Target, np.ndarray, str] | None = None
-    for sample in tqdm(samples_to_test(manifest), desc="register", unit="sample", mininterval=1):
-        try:
-            target = targets.read(sample)
-            surface, landmarks = surfaces.read(sample.sample)
-        except UnavailableError:
-            raise
-        except DfmvrError as error:
-            for name in settings.protocols:
-                result.add(sample.sample, name, str(error))
-            continue
-        same = before is not None and before[0] is target and np.array_equal(before[1], surface.vertices)
-        for name, protocol in settings.protocols.items():
-            if same:  # as for a method that gives several samples of one scan the same answer
-                result.add(sample.sample, name, result.get(before[2], name))
-                continue
-            try:
-                found = register(surface, landmarks, target, protocol, settings.iterations, settings.points)
-                result.add(sample.sample, name, found)
-            except DataError as error:
-                result.add(sample.sample, name, str(error))
-        before = target, surface.vertices, sample.sample
-    return result

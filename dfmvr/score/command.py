@@ -14,11 +14,8 @@ from dfmvr.config.evaluation import RegisterSection
 from dfmvr.errors import ConfigError
 from dfmvr.files import write_json, writing
 from dfmvr.geometry.meshes import MM_PER_UNIT
-from dfmvr.register.command import add_scan_arguments
 from dfmvr.register.registrations import DEFAULT_PROTOCOL, OK, Registrations
-from dfmvr.score.distances import (
-    ALL,
-)
+from dfmvr.score.distances import ALL
 from dfmvr.score.samples import score_all
 from dfmvr.score.two_meshes import score_two
 
@@ -42,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     many = parser.add_argument_group("meshes of a method on a data set (output: .parquet)")
     many.add_argument("--meshes", type=Path, metavar="DIR", help="folder of <sample>.ply")
-    add_scan_arguments(many, required=False)
+    many.add_argument("--manifest", type=Path, metavar="FILE", help="manifest.parquet of the aligned data set")
     many.add_argument("--registration", type=Path, metavar="FILE", help="what `dfmvr register` has written")
     many.add_argument("--method", metavar="NAME", help="name of the method, for the table")
     many.add_argument("--dataset", metavar="NAME", help="name of the data set, for the table")
@@ -66,7 +63,7 @@ def _mode(args: argparse.Namespace) -> tuple[str, ...]:
 
 
 def main(args: argparse.Namespace, settings: RegisterSection) -> None:
-    """Run the stage."""
+    """Score the predictions of a method, or one mesh against another."""
     if _mode(args) is _TWO_MESHES:
         result = score_two(
             args.prediction,
@@ -80,7 +77,7 @@ def main(args: argparse.Namespace, settings: RegisterSection) -> None:
             log.info("%s: %s", name, f"{row['error_mm']:.4f} mm" if row["status"] == OK else row["reason"])
         return
     registrations = Registrations.read(args.registration)
-    table = score_all(args.meshes, args.manifest, registrations, settings, args.face_model, args.scans)
+    table = score_all(args.meshes, args.manifest, registrations, settings, args.face_model)
     table.insert(2, "method", args.method)
     table.insert(3, "dataset", args.dataset)
     with writing(args.output) as partial:

@@ -20,14 +20,15 @@ from dfmvr.config.evaluation import ProtocolSection
 from dfmvr.conventions import REGIONS
 from dfmvr.geometry.surface import Surface
 from dfmvr.geometry.vectors import length
-from dfmvr.register.icp import Registration, pair
-from dfmvr.register.target import Target, crop_sphere, in_sphere
+from dfmvr.mesh.scan import FaceScan
+from dfmvr.register.crop import crop_sphere, in_sphere
+from dfmvr.register.icp import Registration, closest_pairs
 
 ALL = "all"
 """Region of a row about the whole crop."""
 
 
-class Errors(NamedTuple):
+class ScanErrors(NamedTuple):
     """Distances of the covered points of a scan from a registered prediction."""
 
     plane_mm: np.ndarray  # (n,) along the normal, positive outside the prediction
@@ -36,7 +37,7 @@ class Errors(NamedTuple):
     coverage: float  # n over the number of points in the crop
 
 
-class Matches(NamedTuple):
+class VertexErrors(NamedTuple):
     """Distances of vertices of a registered prediction from where they should be."""
 
     distance_mm: np.ndarray  # (n,)
@@ -51,31 +52,33 @@ class Score(NamedTuple):
     points: int
 
 
-def measure(surface: Surface, scan: np.ndarray, registration: Registration) -> Errors:
-    """Measure the points (N, 3) of a scan, mm, against a prediction registered to it."""
-    pairs = pair(surface, scan, registration)
+def measure(surface: Surface, points: np.ndarray, registration: Registration) -> ScanErrors:
+    """Measure points (N, 3) of a scan, mm, against a prediction registered to it."""
+    pairs = closest_pairs(surface, points, registration)
     kept, closest = pairs.kept, pairs.closest
     heaviest = closest.barycentric.argmax(1)
     vertex = surface.triangles[closest.triangles, heaviest]
-    apart = scan - pairs.points
-    return Errors(pairs.residual[kept], length(apart)[kept], vertex[kept], float(kept.mean()))
+    apart = points - pairs.points
+    return ScanErrors(pairs.residual[kept], length(apart)[kept], vertex[kept], float(kept.mean()))
 
 
-def match(surface: Surface, target: Target, registration: Registration, protocol: ProtocolSection) -> Matches:
+def measure_correspondence(
+    surface: Surface, scan: FaceScan, registration: Registration, protocol: ProtocolSection
+) -> VertexErrors:
     """Measure the vertices of a registered prediction whose true places lie in the crop.
 
     There are none where the truth is not known in the topology of the prediction.
     """
-    truth = target.registered
-    if truth is None or not np.array_equal(truth.triangles, surface.triangles):
-        return Matches(np.zeros(0), np.zeros(0, np.int64))
-    centre, radius = crop_sphere(target, protocol)
-    inside = np.flatnonzero(in_sphere(truth.vertices, centre, radius))
-    apart = registration.apply(surface.vertices[inside]) - truth.vertices[inside]
-    return Matches(length(apart), inside)
+    truth = scan.registered_vertices
+    if truth is None or not np.array_equal(scan.registered_triangles, surface.triangles):
+        return VertexErrors(np.zeros(0), np.zeros(0, np.int64))
+    centre, radius = crop_sphere(scan, protocol)
+    inside = np.flatnonzero(in_sphere(truth, centre, radius))
+    apart = registration.apply(surface.vertices[inside]) - truth[inside]
+    return VertexErrors(length(apart), inside)
 
 
-def summarise(errors: Errors, chosen: np.ndarray | slice = slice(None)) -> Score:
+def summarise(errors: ScanErrors, chosen: np.ndarray | slice = slice(None)) -> Score:
     """Reduce the errors of the `chosen` points to numbers."""
     plane, surface = errors.plane_mm[chosen], errors.surface_mm[chosen]
     if len(plane) == 0:
@@ -88,7 +91,7 @@ def _rms(values: np.ndarray) -> float:
     return float(np.sqrt((values**2).mean())) if len(values) else float("nan")
 
 
-def by_region(errors: Errors, regions: np.ndarray | None) -> dict[str, Score]:
+def by_region(errors: ScanErrors, regions: np.ndarray | None) -> dict[str, Score]:
     """Score the whole and, given the region (V,) of each vertex of the prediction, each region of the face."""
     result = {ALL: summarise(errors)}
     if regions is not None:
@@ -97,12 +100,12 @@ def by_region(errors: Errors, regions: np.ndarray | None) -> dict[str, Score]:
     return result
 
 
-def correspondence_by_region(matches: Matches, regions: np.ndarray | None) -> dict[str, float]:
+def correspondence_by_region(errors: VertexErrors, regions: np.ndarray | None) -> dict[str, float]:
     """RMS distance, mm, of the whole and of each region, as `by_region`; NaN where nothing corresponds."""
-    result = {ALL: _rms(matches.distance_mm)}
+    result = {ALL: _rms(errors.distance_mm)}
     if regions is not None:
-        of_vertex = regions[matches.vertex]
-        result |= {name: _rms(matches.distance_mm[of_vertex == i]) for i, name in enumerate(REGIONS)}
+        of_vertex = regions[errors.vertex]
+        result |= {name: _rms(errors.distance_mm[of_vertex == i]) for i, name in enumerate(REGIONS)}
     return result
 
 

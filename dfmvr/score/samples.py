@@ -1,42 +1,35 @@
-"""Measure the distance between scans and registered predictions; see `dfmvr.score.distances`.
-
-needs   meshes and their registrations, or two meshes with their landmarks
-gives   <output>.parquet, one row a sample, protocol and region; or <output>.json for two meshes
-"""
+"""Score the registered predictions of a method on a data set: one row a sample, protocol and region."""
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from dfmvr.config.evaluation import RegisterSection
-from dfmvr.datasets.manifest import samples_to_test
-from dfmvr.errors import DataError, DfmvrError, UnavailableError
+from dfmvr.errors import DataError
 from dfmvr.files import read_npz
 from dfmvr.geometry.surface import Surface
+from dfmvr.mesh.scan import FaceScan
+from dfmvr.register.crop import crop
 from dfmvr.register.icp import Registration
-from dfmvr.register.registrations import OK, SET_ASIDE, Registrations, Surfaces
-from dfmvr.register.target import Target, Targets, crop
+from dfmvr.register.inputs import PredictedSurfaces, scans_to_test
+from dfmvr.register.registrations import OK, SET_ASIDE, Registrations
 from dfmvr.score.distances import (
     ALL,
     by_region,
     correspondence_by_region,
-    match,
     measure,
+    measure_correspondence,
     statistic,
 )
-
-log = logging.getLogger(__name__)
 
 
 def score_sample(
     surface: Surface,
-    target: Target,
+    scan: FaceScan,
     registrations: dict[str, Registration | str],
     settings: RegisterSection,
     regions: np.ndarray | None = None,
@@ -49,11 +42,11 @@ def score_sample(
             rows.append(_set_aside(name, found))
             continue
         try:
-            errors = measure(surface, crop(target, protocol), found)
+            errors = measure(surface, crop(scan, protocol), found)
         except DataError as error:
             rows.append(_set_aside(name, str(error)))
             continue
-        corresponding = correspondence_by_region(match(surface, target, found, protocol), regions)
+        corresponding = correspondence_by_region(measure_correspondence(surface, scan, found, protocol), regions)
         for region, score in by_region(errors, regions).items():
             row = {"protocol": name, "region": region, **score._asdict(), "error_mm": statistic(score, protocol)}
             row |= {"correspondence_mm": corresponding[region], "coverage": errors.coverage}
@@ -73,7 +66,6 @@ def score_all(
     registrations: Registrations,
     settings: RegisterSection,
     face_model: Path | None = None,
-    scans: Path | None = None,
 ) -> pd.DataFrame:
     """Score the registered predictions in a folder against the scans of a manifest's test samples.
 
@@ -82,19 +74,19 @@ def score_all(
         A sample without registration, prediction or readable scan has one row a protocol that says why.
     """
     regions = None if face_model is None else read_npz(face_model, "regions", others=False)["regions"]
-    surfaces, targets, rows = Surfaces(meshes), Targets(scans), []
-    for sample in tqdm(samples_to_test(manifest), desc="score", unit="sample", mininterval=1):
+    surfaces, rows = PredictedSurfaces(meshes), []
+    for sample, scan in scans_to_test(manifest, "score"):
         found = {name: registrations.get(sample.sample, name) for name in settings.protocols}
         try:
             if all(isinstance(result, str) for result in found.values()):
                 scored = [_set_aside(name, result) for name, result in found.items()]
+            elif isinstance(scan, str):
+                raise DataError(scan)
             else:
-                target, (surface, _) = targets.read(sample), surfaces.read(sample.sample)
+                surface, _ = surfaces.read(sample.sample)
                 _check_regions(surface, regions, sample.sample)
-                scored = score_sample(surface, target, found, settings, regions)
-        except UnavailableError:
-            raise
-        except DfmvrError as error:
+                scored = score_sample(surface, scan, found, settings, regions)
+        except DataError as error:
             scored = [_set_aside(name, str(error)) for name in settings.protocols]
         rows += [{"sample": sample.sample, "subject": sample.subject, **row} for row in scored]
     return pd.DataFrame(rows)

@@ -9,9 +9,12 @@ from dfmvr.config.evaluation import ProtocolSection, RegisterSection
 from dfmvr.errors import DataError
 from dfmvr.geometry.meshes import read_landmarks, read_mesh
 from dfmvr.geometry.surface import Surface
+from dfmvr.mesh.scan import FaceScan
+from dfmvr.register.crop import crop
 from dfmvr.register.icp import Registration
-from dfmvr.register.registrations import DEFAULT_PROTOCOL, OK, SET_ASIDE, register
-from dfmvr.register.target import Target, check_landmarks, crop
+from dfmvr.register.landmarks import check_landmarks
+from dfmvr.register.registrations import DEFAULT_PROTOCOL, OK, SET_ASIDE
+from dfmvr.register.surface import register_surface
 from dfmvr.score.distances import measure, statistic, summarise
 
 
@@ -30,16 +33,15 @@ def score_two(
     Raises:
         DataError: a file is broken, a unit is wrong, the prediction is mirrored, or no protocol can be computed.
     """
-    mesh, scan = read_mesh(prediction, units[0]), read_mesh(truth, units[1])
-    points = read_landmarks(landmarks[0], units[0])
-    target = Target(scan.vertices, read_landmarks(landmarks[1], units[1]))
-    check_landmarks(points, target.landmarks)
+    mesh, points = read_mesh(prediction, units[0]), read_landmarks(landmarks[0], units[0])
+    scan = FaceScan(read_mesh(truth, units[1]).vertices, read_landmarks(landmarks[1], units[1]))
+    check_landmarks(points, scan.landmarks)
     surface = Surface(mesh.vertices, mesh.triangles)
     protocols: dict[str, dict[str, Any]] = {}
     for name, protocol in settings.protocols.items():
         try:
-            found = register(surface, points, target, protocol, settings.iterations, settings.points)
-            protocols[name] = {"status": OK, **_two_row(surface, target, found, protocol)}
+            found = register_surface(surface, points, scan, protocol, settings.iterations, settings.points)
+            protocols[name] = {"status": OK, **_two_row(surface, scan, found, protocol)}
         except DataError as error:
             protocols[name] = {"status": SET_ASIDE, "reason": str(error)}
     if all(row["status"] == SET_ASIDE for row in protocols.values()):
@@ -51,8 +53,8 @@ def score_two(
     }
 
 
-def _two_row(surface: Surface, target: Target, found: Registration, protocol: ProtocolSection) -> dict[str, Any]:
-    errors = measure(surface, crop(target, protocol), found)
+def _two_row(surface: Surface, scan: FaceScan, found: Registration, protocol: ProtocolSection) -> dict[str, Any]:
+    errors = measure(surface, crop(scan, protocol), found)
     score = summarise(errors)
     return {
         "error_mm": statistic(score, protocol),

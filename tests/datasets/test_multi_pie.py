@@ -65,7 +65,6 @@ def test_what_is_written_is_read(write, layout, tmp_path):
     for number, (path, annotation) in enumerate(zip(sample.photos, sample.annotations, strict=True)):
         assert_array_equal(data.read_photo(path), photo(number))
         assert_allclose(data.read_annotation(annotation), landmarks(number), atol=5.01e-4)
-    assert data.read_landmarks_101(sample.photos[0]) is None
 
 
 @settings(max_examples=60, deadline=None)

@@ -346,12 +346,13 @@ def test_samples_of_the_authors_come_back(authors):
 
 def test_registered_mesh_of_the_authors_is_the_scan(authors):
     mesh = face_mesh()
-    truth = dataset.read_ground_truth(authors / "val_obj" / "10075other_1.obj")
+    data = PixelFace(authors, PixelFaceData(layout="authors"))
+    truth = data.read_scan(authors / "val_obj" / "10075other_1.obj")
     assert_allclose(truth.scan_vertices, mesh.vertices, atol=5.1e-5)
     assert_array_equal(truth.scan_triangles, mesh.triangles)
     assert_allclose(truth.scan_landmarks_106, keypoints(mesh), atol=5.1e-5)
     with pytest.raises(DataError, match=r"keypoints without a mesh; copy val_obj"):
-        dataset.read_ground_truth(authors / "val" / "10075" / "07" / "Images" / "fusion" / "nicp_106_pts.txt")
+        data.read_scan(authors / "val" / "10075" / "07" / "Images" / "fusion" / "nicp_106_pts.txt")
 
 
 def test_obj_as_the_tools_of_the_authors_write_it_is_read(authors):

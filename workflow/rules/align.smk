@@ -1,6 +1,7 @@
 """Find landmarks and cut aligned crops.
 
 needs   results/simulate/{dataset}/ or its root    photographs with landmarks
+        results/mesh/{dataset}/landmarks_101.npz   3D landmarks of its scans, if they have any
         results/face_model/face_model.npz          the standard face
 gives   results/align/{dataset}/images.npy         crops (N, 3, S, S, 3)
         results/align/{dataset}/samples.npz        landmarks and affine maps
@@ -14,6 +15,7 @@ rule align_dataset:
         code=lambda wildcards: code("align.command", reader_of(wildcards.dataset)),
         data=lambda wildcards: data_of(wildcards.dataset),
         checked=lambda wildcards: checked(study.datasets.root_of(wildcards.dataset)),
+        landmarks=landmarks_101_of,
         model="<results>/face_model/face_model.npz",
     output:
         directory("<results>/align/{dataset}"),
@@ -25,9 +27,10 @@ rule align_dataset:
         settings=study.align.as_json(),
         format=lambda wildcards: study.datasets.layout_of(wildcards.dataset),
         reading=lambda wildcards: study.datasets.reading(wildcards.dataset),
+        scans=lambda wildcards, output: mesh_of(wildcards.dataset, output[0]),
     message:
         "Align {wildcards.dataset}"
     shell:
         "dfmvr align --settings {params.settings:q} --data {input.data:q} --format {params.format} --reading {params.reading:q}"
-        " --face-model {input.model:q}"
+        " {params.scans} --face-model {input.model:q}"
         " --output {output:q} &> {log:q}"

@@ -5,8 +5,9 @@ import shlex
 import sys
 from pathlib import Path
 
-from dfmvr import datasets, dependencies
+from dfmvr import dependencies
 from dfmvr.config import configuration
+from dfmvr.datasets import layouts
 from dfmvr.errors import ConfigError
 from dfmvr.study.methods import FLOOR, read_key
 from dfmvr.study.paper import COMPARISONS
@@ -90,9 +91,16 @@ def checked(supplied):
     return "<results>/fetch/found.json" if supplied else []
 
 
-def scans_of(wildcards):
-    """The folder of the meshes of a data set's range images, where its scans are such."""
-    return "<results>/mesh/bosphorus" if wildcards.dataset == "bosphorus" else []
+def landmarks_101_of(wildcards):
+    """The 101 landmarks of a data set's scans, where it has them."""
+    known = study.datasets.layout_of(wildcards.dataset) in layouts.LANDMARKED
+    return f"<results>/mesh/{wildcards.dataset}/landmarks_101.npz" if known else []
+
+
+def mesh_of(dataset, aligned):
+    """The option that says where the scans of a data set are, or will be: the manifest names them without a look."""
+    scanned = study.datasets.layout_of(dataset) in layouts.SCANNED
+    return f"--mesh {Path(aligned).parents[1] / 'mesh' / dataset}" if scanned else ""
 
 
 def processes(gpus):

@@ -8,7 +8,7 @@ gives   results/fetch/found.json   what is complete, missing or damaged; `dfmvr 
 rule check_data:
     """Check licensed data; a stage that could not run stops the workflow here, with the reason."""
     input:
-        code=code("fetch.command", *map(reader_of, datasets.SCANNED)),
+        code=code("fetch.command", *map(reader_of, layouts.MULTIVIEW)),
         data=[str(folder) for folder in study.supplied()],
     output:
         "<results>/fetch/found.json",

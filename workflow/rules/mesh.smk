@@ -1,27 +1,37 @@
-"""Turn range images into triangle meshes by Delaunay triangulation.
+"""Make the scans of every data set alike: meshes and landmarks in mm, of range images by Delaunay triangulation.
 
-needs   results/simulate/bosphorus/ or its root    .bnt with .lm3
-gives   results/mesh/bosphorus/                    {scan}.ply and {scan}.landmarks.csv of every scan that is ground truth
+needs   results/simulate/{dataset}/ or its root         scans as they were delivered
+gives   results/mesh/{dataset}/scans/                   meshes and landmarks of the scans of test samples
+        results/mesh/{dataset}/landmarks_101.npz        landmarks of all scans, for L_l3d
+        results/mesh/{dataset}/scans.csv                one row a scan, those set aside with the reason
 """
 
 
-rule mesh_scans:
-    """Mesh the scans of Bosphorus that are the ground truth."""
+rule normalise_scans:
+    """Make the scans of a data set alike."""
     input:
-        code=code("mesh.command"),
-        data=data_of("bosphorus"),
-        checked=checked(study.datasets.bosphorus.root),
+        code=lambda wildcards: code(
+            "mesh.command", f"mesh.{study.datasets.layout_of(wildcards.dataset)}"
+        ),
+        data=lambda wildcards: data_of(wildcards.dataset),
+        checked=lambda wildcards: checked(study.datasets.root_of(wildcards.dataset)),
     output:
-        directory("<results>/mesh/bosphorus"),
+        scans=directory("<results>/mesh/{dataset}/scans"),
+        landmarks="<results>/mesh/{dataset}/landmarks_101.npz",
+        table="<results>/mesh/{dataset}/scans.csv",
     log:
-        "<logs>/mesh/bosphorus.log",
+        "<logs>/mesh/{dataset}.log",
     benchmark:
-        "<benchmarks>/mesh/bosphorus.jsonl"
+        "<benchmarks>/mesh/{dataset}.jsonl"
     params:
-        settings=study.mesh.as_json(),
-        reading=study.datasets.reading("bosphorus"),
+        # only range images are triangulated
+        settings=lambda wildcards: (
+            study.mesh.as_json() if wildcards.dataset == "bosphorus" else "{}"
+        ),
+        format=lambda wildcards: study.datasets.layout_of(wildcards.dataset),
+        reading=lambda wildcards: study.datasets.reading(wildcards.dataset),
     message:
-        "Mesh the scans of bosphorus"
+        "Make the scans of {wildcards.dataset} alike"
     shell:
-        "dfmvr mesh --settings {params.settings:q} --data {input.data:q} --reading {params.reading:q}"
-        " --output {output:q} &> {log:q}"
+        "dfmvr mesh --settings {params.settings:q} --data {input.data:q} --format {params.format}"
+        " --reading {params.reading:q} --output $(dirname {output.table:q}) &> {log:q}"

@@ -55,7 +55,7 @@ rule fit_floor:
     input:
         code=code("reconstruct.floor"),
         aligned="<results>/align/{dataset}",
-        scans=scans_of,
+        scans="<results>/mesh/{dataset}/scans",
         model="<results>/face_model/face_model.npz",
     output:
         directory("<results>/reconstruct/floor/{dataset}"),
@@ -64,13 +64,12 @@ rule fit_floor:
     benchmark:
         "<benchmarks>/reconstruct/floor_{dataset}.jsonl"
     params:
-        scans=lambda wildcards, input: f"--scans {input.scans}" if input.scans else "",
         protocol=study.register_.protocols["paper"].as_json(),
     message:
         "Fit the face model to the scans of {wildcards.dataset}"
     shell:
         "dfmvr reconstruct floor --set register.protocols.paper={params.protocol:q} --face-model {input.model:q}"
-        " --manifest {input.aligned:q}/manifest.parquet {params.scans}"
+        " --manifest {input.aligned:q}/manifest.parquet"
         " --output {output:q} &> {log:q}"
 
 

@@ -2,7 +2,7 @@
 
 needs   results/reconstruct/{method}/{dataset}/    meshes with seven landmarks
         results/align/{dataset}/manifest.parquet   the test samples and their scans
-        results/mesh/bosphorus/                    meshes of scans that are range images
+        results/mesh/{dataset}/scans/              these scans
 gives   results/register/{method}/{dataset}.npz    transform from each prediction to its scan
 """
 
@@ -12,7 +12,7 @@ rule register_meshes:
     input:
         code=code("register.command"),
         aligned="<results>/align/{dataset}",
-        scans=scans_of,
+        scans="<results>/mesh/{dataset}/scans",
         meshes="<results>/reconstruct/{method}/{dataset}",
     output:
         "<results>/register/{method}/{dataset}.npz",
@@ -21,11 +21,10 @@ rule register_meshes:
     benchmark:
         "<benchmarks>/register/{method}_{dataset}.jsonl"
     params:
-        scans=lambda wildcards, input: f"--scans {input.scans}" if input.scans else "",
         settings=study.register_.as_json(),
     message:
         "Register {wildcards.method} to the scans of {wildcards.dataset}"
     shell:
         "dfmvr register --settings {params.settings:q} --meshes {input.meshes:q}/meshes"
-        " --manifest {input.aligned:q}/manifest.parquet {params.scans}"
+        " --manifest {input.aligned:q}/manifest.parquet"
         " --output {output:q} &> {log:q}"

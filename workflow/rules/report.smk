@@ -18,7 +18,7 @@ for _table in COMPARISONS:
 rule make_report:
     """Make the tables, the figures and the page."""
     input:
-        code=code("report.command", *map(reader_of, datasets.SCANNED)),
+        code=code("report.command", *map(reader_of, layouts.MULTIVIEW)),
         model="<results>/face_model/face_model.npz",
         summary="<results>/face_model/summary.json",
         preview="<results>/face_model/preview.png",

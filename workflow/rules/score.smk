@@ -2,6 +2,7 @@
 
 needs   results/reconstruct/{method}/{dataset}/      meshes
         results/align/{dataset}/manifest.parquet     the test samples and their scans
+        results/mesh/{dataset}/scans/                these scans
         results/register/{method}/{dataset}.npz      transforms
 gives   results/score/{method}/{dataset}.parquet     errors in mm, one row a sample, protocol and region
 """
@@ -12,7 +13,7 @@ rule score_meshes:
     input:
         code=code("score.command"),
         aligned="<results>/align/{dataset}",
-        scans=scans_of,
+        scans="<results>/mesh/{dataset}/scans",
         meshes="<results>/reconstruct/{method}/{dataset}",
         registration="<results>/register/{method}/{dataset}.npz",
         model="<results>/face_model/face_model.npz",
@@ -23,13 +24,12 @@ rule score_meshes:
     benchmark:
         "<benchmarks>/score/{method}_{dataset}.jsonl"
     params:
-        scans=lambda wildcards, input: f"--scans {input.scans}" if input.scans else "",
         settings=study.register_.as_json(),
     message:
         "Score {wildcards.method} on {wildcards.dataset}"
     shell:
         "dfmvr score --settings {params.settings:q} --meshes {input.meshes:q}/meshes"
-        " --manifest {input.aligned:q}/manifest.parquet {params.scans}"
+        " --manifest {input.aligned:q}/manifest.parquet"
         " --registration {input.registration:q} --face-model {input.model:q} --method {wildcards.method}"
         " --dataset {wildcards.dataset} --output {output:q} &> {log:q}"
 

@@ -32,7 +32,7 @@ from dfmvr.datasets.bosphorus.landmarks import (
     write_lm3,
 )
 from dfmvr.datasets.bosphorus.names import SUBJECT, ScanName
-from dfmvr.datasets.bosphorus.range_image import RangeImage, write_bnt
+from dfmvr.datasets.bosphorus.range_image import RangeImage, check_rows, read_bnt, write_bnt
 from dfmvr.datasets.images import read_image, write_image
 from dfmvr.datasets.sample import Sample
 from dfmvr.errors import ConfigError, DataError
@@ -96,36 +96,20 @@ class Bosphorus:
                 f"{self.root}: no sample, since datasets.bosphorus.left is empty; name a view such as YR_R45"
             )
 
-    def scans(self) -> Iterator[Path]:
-        """List the range images that are ground truth, one a subject that has one.
-
-        Raises:
-            DataError: the folder is not the data set's, or no such range image is there.
-        """
-        found = 0
-        for takes in self._subjects():
-            path = takes.file(self._scan, ".bnt")
-            found += path is not None
-            if path is not None:
-                yield path
-        if not found:
-            raise DataError(
-                f"{self.root}: expected range images such as bs000_{self.settings.scan}_0.bnt, found none; "
-                "copy them or set datasets.bosphorus.scan"
-            )
-
     def _sample(self, takes: _Takes, left: tuple[str, str], name: str) -> Sample:
         views = [left, self._front, self._right]
         yaws = [ScanName(takes.subject, *kind, 0).yaw(self.settings.exchange_sides) for kind in views]
         if self.settings.exchange_sides:  # what is called the left view shows the nose at the image's right
             views, yaws = views[::-1], yaws[::-1]
+        scan = takes.file(self._scan, ".bnt")
         return Sample(
             sample=f"{takes.subject}_{name}",
             subject=takes.subject,
             split="test",
             photos=tuple(takes.file(kind, ".png") for kind in views),
             annotations=tuple(takes.file(kind, ".lm2") for kind in views),
-            scan=takes.file(self._scan, ".bnt"),
+            scan=scan,
+            scan_name=scan.stem if scan else "",
             expression=ScanName(takes.subject, *self._front, 0).expression,
             yaws=tuple(yaws),
         )
@@ -165,8 +149,15 @@ class Bosphorus:
             check_sides(points, self.settings.landmark_sides, str(path), yaw)
         return as_68(points, self.settings.landmark_sides)
 
-    def read_landmarks_101(self, scan: Path) -> None:
-        """Give nothing: the data set does not annotate these."""
+    def read_scan(self, scan: Path) -> RangeImage:
+        """Read a range image.
+
+        Raises:
+            DataError: the file is missing or broken, or contradicts the setting `rows`.
+        """
+        image = read_bnt(scan, self.settings.rows)
+        check_rows(image, self.settings.rows, str(scan))
+        return image
 
 
 def _content(folder: Path) -> list[Path]:

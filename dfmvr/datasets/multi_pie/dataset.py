@@ -169,10 +169,6 @@ class MultiPie:
         """
         return read_landmark_file(path, counts=(68,))
 
-    def read_landmarks_101(self, scan: Path) -> np.ndarray | None:
-        """Give None: there are no scans."""
-        return None
-
 
 def write_photo(  # noqa: PLR0913, they are the fields of a file's name
     root: Path | str,

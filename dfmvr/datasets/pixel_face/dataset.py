@@ -166,6 +166,7 @@ class PixelFace:
             find_photos(place.views)[order],
             find_annotations(place.views)[order],
             next((path for path in place.scans if path.is_file()), None),
+            sample,
             place.expression,
         )
 
@@ -199,42 +200,27 @@ class PixelFace:
         return read_annotation(path)
 
     def read_landmarks_101(self, scan: Path) -> np.ndarray | None:
-        """Read the scan's 101 landmarks (101, 3) mm; None if they are not marked.
+        """Read the 101 landmarks (101, 3) mm of gt.mat, a mesh of val_obj or nicp_106_pts.txt; None if not marked.
 
         Raises:
             DataError: the file is missing, damaged or inconsistent.
         """
-        landmarks = read_landmarks_106(scan)
+        if scan.suffix not in (".obj", ".txt"):
+            landmarks = gt_mat.read_landmarks_106(scan)
+        else:
+            keypoints = scan if scan.suffix == ".txt" else keypoints_of_mesh(scan)
+            landmarks = None if keypoints is None else read_keypoints(keypoints)
         return None if landmarks is None else np.delete(landmarks, DROPPED_FROM_106, axis=0)
 
+    def read_scan(self, scan: Path) -> GroundTruth:
+        """Read gt.mat or a mesh of val_obj.
 
-def read_landmarks_106(scan: Path | str) -> np.ndarray | None:
-    """Read only the 106 keypoints of a scan in either layout, (106, 3) mm, or None if they are not marked.
-
-    Args:
-        scan: gt.mat, a mesh of val_obj, or nicp_106_pts.txt.
-    Raises:
-        DataError: the file is missing, damaged or inconsistent.
-    """
-    suffix = Path(scan).suffix
-    if suffix not in (".obj", ".txt"):
-        return gt_mat.read_landmarks_106(scan)
-    keypoints = scan if suffix == ".txt" else keypoints_of_mesh(scan)
-    return None if keypoints is None else read_keypoints(keypoints)
-
-
-def read_ground_truth(scan: Path | str) -> GroundTruth:
-    """Read a scan in either layout.
-
-    Args:
-        scan: gt.mat, or a mesh of val_obj.
-    Raises:
-        DataError: the file is missing, damaged or inconsistent, or holds keypoints alone.
-    """
-    suffix = Path(scan).suffix
-    if suffix == ".txt":
-        raise DataError(f"{scan}: keypoints without a mesh; copy val_obj/<subject><expression>.obj of the sample")
-    return read_registered_mesh(scan) if suffix == ".obj" else gt_mat.read_ground_truth(scan)
+        Raises:
+            DataError: the file is missing, damaged or inconsistent, or holds keypoints alone.
+        """
+        if scan.suffix == ".txt":
+            raise DataError(f"{scan}: keypoints without a mesh; copy val_obj/<subject><expression>.obj of the sample")
+        return read_registered_mesh(scan) if scan.suffix == ".obj" else gt_mat.read_ground_truth(scan)
 
 
 def write_sample(

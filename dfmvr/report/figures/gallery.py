@@ -201,13 +201,13 @@ def worst_panel(source: Source, sample: str, method: str, rmse_mm: float, scale_
 
 def crop_panel(source: Source, sample: str, method: str) -> Image.Image:
     """The part of a scan that is measured, from three sides, with the seven landmarks of the registration."""
-    from dfmvr.register.target import inside_crop
+    from dfmvr.register.crop import inside_crop
 
-    shapes, target = source.shapes(sample), source.target(sample)
-    inside, measured = inside_crop(target, source.protocol), np.isfinite(shapes.errors_mm[method])
+    shapes, scan = source.shapes(sample), source.scan(sample)
+    inside, measured = inside_crop(scan, source.protocol), np.isfinite(shapes.errors_mm[method])
     parts = np.where(measured[:, None], EVALUATED, np.where(inside[:, None], BESIDE, OUTSIDE))
     vertices, triangles = shapes.scan
-    moved = _moved_like(target.vertices, vertices, target.landmarks)
+    moved = _moved_like(scan.vertices, vertices, scan.landmarks)
     tiles = []
     for yaw in (0.0, -50.0, 50.0):
         seen = see_mesh(vertices, triangles, yaw, TILE_PX, parts)
@@ -217,7 +217,7 @@ def crop_panel(source: Source, sample: str, method: str) -> Image.Image:
 
 def _moved_like(before: np.ndarray, after: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Move points (n, 3) as a scan was moved from `before` to `after`, both (N, 3)."""
-    from dfmvr.register.target import align_landmarks
+    from dfmvr.register.landmarks import align_landmarks
 
     every = max(1, len(before) // 1000)
     return align_landmarks(before[::every], after[::every]).apply(points)

@@ -19,7 +19,7 @@ import torch
 from dfmvr.config.data import DatasetsSection
 from dfmvr.config.evaluation import ProtocolSection
 from dfmvr.conventions import VIEWS
-from dfmvr.datasets import layout_of, open_dataset
+from dfmvr.datasets.layouts import open_dataset
 from dfmvr.datasets.manifest import read_manifest, samples_to_test
 from dfmvr.errors import DataError
 from dfmvr.files import open_npy, read_npz
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from dfmvr.face_model.coefficients import Coefficients
     from dfmvr.face_model.model import MorphableModel
     from dfmvr.geometry.surface import Surface
+    from dfmvr.mesh.scan import FaceScan
     from dfmvr.register.icp import Registration
     from dfmvr.register.registrations import Registrations
-    from dfmvr.register.target import Target
 
 SHAPES_KEPT = 12
 """Samples of a data set whose shapes, some 20 MB each, stay in memory from one figure to the next."""
@@ -57,8 +57,8 @@ class Source:
         self.aligned = read_npz(root / "align" / dataset / "samples.npz", "sample", "landmarks", "crop")
         manifest = root / "align" / dataset / "manifest.parquet"
         self._views = read_manifest(manifest)
-        self._targets = {target.sample: target for target in samples_to_test(manifest)}
-        layout = layout_of(dataset)
+        self._tested = {tested.sample: tested for tested in samples_to_test(manifest)}
+        layout = reading.layout_of(dataset)
         self._data = open_dataset(layout, root, getattr(reading, layout))
         self._registered: dict[str, Registrations] = {}
         self._coefficients: dict[str, dict[str, np.ndarray]] = {}
@@ -115,23 +115,22 @@ class Source:
         i = _place(arrays["sample"], sample, path)
         return Coefficients(*(torch.from_numpy(arrays[n][i : i + 1]).float() for n in Coefficients._fields))
 
-    def target(self, sample: str) -> Target:
+    def scan(self, sample: str) -> FaceScan:
         """The scan of a sample, its landmarks and its triangles."""
-        from dfmvr.register.target import Targets
+        from dfmvr.register.inputs import scan_of
 
-        return Targets(self.root / "mesh" / self.dataset).read(self._targets[sample])
+        return scan_of(self._tested[sample])
 
     def shapes(self, sample: str) -> Shapes:
         """Read the scan and all registered predictions of a sample, and measure the distances."""
-        from dfmvr.register.registrations import Surfaces
+        from dfmvr.register.inputs import PredictedSurfaces
 
         if sample in self._shapes:
             return self._shapes[sample]
         folders = {m: self.root / "reconstruct" / m / self.dataset / "meshes" for m in self.methods}
-        surfaces = {method: Surfaces(folder).read(sample)[0] for method, folder in folders.items()}
+        surfaces = {method: PredictedSurfaces(folder).read(sample)[0] for method, folder in folders.items()}
         registrations = {method: self.registered(method, sample) for method in self.methods}
-        target = self.target(sample)
-        found = registered_shapes(target, target.triangles, surfaces, registrations, self.protocol)
+        found = registered_shapes(self.scan(sample), surfaces, registrations, self.protocol)
         if len(self._shapes) >= SHAPES_KEPT:
             self._shapes.pop(next(iter(self._shapes)))
         self._shapes[sample] = found
@@ -160,8 +159,7 @@ class Source:
 
 
 def registered_shapes(
-    target: Target,
-    triangles: np.ndarray,
+    scan: FaceScan,
     surfaces: dict[str, Surface],
     registrations: dict[str, Registration],
     protocol: ProtocolSection,
@@ -171,24 +169,23 @@ def registered_shapes(
     The common frame is that of a prediction, whose face looks along +z whatever the scan's frame is.
 
     Args:
-        target: points and landmarks of the scan.
-        triangles: (F, 3) of the scan.
+        scan: its points, landmarks and triangles.
         surfaces, registrations: by method.
         protocol: its crop says which points are measured.
     """
-    from dfmvr.register.icp import pair
-    from dfmvr.register.target import crop
+    from dfmvr.register.crop import crop
+    from dfmvr.register.icp import closest_pairs
 
-    inside = _rows_within(target.vertices, crop(target, protocol))
+    inside = _rows_within(scan.vertices, crop(scan, protocol))
     frame = registrations[FLOOR if FLOOR in registrations else next(reversed(registrations))]
     predictions, errors = {}, {}
     for method, registration in registrations.items():
         surface = surfaces[method]
         predictions[method] = frame.undo(registration.apply(surface.vertices)), surface.triangles
-        pairs = pair(surface, target.vertices[inside], registration)
-        errors[method] = np.full(len(target.vertices), np.nan)
+        pairs = closest_pairs(surface, scan.vertices[inside], registration)
+        errors[method] = np.full(len(scan.vertices), np.nan)
         errors[method][inside] = np.where(pairs.kept, np.abs(pairs.residual), np.nan)
-    return Shapes((frame.undo(target.vertices), triangles), predictions, errors)
+    return Shapes((frame.undo(scan.vertices), scan.triangles), predictions, errors)
 
 
 @lru_cache(1)

@@ -84,16 +84,17 @@ def _pictures(report: Report, section: Section, scores: dict[str, dict[str, Any]
 def _shapes(report: Report, scores: dict[str, dict[str, Any]]) -> panels.Shapes:
     from dfmvr.geometry.meshes import read_landmarks, read_mesh
     from dfmvr.geometry.surface import Surface
+    from dfmvr.mesh.scan import FaceScan
     from dfmvr.register.icp import Registration
-    from dfmvr.register.target import Target
 
     path = Path(next(iter(scores.values()))["ground_truth"])
-    scan = read_mesh(path)
-    target = Target(scan.vertices, read_landmarks(path.with_suffix(".landmarks.csv")))
+    surface = read_mesh(path)
+    landmarks = read_landmarks(path.with_suffix(".landmarks.csv"))
+    scan = FaceScan(surface.vertices, landmarks, triangles=surface.triangles)
     surfaces, registrations = {}, {}
     for method, score in scores.items():
         mesh, found = read_mesh(score["prediction"]), score["protocols"][PROTOCOL]
         surfaces[method] = Surface(mesh.vertices, mesh.triangles)
         rotation, translation = np.array(found["rotation"]), np.array(found["translation"])
         registrations[method] = Registration(found["scale"], rotation, translation)
-    return panels.registered_shapes(target, scan.triangles, surfaces, registrations, protocol_settings(report))
+    return panels.registered_shapes(scan, surfaces, registrations, protocol_settings(report))
