@@ -36,9 +36,8 @@ def landmark_places():
     right = (eye * [-1, 1])[[3, 2, 1, 0, 5, 4]]
     turn = np.radians(180 - np.arange(12) * 30)
     mouth = np.stack((25 * np.cos(turn), -38 + 9 * np.sin(turn)), -1)
-    inner = np.stack(
-        (15 * np.cos(turn[[0, 2, 3, 4, 6, 8, 9, 10]]), -38 + 2 * np.sin(turn[[0, 2, 3, 4, 6, 8, 9, 10]])), -1
-    )
+    turn = turn[[0, 2, 3, 4, 6, 8, 9, 10]]
+    inner = np.stack((15 * np.cos(turn), -38 + 2 * np.sin(turn)), -1)
     return np.concatenate((jaw, (brow * [-1, 1])[::-1], brow, nose, right, eye, mouth, inner))
 
 
@@ -67,10 +66,8 @@ def _labels(points, part):
     labels[(np.abs(x) < 12) & (np.abs(y - 6) < 20) & (z > -20)] = ids["nose"]
     lips = (np.hypot(x / 25, (y + 38) / 9) < 1) & (z > -60)
     labels[lips] = np.where(y > -38, ids["upper_lip"], ids["lower_lip"])[lips]
-    labels[part == PARTS.index("left_eye")], labels[part == PARTS.index("right_eye")] = (
-        ids["left_eye"],
-        ids["right_eye"],
-    )
+    for name in ("left_eye", "right_eye"):
+        labels[part == PARTS.index(name)] = ids[name]
     return labels.astype(np.uint8)
 
 

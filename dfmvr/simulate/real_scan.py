@@ -20,7 +20,7 @@ from PIL import Image
 
 from dfmvr.colour import decode_srgb
 from dfmvr.config.data import SimulateSection
-from dfmvr.conventions import CAMERA_DISTANCE_MM, VIEWS
+from dfmvr.conventions import ALIGNMENT_POINTS, CAMERA_DISTANCE_MM, VIEWS
 from dfmvr.datasets.images import write_image
 from dfmvr.datasets.landmark_files import write_landmark_file
 from dfmvr.errors import ConfigError, DataError
@@ -39,15 +39,8 @@ PHOTO_PX = 512
 FIELD = 1.6
 """Width of the photograph in widths of an aligned crop, so that the whole head is seen."""
 
-SEVEN = (
-    "outer_eye_image_left",
-    "inner_eye_image_left",
-    "inner_eye_image_right",
-    "outer_eye_image_right",
-    "nose_tip",
-    "mouth_corner_image_left",
-    "mouth_corner_image_right",
-)
+SIDES = {"right": "image_left", "left": "image_right"}
+SEVEN = tuple("_".join(SIDES.get(word, word) for word in name.split("_")) for name in ALIGNMENT_POINTS)
 """The names in landmarks.csv of `conventions.ALIGNMENT_POINTS`, in their order."""
 
 # ASSUME: daylight from above and to the side, and a bright room: ordinary light that hides nothing of the face.
