@@ -27,7 +27,7 @@ from scipy.stats import norm, t
 
 from dfmvr.conventions import VIEWS
 from dfmvr.errors import DataError
-from dfmvr.study.methods import FLOOR, MEAN_FACE, OURS, Method, read_key
+from dfmvr.study.methods import FLOOR, MEAN_FACE, OURS, TestedMethod, read_key
 from dfmvr.study.paper import COMPARISONS, RANDOM, Comparison
 
 log = logging.getLogger(__name__)
@@ -142,7 +142,7 @@ class Paired:
         tested = list(map(read_key, wide))
         columns = {(m.first.key, m.seed): wide[m.key] for m in tested}
         for variant, seed in {(m.variant, m.seed) for m in tested if m.variant.one_view}:
-            of_views = [(Method(variant, view=view).key, seed) for view in VIEWS]
+            of_views = [(TestedMethod(variant, view=view).key, seed) for view in VIEWS]
             if set(of_views) <= set(columns):
                 views = [columns.pop(key) for key in of_views]
                 columns[f"{variant.key}_best", seed] = np.minimum.reduce(views)
