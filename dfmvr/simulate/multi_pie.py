@@ -82,7 +82,7 @@ def list_subjects(settings: SimulateSection) -> list[Subject]:
 
 
 def take_seat(people: People, person: Person, shares: dict[str, float], rng: np.random.Generator) -> Seated:
-    """Let a person sit down with an expression (see `HeadPopulation.draw_expression`)."""
+    """Let a person sit down with an expression (see `HeadSource.draw_expression`)."""
     sitter = people.pose(person, people.population.draw_expression(rng, shares), rng)
     return Seated(sitter, rotation(tuple(rng.normal(0, POSE_DEG))), rng.normal((0, 0, SEAT_MM), PLACE_MM))
 

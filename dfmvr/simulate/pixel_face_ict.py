@@ -7,7 +7,7 @@ from pathlib import Path
 from dfmvr.config.data import SimulateSection
 from dfmvr.simulate import pixel_face
 from dfmvr.simulate.people.ict import IctHeads
-from dfmvr.simulate.people.population import HeadPopulation
+from dfmvr.simulate.people.population import HeadSource
 from dfmvr.simulate.stand_in import Recipe, Subject, anny_heads
 
 DATASET_SEED = 1
@@ -19,7 +19,7 @@ def list_subjects(settings: SimulateSection) -> list[Subject]:
     return [Subject(i, (*seed, i), "test") for i in range(1, settings.ict_test_subjects + 1)]
 
 
-def ict_heads(heads: Path, settings: SimulateSection) -> HeadPopulation:
+def ict_heads(heads: Path, settings: SimulateSection) -> HeadSource:
     """Heads of ICT-FaceKit in the colours of the default ones.
 
     Raises:

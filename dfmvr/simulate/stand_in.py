@@ -22,7 +22,7 @@ from dfmvr.config.data import SimulateSection
 from dfmvr.errors import UnavailableError
 from dfmvr.simulate.people.anny import AnnyHeads
 from dfmvr.simulate.people.person import People
-from dfmvr.simulate.people.population import HeadPopulation
+from dfmvr.simulate.people.population import HeadSource
 
 
 class Subject(NamedTuple):
@@ -33,7 +33,7 @@ class Subject(NamedTuple):
     split: str = ""
 
 
-def anny_heads(heads: Path, settings: SimulateSection) -> HeadPopulation:
+def anny_heads(heads: Path, settings: SimulateSection) -> HeadSource:
     """The population of the default face model."""
     return AnnyHeads(heads, settings.photo_height_px)
 
@@ -47,7 +47,7 @@ class Recipe(NamedTuple):
     """Draws a subject, photographs and scans it, and writes the files into the data set's folder; OutputError."""
     finish: Callable[[Path, list[Any]], None]
     """Writes what is left when all are made, from what `make` returned for each, and the preview; OutputError."""
-    population: Callable[[Path, SimulateSection], HeadPopulation] = anny_heads
+    population: Callable[[Path, SimulateSection], HeadSource] = anny_heads
 
 
 def simulate(recipe: Recipe, heads: Path, root: Path, settings: SimulateSection, workers: int = 1) -> None:

@@ -22,7 +22,7 @@ FINE_FROM_PX = 360
 
 
 class AnnyHeads:
-    """A `HeadPopulation` drawn from a HeadGenerator, which also varies in ways that its face model has never seen.
+    """A `HeadSource` drawn from a HeadGenerator, which also varies in ways that its face model has never seen.
 
     Args of the constructor: `path` of heads.npz; `photo_height_px`, which decides how fine a mesh photographs need.
 

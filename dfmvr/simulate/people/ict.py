@@ -22,13 +22,13 @@ from dfmvr.face_model.expressions import sample_actions
 from dfmvr.face_model.ict.files import EYEBALL, FACE, HEAD, MM_PER_UNIT, MOUTH, drivers, read_ict
 from dfmvr.face_model.transfer import EYE, SKIN, keypoints_106, nearest_of_kind, warp
 from dfmvr.face_model.transfer import MOUTH as INSIDE
-from dfmvr.simulate.people.population import Anatomy, HeadPopulation, fine_mesh
+from dfmvr.simulate.people.population import Anatomy, HeadSource, fine_mesh
 
 WEIGHT_LIMIT = 2.5  # weights beyond are drawn in: they give faces that nobody has
 
 
 class IctHeads:
-    """A `HeadPopulation` of ICT-FaceKit's faces.
+    """A `HeadSource` of ICT-FaceKit's faces.
 
     Args of the constructor: `path` of the folder or model.npz; `painted`, the population whose colours and classes it
     borrows.
@@ -38,7 +38,7 @@ class IctHeads:
         DataError: the file is missing or is not that model.
     """
 
-    def __init__(self, path: Path | str | None, painted: HeadPopulation) -> None:
+    def __init__(self, path: Path | str | None, painted: HeadSource) -> None:
         if path is None:
             raise ConfigError(
                 "simulate.ict_facekit: expected the path of ICT-FaceKit's model.npz, found none; set it, or leave out "

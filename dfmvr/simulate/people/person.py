@@ -11,7 +11,7 @@ from dfmvr.geometry.normals import mesh_normals
 from dfmvr.geometry.surface import open_boundary
 from dfmvr.simulate.people.clothes import Torso, draw_clothes, dress
 from dfmvr.simulate.people.hair import HairStyle, band_plane, draw_hair, draw_strands, draw_tousle, grow
-from dfmvr.simulate.people.population import Anatomy, HeadPopulation
+from dfmvr.simulate.people.population import Anatomy, HeadSource
 from dfmvr.simulate.people.scalp import Scalp
 from dfmvr.simulate.people.skin import paint_skin
 from dfmvr.simulate.studio.photograph import BAND_MM, Hair, Sitter, cast_shadow
@@ -36,7 +36,7 @@ class Person(NamedTuple):
 class People:
     """A population, and all that is computed once to draw people from it."""
 
-    def __init__(self, population: HeadPopulation) -> None:
+    def __init__(self, population: HeadSource) -> None:
         self.population, self.anatomy = population, population.anatomy
         self._scalp = Scalp(self.anatomy)
         self._rim = _rim(self.anatomy)

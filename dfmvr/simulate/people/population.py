@@ -43,7 +43,7 @@ def fine_mesh(
     return FineMesh(triangles, hair, mouth, keypoints, face, inside[(inside >= 0).all(1)], place[keypoints])
 
 
-class HeadPopulation(Protocol):
+class HeadSource(Protocol):
     """A source of heads."""
 
     anatomy: Anatomy
