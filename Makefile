@@ -46,7 +46,7 @@ docs: setup  ## write config/README.md and the schema from the code
 lock:  ## resolve the newest allowed packages and write requirements.lock
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --quiet torch==2.13.0 setuptools
-	.venv-lock/bin/python -m pip install --quiet '.[test,develop]'
+	.venv-lock/bin/python -m pip install --quiet '.[study,face-alignment,test,develop]'
 	.venv-lock/bin/python -m pip freeze --all --exclude dfmvr --exclude pip --exclude opencv-python \
 		--exclude warp-lang | sed 's/+cpu$$//' > requirements.lock
 	rm -rf .venv-lock
