@@ -2,23 +2,63 @@
 
 `index` is the sample's place in images.npy, -1 for one that was set aside; `reason` then tells why. `yaw` is nominal,
 `measured_yaw` that of the alignment: degrees, negative where the nose points to the image's left, NaN where unknown.
+`scan` is what `dfmvr mesh` has made of the scan of a test sample.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import NamedTuple, Self
+
+import pandas as pd
+import pandera.pandas as pa
+import pyarrow
+from pyarrow.parquet import ParquetWriter
 
 from dfmvr.conventions import VIEWS
 from dfmvr.datasets.sample import Sample
+from dfmvr.datasets.splits import SPLITS
 from dfmvr.errors import DataError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 KEPT, SET_ASIDE = "ok", "set aside"
 ROWS_AT_ONCE = 3000
+
+SCHEMA = pa.DataFrameSchema(
+    {
+        "sample": pa.Column(str, pa.Check.str_matches(r"^[^/\\]+$")),
+        "subject": pa.Column(str),
+        "split": pa.Column(str, pa.Check.isin(SPLITS)),
+        "expression": pa.Column(str),
+        "illumination": pa.Column(str),
+        "view": pa.Column(str, pa.Check.isin(VIEWS)),
+        "yaw": pa.Column(float, pa.Check.in_range(-180, 180), nullable=True),
+        "measured_yaw": pa.Column(float, pa.Check.in_range(-180, 180), nullable=True),
+        "index": pa.Column("int64", pa.Check.ge(-1)),
+        "image": pa.Column(str),
+        "landmarks": pa.Column(str),
+        "scan": pa.Column(str),
+        "status": pa.Column(str, pa.Check.isin((KEPT, SET_ASIDE))),
+        "reason": pa.Column(str),
+    },
+    checks=[
+        pa.Check(
+            lambda t: (t["status"] == KEPT) == (t["index"] >= 0), error="a kept sample, and no other, has an index"
+        ),
+        pa.Check(lambda t: (t["status"] == KEPT) == (t["reason"] == ""), error="a reason goes with a set aside sample"),
+    ],
+    unique=["sample", "view"],
+    strict=True,
+    ordered=True,
+)
+"""Columns, types and rules of a manifest."""
+
+_ARROW = pyarrow.schema(
+    [
+        (name, {"float64": pyarrow.float64(), "int64": pyarrow.int64()}.get(str(column.dtype), pyarrow.string()))
+        for name, column in SCHEMA.columns.items()
+    ]
+)
 
 
 class TestSample(NamedTuple):
@@ -36,25 +76,23 @@ TestSample.__test__ = False  # it is no test case, whatever pytest thinks of its
 def rows_of(sample: Sample, index: int, reason: str = "", measured_yaws: Iterable[float] | None = None) -> list[dict]:
     """Make the rows of a sample; index -1 and a reason if it is set aside."""
     yaws = measured_yaws if measured_yaws is not None else (float("nan"),) * len(VIEWS)
-    shared = {
-        "sample": sample.sample,
-        "subject": sample.subject,
-        "split": sample.split,
-        "expression": sample.expression,
-        "illumination": sample.illumination,
-    }
-    rest = {"scan": str(sample.scan or ""), "status": SET_ASIDE if reason else KEPT, "reason": reason}
     views = zip(VIEWS, sample.yaws, yaws, sample.photos, sample.annotations, strict=True)
     return [
         {
-            **shared,
+            "sample": sample.sample,
+            "subject": sample.subject,
+            "split": sample.split,
+            "expression": sample.expression,
+            "illumination": sample.illumination,
             "view": view,
             "yaw": float(yaw),
             "measured_yaw": float(measured),
             "index": index,
             "image": str(photo or ""),
             "landmarks": str(annotation or ""),
-            **rest,
+            "scan": str(sample.scan or ""),
+            "status": SET_ASIDE if reason else KEPT,
+            "reason": reason,
         }
         for view, yaw, measured, photo, annotation in views
     ]
@@ -64,12 +102,8 @@ class ManifestWriter:
     """Writes a manifest as it grows, checked piece by piece: no more than a few thousand rows are held."""
 
     def __init__(self, path: Path) -> None:
-        from pyarrow.parquet import ParquetWriter
-
-        from dfmvr.datasets.manifest_schema import ARROW
-
         self.path, self._rows = path, []
-        self._file = ParquetWriter(path, ARROW)
+        self._file = ParquetWriter(path, _ARROW)
 
     def add(self, rows: Iterable[dict]) -> None:
         """Add the rows of one sample.
@@ -83,9 +117,8 @@ class ManifestWriter:
 
     def _flush(self) -> None:
         if self._rows:
-            from dfmvr.datasets.manifest_schema import as_arrow
-
-            self._file.write_table(as_arrow(self._rows, self.path))
+            table = _check(pd.DataFrame(self._rows, columns=list(SCHEMA.columns)), self.path)
+            self._file.write_table(pyarrow.Table.from_pandas(table, _ARROW, preserve_index=False))
         self._rows = []
 
     def __enter__(self) -> Self:
@@ -103,10 +136,6 @@ def read_manifest(path: Path | str) -> pd.DataFrame:
     Raises:
         DataError: the file is missing, unreadable or breaks the schema.
     """
-    import pandas as pd
-
-    from dfmvr.datasets.manifest_schema import check_manifest
-
     try:
         table = pd.read_parquet(path)
     except FileNotFoundError:
@@ -115,7 +144,18 @@ def read_manifest(path: Path | str) -> pd.DataFrame:
         raise DataError(
             f"{path}: not a readable table ({' '.join(str(error).split())}); run `dfmvr align` again"
         ) from None
-    return check_manifest(table, path)
+    return _check(table, path)
+
+
+def _check(table: pd.DataFrame, source: Path | str) -> pd.DataFrame:
+    """Refuse a table where a column is missing or of the wrong type, or a row breaks a rule (the first is told)."""
+    try:
+        return SCHEMA.validate(table)
+    except (pa.errors.SchemaError, pa.errors.SchemaErrors) as error:
+        problem = " ".join(str(error).split())[:300]
+        raise DataError(
+            f"{source}: not a manifest as `dfmvr align` writes it: {problem}; align the data set again"
+        ) from None
 
 
 def samples_to_test(path: Path | str) -> list[TestSample]:

@@ -7,8 +7,7 @@ import pytest
 from toy_manifest import write_manifest
 
 from dfmvr.conventions import VIEWS
-from dfmvr.datasets.manifest import ManifestWriter, read_manifest, rows_of, samples_to_test
-from dfmvr.datasets.manifest_schema import SCHEMA
+from dfmvr.datasets.manifest import SCHEMA, ManifestWriter, read_manifest, rows_of, samples_to_test
 from dfmvr.datasets.sample import Sample
 from dfmvr.errors import DataError
 
