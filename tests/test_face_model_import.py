@@ -20,7 +20,7 @@ from scipy.spatial import cKDTree
 from dfmvr import cli
 from dfmvr.config.data import FaceModelSection
 from dfmvr.conventions import ALIGNMENT_IN_68, CLASSES, DROPPED_FROM_106, REGIONS
-from dfmvr.datasets.matlab import read_arrays
+from dfmvr.datasets.matlab import read_matlab
 from dfmvr.datasets.pixel_face.ground_truth import GroundTruth, write_ground_truth
 from dfmvr.errors import DataError
 from dfmvr.face_model.anny.build import build
@@ -538,7 +538,7 @@ def test_arrays_of_mat_files_are_scipys(tmp_path):
     arrays = {"a": rng.normal(size=(4, 3)), "b": rng.integers(0, 9, (2, 5)), "c": np.float32([[1.5]])}
     for compress in (False, True):
         savemat(tmp_path / "x.mat", arrays | {"text": "words", "cell": {"d": 1.0}}, do_compression=compress)
-        found = read_arrays(tmp_path / "x.mat", "a", "b", "c", "missing")
+        found = read_matlab(tmp_path / "x.mat", "a", "b", "c", "missing")
         assert set(found) == {"a", "b", "c"}
         for name, value in found.items():
             assert_array_equal(value, arrays[name])

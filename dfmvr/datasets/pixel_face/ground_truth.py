@@ -16,7 +16,7 @@ import numpy as np
 from scipy.io import savemat
 from scipy.spatial import cKDTree
 
-from dfmvr.datasets.matlab import MatlabError, Structure, read_structures
+from dfmvr.datasets.matlab import Structure, read_matlab
 from dfmvr.errors import DataError
 from dfmvr.files import writing
 
@@ -39,22 +39,13 @@ class GroundTruth:
     scan_colours: np.ndarray | None = None  # (N, 3) uint8
 
 
-def _load(path: Path | str, *names: str) -> dict[str, Structure]:
-    """Read structures of a .mat file."""
-    try:
-        return read_structures(path, *names)
-    except (FileNotFoundError, IsADirectoryError):
-        raise DataError(f"{path}: no such file; copy it from the release again") from None
-    except (OSError, MatlabError) as error:
-        raise DataError(f"{path}: not a readable .mat file ({error}); copy it from the release again") from None
-
-
-def _scan(mat: dict[str, Structure], path: Path | str) -> Structure:
-    """Get the fields of the scan."""
-    if SCAN not in mat:
-        found = f"only {REGISTRATION}" if REGISTRATION in mat else "other variables"
-        raise DataError(f"{path}: expected the structure {SCAN}, found {found}; copy it from the release again")
-    return mat[SCAN]
+def _structures(path: Path | str, *names: str) -> dict[str, Structure]:
+    """Read structures of gt.mat, that of the scan among them."""
+    found = {name: value for name, value in read_matlab(path, *names).items() if isinstance(value, dict)}
+    if SCAN not in found:
+        others = f"only {REGISTRATION}" if REGISTRATION in found else "other variables"
+        raise DataError(f"{path}: expected the structure {SCAN}, found {others}; copy it from the release again")
+    return found
 
 
 def _numbers(fields: Structure, key: str, where: str) -> np.ndarray:
@@ -129,7 +120,7 @@ def read_landmarks_106(path: Path | str) -> np.ndarray | None:
         DataError: the file is missing, damaged or inconsistent.
     """
     where = f"{path}: {SCAN}"
-    fields = _scan(_load(path, SCAN), path)
+    fields = _structures(path, SCAN)[SCAN]
     vertices = _vertices_mm(fields, where)
     ids = _keypoints(fields, where, len(vertices))
     return None if ids is None else vertices[ids]
@@ -142,8 +133,8 @@ def read_ground_truth(path: Path | str) -> GroundTruth:
         DataError: the file is missing, damaged, of MATLAB version 7.3, lacks the scan, or holds numbers that are not
             finite, no triangles, indices out of range, or sizes that cannot be decimetres.
     """
-    mat = _load(path, SCAN, REGISTRATION)
-    fields, where = _scan(mat, path), f"{path}: {SCAN}"
+    mat = _structures(path, SCAN, REGISTRATION)
+    fields, where = mat[SCAN], f"{path}: {SCAN}"
     vertices = _vertices_mm(fields, where)
     triangles = _triangles(fields, where, len(vertices))
     ids = _keypoints(fields, where, len(vertices))

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dfmvr.datasets.matlab import MatlabError, read_arrays
+from dfmvr.datasets.matlab import read_matlab
 from dfmvr.errors import DataError
 
 FULL, WITH_EXPRESSION, VERTICES = 53_490, 53_215, 35_709
@@ -163,12 +163,7 @@ def load_arrays(path: Path, *names: str) -> dict[str, np.ndarray]:
     Raises:
         DataError: the file is missing or damaged, or lacks one of them.
     """
-    try:
-        arrays = read_arrays(path, *names)
-    except (FileNotFoundError, IsADirectoryError):
-        raise DataError(f"{path}: no such file; check the path") from None
-    except (OSError, MatlabError) as error:
-        raise DataError(f"{path}: not a readable .mat file ({error}); copy it again") from None
+    arrays = {name: value for name, value in read_matlab(path, *names).items() if isinstance(value, np.ndarray)}
     missing = [name for name in names if name not in arrays]
     if missing:
         raise DataError(f"{path}: expected the arrays {', '.join(names)}, without {', '.join(missing)}; copy it again")
