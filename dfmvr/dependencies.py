@@ -19,6 +19,7 @@ NOT_FOLLOWED = "dfmvr.config"
 takes nothing from there but the classes of the sections, and makes none of them with defaults of its own."""
 
 
+@cache
 def file_of(module: str) -> Path | None:
     """The file of a module of this package, or None where it has no such module."""
     path = PACKAGE.parent.joinpath(*module.split("."))
@@ -87,7 +88,8 @@ def _files_named_by(module: str) -> frozenset[Path]:
     )
 
 
-def files_reached(*roots: str) -> list[Path]:
+@cache
+def files_reached(*roots: str) -> tuple[Path, ...]:
     """The files of `modules_reached` and those that they name, in order."""
     modules = modules_reached(*roots)
-    return sorted({file_of(module) for module in modules}.union(*map(_files_named_by, modules)))
+    return tuple(sorted({file_of(module) for module in modules}.union(*map(_files_named_by, modules))))

@@ -18,7 +18,7 @@ from dfmvr.config.evaluation import RegisterSection, ReportSection, StudySection
 from dfmvr.config.section import Section
 from dfmvr.config.training import AlignSection, ParseSection, TrainSection
 from dfmvr.errors import ConfigError
-from dfmvr.study.methods import OVERRIDES, TestedMethod, read_key
+from dfmvr.study.methods import FLOOR, OVERRIDES, TestedMethod, read_key
 from dfmvr.study.paper import COMPARISONS
 
 
@@ -70,6 +70,12 @@ class Config(Section):
         merged["seed"] += seed
         return validate({"train": merged}, f"variants.{name}").train
 
+    def training(self, name: str) -> str:
+        """What one variant is trained by, as one line of JSON, without what `train` has for other methods."""
+        settings = self.variant(name)
+        others = {key for method, keys in _OF_ONE_METHOD.items() if method != settings.method for key in keys}
+        return settings.as_json(exclude=others)
+
     def tests_of(self, page: str = "report") -> list[tuple[TestedMethod, str]]:
         """What is tested, each training by itself, and the data set that it is tested on.
 
@@ -89,6 +95,12 @@ class Config(Section):
             for seed in range(self.study.seeds if method.variant.train is not None else 1)
         ]
 
+    def shown_on_scan(self, page: str = "report") -> list[str]:
+        """The methods that a page shows on the scan of a real person: those that see all views, on `report` alone."""
+        shown = page == "report" and self.simulate.real_scan
+        tested = [method.key for method, _ in self.tests_of(page) if method.key != FLOOR and not method.view]
+        return list(dict.fromkeys(tested)) if shown else []
+
     def trained_on(self, page: str = "report") -> dict[str, str]:
         """The trainings that the tests of a page need, and the data set that each is trained on.
 
@@ -97,6 +109,10 @@ class Config(Section):
         """
         trained = {m.training: None for m, _ in self.tests_of(page) if m.variant.train is not None}
         return {name: self.variant(name).data for name in trained}
+
+
+_OF_ONE_METHOD = {"df_mvr": {"network", "loss"}, "deng": {"deng"}, "shang": {"shang"}}
+"""The keys of `train` that one method reads alone."""
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

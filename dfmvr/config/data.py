@@ -209,17 +209,18 @@ class SimulateSection(Section):
     real_scan_mm_per_unit: float = Field(50.0, gt=0, description="Millimetres in one unit of that scan.")
 
     def for_dataset(self, dataset: str) -> str:
-        """One line of JSON without the keys of other data sets, so that a new one does not make the old ones again."""
-        others = {key for of_one in _OF_ONE_DATASET.values() for key in of_one} - _OF_ONE_DATASET[dataset]
-        return self.as_json(exclude=others)
+        """What one data set is made by, as one line of JSON, so that keys of others do not make it again."""
+        return self.as_json(include=_MADE_BY[dataset])
 
 
-_OF_ONE_DATASET = {
-    "pixel_face": {"pixel_face"},
-    "pixel_face_ict": {"pixel_face", "ict_facekit", "ict_test_subjects"},
-    "multi_pie": {"multi_pie"},
-    "bosphorus": {"bosphorus"},
-    "celebamask_hq": {"celebamask_hq"},
+_PHOTOGRAPHED = {"seed", "photo_height_px"}
+_SCANNED = {*_PHOTOGRAPHED, "jpeg_quality", "annotation_noise_px", "scan_spacing_mm", "scan_noise_mm", "pixel_face"}
+_MADE_BY = {
+    "pixel_face": _SCANNED,
+    "pixel_face_ict": {*_SCANNED, "ict_facekit", "ict_test_subjects"},
+    "multi_pie": {*_PHOTOGRAPHED, "annotation_noise_px", "multi_pie"},
+    "bosphorus": {*_PHOTOGRAPHED, "annotation_noise_px", "scan_noise_mm", "bosphorus"},
+    "celebamask_hq": {*_PHOTOGRAPHED, "jpeg_quality", "celebamask_hq"},
     "real_scan": {"real_scan", "real_scan_mm_per_unit"},
 }
-"""The keys of `simulate` that a stand-in feels alone."""
+"""The keys of `simulate` that a data set is made by."""

@@ -9,7 +9,7 @@ from dfmvr import dependencies
 from dfmvr.config import configuration
 from dfmvr.datasets import layouts
 from dfmvr.errors import ConfigError
-from dfmvr.study.methods import FLOOR, read_key
+from dfmvr.study.methods import read_key
 from dfmvr.study.paper import COMPARISONS
 
 
@@ -25,8 +25,6 @@ try:
 except ConfigError as error:
     sys.exit(f"error: {error}")
 
-TESTED_ON = list(dict.fromkeys(dataset for _, dataset in study.tests_of()))
-DATASETS = list(dict.fromkeys([*TESTED_ON, *TRAINED_ON.values()]))
 ONE_TRAINED = "|".join(TRAINED_ON) or "none"
 ONE_TESTED = (
     "|".join(m.key for m, _ in study.tests_of() if m.training in TRAINED_ON) or "none"
@@ -70,15 +68,8 @@ def of_data(pattern):
 
 
 def of_scanned(pattern):
-    """What gives `pattern` filled in for every method that the page `report` shows on the scan of a real person."""
-    shown = [m.key for m, _ in study.tests_of() if m.key != FLOOR and not m.view]
-    if not study.simulate.real_scan:
-        shown = []
-    return lambda wildcards: (
-        expand(pattern, method=list(dict.fromkeys(shown)))
-        if wildcards.page == "report"
-        else []
-    )
+    """What gives `pattern` filled in for every method that a page shows on the scan of a real person."""
+    return lambda wildcards: expand(pattern, method=study.shown_on_scan(wildcards.page))
 
 
 def data_of(dataset):

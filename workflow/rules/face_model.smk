@@ -25,7 +25,7 @@ if study.face_model.source == "anny":
             "<benchmarks>/face_model.jsonl"
         threads: 2
         params:
-            settings=study.face_model.as_json(),
+            settings=study.face_model.as_json(exclude={"folder"}),
         message:
             "Build the morphable face model"
         shell:
@@ -47,9 +47,7 @@ else:
             "<benchmarks>/face_model/open.jsonl"
         threads: 2
         params:
-            settings=study.face_model.model_copy(
-                update={"source": "anny", "folder": None}
-            ).as_json(),
+            settings=study.face_model.as_json(exclude={"source", "folder"}),
         message:
             "Build the open face model"
         shell:
@@ -62,7 +60,7 @@ else:
             code=code(
                 "face_model.command", f"face_model.{MAKERS[study.face_model.source]}"
             ),
-            folder=str(study.face_model.folder),
+            folder=study.face_model.folder or [],
             checked=checked(study.face_model.folder),
             open_model="<results>/face_model/open_model.npz",
         output:

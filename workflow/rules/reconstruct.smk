@@ -64,7 +64,7 @@ rule fit_floor:
     benchmark:
         "<benchmarks>/reconstruct/floor_{dataset}.jsonl"
     params:
-        protocol=study.register_.protocols["paper"].as_json(),
+        protocol=study.register_.protocols["paper"].as_json(exclude={"statistic"}),
     message:
         "Fit the face model to the scans of {wildcards.dataset}"
     shell:

@@ -21,7 +21,9 @@ rule register_meshes:
     benchmark:
         "<benchmarks>/register/{method}_{dataset}.jsonl"
     params:
-        settings=study.register_.as_json(),
+        settings=study.register_.as_json(
+            exclude={"protocols": {"__all__": {"statistic"}}}
+        ),
     message:
         "Register {wildcards.method} to the scans of {wildcards.dataset}"
     shell:

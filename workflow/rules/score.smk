@@ -24,7 +24,7 @@ rule score_meshes:
     benchmark:
         "<benchmarks>/score/{method}_{dataset}.jsonl"
     params:
-        settings=study.register_.as_json(),
+        settings=study.register_.as_json(include={"protocols"}),
     message:
         "Score {wildcards.method} on {wildcards.dataset}"
     shell:

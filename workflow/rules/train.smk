@@ -33,7 +33,7 @@ rule train_variant:
         runtime=lambda wildcards: 2880 if study.variant(wildcards.method).gpus else 240,
     params:
         program=lambda wildcards: processes(study.variant(wildcards.method).gpus),
-        settings=lambda wildcards: study.variant(wildcards.method).as_json(),
+        settings=lambda wildcards: study.training(wildcards.method),
     message:
         "Train {wildcards.method}"
     shell:
