@@ -15,18 +15,21 @@ from workflow_jobs import ROOT, counts, dry_run, jobs_of
 
 from dfmvr import cli, dependencies
 from dfmvr.datasets.layouts import MULTIVIEW, SCANNED
+from dfmvr.face_model.command import MAKERS
 
 ENTRANCES = ("dfmvr.__main__", "dfmvr.cli", "dfmvr.config.__main__", "dfmvr.dependencies")
 """What a person or the workflow starts, and what is no command."""
 
 IN_TURN = {
+    "face_model": lambda source: [f"dfmvr.face_model.{MAKERS[source]}"],
     "simulate": lambda dataset: [f"dfmvr.simulate.{dataset}"],
     "mesh": lambda dataset: [f"dfmvr.mesh.{name}" for name in SCANNED if dataset.removesuffix("_ict") == name],
     "align": lambda dataset: [f"dfmvr.datasets.{dataset.removesuffix('_ict')}.dataset"],
     "fetch": lambda _: [f"dfmvr.datasets.{name}.dataset" for name in MULTIVIEW],
     "report": lambda _: [f"dfmvr.datasets.{name}.dataset" for name in MULTIVIEW],
 }
-"""Modules that a command imports by names that are not written in its code, for the data set that it is about."""
+"""Modules that a command imports by names that are not written in its code, for the data set or face model
+that it is about."""
 
 STUDY = {"tests": {"bosphorus": ["mean_face", "dfmvr", "floor"]}}
 STAND_INS = {
@@ -38,6 +41,7 @@ STAND_INS = {
         }
     },
 }
+SOURCES = {"import_face_model": "bfm_2009"}
 LICENSED = {
     "face_model": {"source": "bfm_2009", "folder": "given"},
     "datasets": {name: {"root": "given"} for name in (*MULTIVIEW, "celebamask_hq")},
@@ -90,8 +94,8 @@ def jobs(tmp_path_factory):
 def test_a_change_of_a_module_reruns_the_rules_that_reach_it(jobs):
     for job in jobs:
         stage = command_of(job)
-        dataset = job["wildcards"].get("dataset", "")
-        roots = [stage.module, *IN_TURN.get(stage.name, lambda _: [])(dataset)]
+        about = job["wildcards"].get("dataset") or SOURCES.get(job["rule"], "anny")
+        roots = [stage.module, *IN_TURN.get(stage.name, lambda _: [])(about)]
         modules = {file for file in job["code"] if file.endswith(".py")}
         assert modules == found_by_compiled_code(*roots), job["rule"]
 
@@ -135,8 +139,8 @@ def test_the_workflow_does_again_what_a_changed_file_calls_for(done, changed):
 
 def test_every_file_of_the_package_is_used():
     roots = [*ENTRANCES, *(stage.module for stage in cli.STAGES)]
-    roots += [module for name in MULTIVIEW for modules in IN_TURN.values() for module in modules(name)]
-    roots += [module for name in ("celebamask_hq", "pixel_face_ict") for module in IN_TURN["simulate"](name)]
+    about = {"face_model": MAKERS, "simulate": [*MULTIVIEW, "celebamask_hq", "pixel_face_ict", "real_scan"]}
+    roots += [root for name, modules in IN_TURN.items() for one in about.get(name, MULTIVIEW) for root in modules(one)]
     used = set(dependencies.files_reached(*roots)) | set((PACKAGE / "config").glob("*.py"))
     files = {file for file in PACKAGE.rglob("*") if file.is_file() and "__pycache__" not in file.parts}
     assert files - used == {PACKAGE / "assets" / "README.md"}
@@ -145,7 +149,10 @@ def test_every_file_of_the_package_is_used():
 def test_imports_by_a_name_in_a_text_are_those_that_the_rules_add():
     dynamic = re.compile(r"import_module\(|(?<![\w.])(__import__|exec|eval)\(|runpy|pkgutil")
     found = {str(file.relative_to(PACKAGE)) for file in PACKAGE.rglob("*.py") if dynamic.search(file.read_text())}
-    assert found == {"__init__.py", "cli.py", "datasets/layouts.py", "mesh/dataset.py", "simulate/command.py"}
+    assert found == {
+        *("__init__.py", "cli.py", "datasets/layouts.py", "face_model/command.py", "mesh/dataset.py"),
+        "simulate/command.py",
+    }
 
 
 def test_the_configuration_reaches_the_code_by_value_alone():

@@ -44,6 +44,7 @@ UPWARD = {
     ("released.import_checkpoint", "parse.parser"),
 }
 SHARED_NAMES = {
+    "HeadPopulation",
     "Losses",
     "Part",
     "Section",
