@@ -15,13 +15,13 @@ from workflow_jobs import ROOT, jobs_of
 
 from dfmvr.config.configuration import Config
 from dfmvr.config.data import DatasetsSection, SimulateSection
-from dfmvr.datasets import SCANNED
+from dfmvr.datasets.layouts import MULTIVIEW
 
-TESTS = {"pixel_face": ["mean_face", "dfmvr", "deng", "floor"], "bosphorus": ["shang_from_left", "floor"]}
-STUDY = {
-    "simulate": {"ict_facekit": "given", "real_scan": "given"},
-    "study": {"tests": {**TESTS, "multi_pie": ["dfmvr_multi_pie"]}},
+TESTS = {
+    "pixel_face": ["mean_face", "dfmvr", "deng", "floor"],
+    "bosphorus": ["shang_from_left", "dfmvr_multi_pie", "floor"],
 }
+STUDY = {"simulate": {"ict_facekit": "given", "real_scan": "given"}, "study": {"tests": TESTS}}
 
 PROTOCOL = {"crop": "face_sphere", "crop_radius_mm": 80.0, "with_scale": False, "statistic": "mean_point_to_surface"}
 VALUES = {
@@ -45,23 +45,24 @@ ALONE = (
 """Keys that reach rules in other ways than in the JSON of a section, hence are changed one at a time."""
 
 
+BY_DATA = ("simulate_dataset", "align_dataset", "normalise_scans")
 MEANT = {
     "face_model": ["build_face_model"],
     "face_model.source": ["build_face_model", "build_open_model", "import_face_model"],
     "face_model.folder": [],
-    "datasets.pixel_face": ["align_dataset pixel_face*"],
-    "datasets.pixel_face.root": ["align_dataset pixel_face", "simulate_dataset pixel_face", "check_data"],
+    "datasets.pixel_face": ["align_dataset pixel_face*", "normalise_scans pixel_face*"],
+    "datasets.pixel_face.root": [*(f"{rule} pixel_face" for rule in BY_DATA), "check_data"],
     "datasets.multi_pie": ["align_dataset multi_pie"],
-    "datasets.multi_pie.root": ["align_dataset multi_pie", "simulate_dataset multi_pie", "check_data"],
-    "datasets.bosphorus": ["align_dataset bosphorus", "mesh_scans"],
-    "datasets.bosphorus.root": ["align_dataset bosphorus", "mesh_scans", "simulate_dataset bosphorus", "check_data"],
+    "datasets.multi_pie.root": ["simulate_dataset multi_pie", "align_dataset multi_pie", "check_data"],
+    "datasets.bosphorus": ["align_dataset bosphorus", "normalise_scans bosphorus"],
+    "datasets.bosphorus.root": [*(f"{rule} bosphorus" for rule in BY_DATA), "check_data"],
     "datasets.celebamask_hq": [],
     "datasets.celebamask_hq.root": ["pretrain_parser", "simulate_dataset celebamask_hq", "check_data"],
     "datasets.celebamask_hq.swap_sides": ["pretrain_parser"],
     "datasets.ict_facekit": [],
     "simulate": ["simulate_dataset *"],
     "simulate.jpeg_quality": ["simulate_dataset pixel_face*", "simulate_dataset celebamask_hq"],
-    "simulate.annotation_noise_px": [f"simulate_dataset {name}*" for name in SCANNED],
+    "simulate.annotation_noise_px": [f"simulate_dataset {name}*" for name in MULTIVIEW],
     "simulate.scan_spacing_mm": ["simulate_dataset pixel_face*"],
     "simulate.scan_noise_mm": ["simulate_dataset pixel_face*", "simulate_dataset bosphorus"],
     "simulate.pixel_face": ["simulate_dataset pixel_face*"],
@@ -72,7 +73,7 @@ MEANT = {
     "simulate.ict_test_subjects": ["simulate_dataset pixel_face_ict"],
     "simulate.real_scan": ["photograph_real_scan"],
     "simulate.real_scan_mm_per_unit": ["photograph_real_scan"],
-    "mesh": ["mesh_scans"],
+    "mesh": ["normalise_scans bosphorus"],
     "align": ["align_dataset *"],
     "align.image_size": ["align_dataset *", "pretrain_parser"],
     "parse": ["pretrain_parser", "parse_dataset *"],
@@ -88,7 +89,7 @@ MEANT = {
     "register": ["register_meshes *", "score_real_scan *"],
     "register.protocols": ["fit_floor *", "register_meshes *", "score_meshes *", "score_real_scan *"],
     "report": [],
-    "study": ["*floor *", "*dfmvr*", "*deng*", "*shang*", "*bosphorus*", "*multi_pie*", "mesh_scans"],
+    "study": ["*floor *", "*dfmvr*", "*deng*", "*shang*", "*bosphorus*", "*multi_pie*"],
     "study.seeds": ["*_seed1*"],
     "variants": ["train_variant dfmvr"],
 }

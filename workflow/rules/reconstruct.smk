@@ -64,7 +64,9 @@ rule fit_floor:
     benchmark:
         "<benchmarks>/reconstruct/floor_{dataset}.jsonl"
     params:
-        protocol=study.register_.protocols["paper"].as_json(exclude={"statistic"}),
+        protocol=study.register_.protocols["paper"].as_json(
+            include={"crop", "crop_radius_mm"}
+        ),
     message:
         "Fit the face model to the scans of {wildcards.dataset}"
     shell:
