@@ -48,7 +48,7 @@ EMOTIONS = {
     "SADNESS": {"frown": 0.8, "brow_raise": 0.2},
     "FEAR": {"brow_raise": 0.8, "grin": 0.6},
 }
-"""ASSUME: each emotion as a sum of `face_model.anny.expressions.KINDS`."""
+"""ASSUME: each emotion as a sum of `face_model.expressions.KINDS`."""
 TURNS = {"R10": -10.0, "R20": -20.0, "R30": -30.0, "R45": -45.0, "L45": 45.0}
 """Yaw of the turns in degrees: negative where the nose points to the image's left."""
 SCANS = (("N", "N"), *(("E", code) for code in EMOTIONS), *(("YR", code) for code in TURNS))

@@ -72,7 +72,7 @@ class AnnyHeads:
         return self._albedo.sample(rng, details=True)
 
     def draw_expression(self, rng: np.random.Generator, shares: Mapping[str, float]) -> np.ndarray | None:
-        """Draw the weighted sum of expressions named in `face_model.anny.expressions.KINDS`; of none, None: neutral."""
+        """Draw the weighted sum of expressions named in `face_model.expressions.KINDS`; of none, None: neutral."""
         drawn = [share * self.generator.sample_expression(rng, kind) for kind, share in shares.items()]
         return np.sum(drawn, 0) if drawn else None
 

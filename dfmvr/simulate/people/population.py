@@ -56,7 +56,7 @@ class HeadSource(Protocol):
         """Draw sRGB-encoded colours (V, 3)."""
 
     def draw_expression(self, rng: np.random.Generator, shares: Mapping[str, float]) -> np.ndarray | None:
-        """Draw the weighted sum of expressions named in `face_model.anny.expressions.KINDS`; of none, None: neutral."""
+        """Draw the weighted sum of expressions named in `face_model.expressions.KINDS`; of none, None: neutral."""
 
     def vertices(self, shape: np.ndarray, expression: np.ndarray | None) -> np.ndarray:
         """Vertices (V, 3) mm of a head."""
