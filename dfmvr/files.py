@@ -14,7 +14,7 @@ import shutil
 import uuid
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,43 @@ def read_npz(path: Path | str, *required: str, others: bool = True) -> dict[str,
     if missing:
         raise DataError(f"{path}: expected the arrays {', '.join(missing)}, found {', '.join(sorted(found))}")
     return arrays
+
+
+def check_arrays(
+    arrays: Mapping[str, np.ndarray],
+    shapes: Mapping[str, tuple[int | str | None, ...]],
+    limits: Mapping[str, int | str],
+    where: str,
+) -> None:
+    """Check that the arrays of a file fit together.
+
+    Args:
+        arrays: by name; texts among them are checked for their shape alone.
+        shapes: what each must have: a number, a letter for a size that recurs, None for any size.
+        limits: of those that hold indices, what these must be below: a number, or a letter of `shapes`.
+        where: the file, for the message.
+    Raises:
+        DataError: a shape is wrong, a number is not finite, or an index is none or out of range.
+    """
+    sizes: dict[int | str | None, int] = {}
+    for name, shape in shapes.items():
+        found = arrays[name].shape
+        for size, there in zip(shape, found, strict=False):
+            if isinstance(size, str):
+                sizes.setdefault(size, there)
+        expected = [sizes.get(size, size) for size in shape]
+        if len(found) != len(shape) or any(e not in (None, f) for e, f in zip(expected, found, strict=True)):
+            text = ", ".join("any" if size is None else str(size) for size in expected)
+            raise DataError(f"{where}: {name}: expected shape ({text}), found {found}; make the file again")
+        if arrays[name].dtype.kind == "f" and not np.isfinite(arrays[name]).all():
+            raise DataError(f"{where}: {name}: expected finite numbers, found NaN or infinity; make the file again")
+    for name, limit in limits.items():
+        values, limit = arrays[name], sizes.get(limit, limit)
+        if values.dtype.kind not in "iu" or (values.size and not (values.min() >= 0 and values.max() < limit)):
+            found = f"{values.min()} to {values.max()}" if values.size and values.dtype.kind in "iuf" else values.dtype
+            raise DataError(
+                f"{where}: {name}: expected indices from 0 to {limit - 1}, found {found}; make the file again"
+            )
 
 
 def open_npy(path: Path | str, maker: str) -> np.ndarray:

@@ -164,7 +164,9 @@ def test_bfm_of_the_ready_file_is_the_same(delivery, open_file, bfm_model, tmp_p
 
 
 def test_fewer_components_are_the_first(delivery, bfm_model):
-    few = bfm_files.read_bfm(delivery.folder, bfm_files.Counts(3, 2, 199))
+    few = bfm_files.read_bfm(
+        delivery.folder, FaceModelSection(identity_components=3, expression_components=2, albedo_components=199)
+    )
     assert_allclose(few.identity, bfm_model.identity_basis[:3], atol=1e-6)
     assert_allclose(few.expression, bfm_model.expression_basis[:2], atol=1e-6)
     assert len(few.albedo) == toy_faces.COMPONENTS

@@ -20,68 +20,29 @@ import torch
 from torch import Tensor
 
 from dfmvr.conventions import ALIGNMENT_IN_101, CLASSES, DROPPED_FROM_106, REGIONS
-from dfmvr.errors import DataError
-from dfmvr.files import read_npz, write_npz
+from dfmvr.files import check_arrays, read_npz, write_npz
 
 _FLOATS = ("mean", "identity", "expression", "albedo_mean", "albedo")
 _INDICES = ("triangles", "coarse_triangles", "landmarks_68", "landmarks_106")
 _CLASSES = ("labels", "regions")
-_TEXTS = ("expression_names", "name")
-_REQUIRED = (*_FLOATS, *_INDICES, *_CLASSES, *_TEXTS, "coarse_vertices")
-
-
-def _expected_shapes(arrays: dict[str, np.ndarray]) -> dict[str, tuple[int | None, ...]]:
-    """Give the shape each array must have, None where any size will do."""
-    vertices = arrays["mean"].shape[0] if arrays["mean"].ndim else None
-    return {
-        "mean": (vertices, 3),
-        "identity": (None, vertices, 3),
-        "expression": (None, vertices, 3),
-        "albedo_mean": (vertices, 3),
-        "albedo": (None, vertices, 3),
-        "triangles": (None, 3),
-        "coarse_triangles": (None, 3),
-        "labels": (vertices,),
-        "regions": (vertices,),
-        "landmarks_68": (68,),
-        "landmarks_106": (106,),
-        "expression_names": arrays["expression"].shape[:1],
-        "name": (),
-        "coarse_vertices": (),
-    }
-
-
-def check_arrays(arrays: dict[str, np.ndarray], source: str) -> None:
-    """Check the arrays of a model file.
-
-    Args:
-        arrays: name to array, with all the names of the module's docstring.
-        source: where they come from, for the message.
-
-    Raises:
-        DataError: an array has the wrong shape, holds NaN, or points beyond the vertices.
-    """
-    for name, shape in _expected_shapes(arrays).items():
-        found = arrays[name].shape
-        if len(found) != len(shape) or any(s is not None and s != f for s, f in zip(shape, found, strict=True)):
-            expected = ", ".join("any" if s is None else str(s) for s in shape)
-            raise DataError(f"{source}: {name}: expected shape ({expected}), found {found}; build the model again")
-    for name in _FLOATS:
-        if not np.isfinite(arrays[name]).all():
-            raise DataError(f"{source}: {name}: expected finite numbers, found NaN or infinity; build the model again")
-    vertices = arrays["mean"].shape[0]
-    limits = {name: vertices for name in _INDICES} | {"labels": len(CLASSES), "regions": len(REGIONS)}
-    limits["coarse_triangles"] = int(arrays["coarse_vertices"])
-    limits["coarse_vertices"] = vertices + 1
-    for name, limit in limits.items():
-        values = arrays[name]
-        if values.dtype.kind not in "iu":
-            raise DataError(f"{source}: {name}: expected integers, found {values.dtype}; build the model again")
-        if values.size and (values.min() < 0 or values.max() >= limit):
-            raise DataError(
-                f"{source}: {name}: expected indices from 0 to {limit - 1}, found {values.min()} to {values.max()};"
-                " build the model again"
-            )
+_BUFFERS = {"identity": "identity_basis", "expression": "expression_basis", "albedo": "albedo_basis"}
+_SHAPES = {
+    "mean": ("V", 3),
+    "identity": (None, "V", 3),
+    "expression": ("E", "V", 3),
+    "albedo_mean": ("V", 3),
+    "albedo": (None, "V", 3),
+    "triangles": (None, 3),
+    "coarse_triangles": (None, 3),
+    "labels": ("V",),
+    "regions": ("V",),
+    "landmarks_68": (68,),
+    "landmarks_106": (106,),
+    "expression_names": ("E",),
+    "name": (),
+    "coarse_vertices": (),
+}
+_LIMITS = dict.fromkeys(_INDICES, "V") | {"labels": len(CLASSES), "regions": len(REGIONS)}
 
 
 class MorphableModel(torch.nn.Module):
@@ -93,15 +54,14 @@ class MorphableModel(torch.nn.Module):
 
     def __init__(self, arrays: dict[str, np.ndarray], source: str = "face model") -> None:
         super().__init__()
-        check_arrays(arrays, source)
-        names = {"identity": "identity_basis", "expression": "expression_basis", "albedo": "albedo_basis"}
-        for name in _FLOATS:
-            values = np.ascontiguousarray(arrays[name], np.float32)
-            self.register_buffer(names.get(name, name), torch.from_numpy(values.copy()), persistent=False)
-        for name in (*_INDICES, *_CLASSES):
-            values = np.ascontiguousarray(arrays[name], np.int64)
-            self.register_buffer(name, torch.from_numpy(values.copy()), persistent=False)
-        self.coarse_vertices = int(arrays["coarse_vertices"])
+        check_arrays(arrays, _SHAPES, _LIMITS, source)
+        coarse = int(arrays["coarse_vertices"])
+        limits = {"coarse_vertices": len(arrays["mean"]) + 1, "coarse_triangles": coarse}
+        check_arrays(arrays, {}, limits, source)
+        for name in (*_FLOATS, *_INDICES, *_CLASSES):
+            values = arrays[name].astype(np.float32 if name in _FLOATS else np.int64, order="C")
+            self.register_buffer(_BUFFERS.get(name, name), torch.from_numpy(values), persistent=False)
+        self.coarse_vertices = coarse
         self.expression_names = tuple(str(n) for n in arrays["expression_names"])
         self.name = str(arrays["name"])
 
@@ -112,18 +72,18 @@ class MorphableModel(torch.nn.Module):
         Raises:
             DataError: the file is missing, unreadable, or its arrays do not fit together.
         """
-        return cls(read_npz(path, *_REQUIRED), str(path))
+        return cls(read_npz(path, *_SHAPES), str(path))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Give the arrays of a model file (see the module's docstring)."""
-        floats = (self.mean, self.identity_basis, self.expression_basis, self.albedo_mean, self.albedo_basis)
-        result = {name: tensor.cpu().numpy() for name, tensor in zip(_FLOATS, floats, strict=True)}
-        result |= {name: getattr(self, name).cpu().numpy().astype(np.int32) for name in _INDICES}
-        result |= {name: getattr(self, name).cpu().numpy().astype(np.uint8) for name in _CLASSES}
-        result["coarse_vertices"] = np.array(self.coarse_vertices, np.int32)
-        result["expression_names"] = np.array(self.expression_names, dtype=np.str_)
-        result["name"] = np.array(self.name)
-        return result
+        dtypes = dict.fromkeys(_FLOATS, np.float32) | dict.fromkeys(_INDICES, np.int32)
+        dtypes |= dict.fromkeys(_CLASSES, np.uint8)
+        buffers = {name: getattr(self, _BUFFERS.get(name, name)).cpu().numpy() for name in dtypes}
+        return {name: values.astype(dtypes[name], copy=False) for name, values in buffers.items()} | {
+            "coarse_vertices": np.array(self.coarse_vertices, np.int32),
+            "expression_names": np.array(self.expression_names, dtype=np.str_),
+            "name": np.array(self.name),
+        }
 
     def save(self, path: Path | str) -> None:
         """Write a model file, atomically."""

@@ -26,7 +26,6 @@ from dfmvr.face_model.bfm.files import (
     LANDMARKS_68,
     VERTICES,
     WITH_EXPRESSION,
-    Counts,
     find,
     read_bfm,
     vertex_indices,
@@ -40,9 +39,7 @@ KEPT = np.setdiff1d(np.arange(106), DROPPED_FROM_106)
 ALIGNMENT = (2215, 5828, 10455, 14065, 8192, 5522, 10795)
 """Vertices of conventions.ALIGNMENT_POINTS (the authors' pre_al_index.npy). The outer corner of the left eye is one
 beside that of the 68 landmarks, 14066."""
-ALIGNMENT_OF_68 = tuple(LANDMARKS_68[i] for i in ALIGNMENT_IN_68)
 INDEX_101, GROUND_TRUTH = "pre_index_101.npy", "gt.mat"
-_MAX_INDEX_BYTES = 1 << 20
 
 
 def build(settings: FaceModelSection, open_model: MorphableModel) -> tuple[MorphableModel, dict]:
@@ -57,8 +54,7 @@ def build(settings: FaceModelSection, open_model: MorphableModel) -> tuple[Morph
         DataError: a file is missing, damaged, or does not fit the others.
     """
     path = settings.folder
-    counts = Counts(settings.identity_components, settings.expression_components, settings.albedo_components)
-    files = read_bfm(path, counts)
+    files = read_bfm(path, settings)
     borrowed = borrow(files.mean, files.landmarks_68, None, open_model)
     landmarks_106, origin = keypoints(path, borrowed.landmarks_106)
     log.info("106 keypoints: %s", origin)
@@ -89,31 +85,34 @@ def keypoints(path: Path, carried: np.ndarray) -> tuple[np.ndarray, str]:
         DataError: a file of keypoints is damaged or belongs to another mesh.
     """
     index, truth, front = (find(path, name) for name in (INDEX_101, GROUND_TRUTH, FRONT))
-    if index is not None:
-        result = carried.copy()
-        result[KEPT] = _read_101(index)
-        _check_alignment(result, index)
-        return result, f"{index.name}; the five that it leaves out are carried from the open model"
-    if truth is not None and front is not None:
-        result = _of_registration(truth, vertex_indices(front, "idx", VERTICES, WITH_EXPRESSION))
-        _check_alignment(result, truth)
-        return result, f"the registration of Pixel-Face's {truth.name}"
     result = carried.copy()
-    result[KEPT[list(ALIGNMENT_IN_101)]] = ALIGNMENT
-    return result, f"carried from the open model, as {INDEX_101} or Pixel-Face's {GROUND_TRUTH} with {FRONT} is missing"
+    if index is not None:
+        result[KEPT] = _read_101(index)
+        origin = f"{index.name}; the five that it leaves out are carried from the open model"
+    elif truth is not None and front is not None:
+        result = _of_registration(truth, vertex_indices(front, "idx", VERTICES, WITH_EXPRESSION))
+        origin = f"the registration of Pixel-Face's {truth.name}"
+    else:
+        result[KEPT[list(ALIGNMENT_IN_101)]] = ALIGNMENT
+        origin = f"carried from the open model, as {INDEX_101} or Pixel-Face's {GROUND_TRUTH} with {FRONT} is missing"
+    found = result[KEPT[list(ALIGNMENT_IN_101)]]
+    if not all((found == ALIGNMENT) | (found == np.take(LANDMARKS_68, ALIGNMENT_IN_68))):
+        raise DataError(
+            f"{index or truth}: expected {list(ALIGNMENT)} as the seven alignment points, found {found.tolist()}; take "
+            "it away, and keypoints are carried from the open model"
+        )
+    return result, origin
 
 
 def _read_101(path: Path) -> np.ndarray:
     """Read the vertices (101,) of the authors' file."""
     try:
-        if path.stat().st_size > _MAX_INDEX_BYTES:
-            raise ValueError("too large")
         # mapped: a damaged header may announce more numbers than there is memory
-        values = np.array(np.load(path, mmap_mode="r", allow_pickle=False)).ravel()
+        values = np.load(path, mmap_mode="r", allow_pickle=False).ravel()
     except Exception as error:  # numpy's parser of headers raises whatever Python's does
         raise DataError(f"{path}: not a readable .npy file ({error}); copy it again") from None
-    whole = values.dtype.kind in "iu" or (values.dtype.kind == "f" and (values == np.floor(values)).all())
-    if len(values) != len(KEPT) or not whole or values.min() < 0 or values.max() >= VERTICES:
+    fits = len(values) == len(KEPT) and values.dtype.kind in "iuf"
+    if not fits or not np.isin(values, np.arange(VERTICES)).all():
         raise DataError(f"{path}: expected 101 vertices from 0 to {VERTICES - 1}, found {values.shape}; copy it again")
     return values.astype(np.int64)
 
@@ -131,13 +130,3 @@ def _of_registration(path: Path, front: np.ndarray) -> np.ndarray:
     place[front] = np.arange(VERTICES)
     nearest = cKDTree(vertices[front]).query(vertices[ids])[1]
     return np.where(place[ids] >= 0, place[ids], nearest)
-
-
-def _check_alignment(landmarks: np.ndarray, path: Path) -> None:
-    """Refuse keypoints of another mesh."""
-    found = landmarks[KEPT[list(ALIGNMENT_IN_101)]]
-    if not all(v in allowed for v, *allowed in zip(found, ALIGNMENT, ALIGNMENT_OF_68, strict=True)):
-        raise DataError(
-            f"{path}: expected {list(ALIGNMENT)} as the seven alignment points, found {found.tolist()}; take it away, "
-            "and keypoints are carried from the open model"
-        )

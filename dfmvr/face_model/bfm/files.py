@@ -18,14 +18,15 @@ Source: load_mats.py of github.com/sicxu/Deep3DFaceRecon_pytorch, which makes BF
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from dfmvr.config.data import FaceModelSection
 from dfmvr.datasets.matlab import read_matlab
 from dfmvr.errors import DataError
+from dfmvr.geometry.normals import triangle_normals
 
 FULL, WITH_EXPRESSION, VERTICES = 53_490, 53_215, 35_709
 """Numbers of vertices: of the Basel Face Model, of those that the expressions move, of the face."""
@@ -34,8 +35,7 @@ EXPRESSIONS, DEVIATIONS = "Exp_Pca.bin", "std_exp.txt"
 FRONT, TRIMMED, INFO = "BFM_front_idx.mat", "BFM_exp_idx.mat", "facemodel_info.mat"
 PARTS = (MODEL, EXPRESSIONS, DEVIATIONS, FRONT, TRIMMED, INFO)
 
-MM_PER_MICROMETRE, MM_PER_DECIMETRE = 1e-3, 100.0
-MAX_COLOUR = 255.0
+MM_PER_MICROMETRE, MM_PER_DECIMETRE, MAX_COLOUR = 1e-3, 100.0, 255.0
 PLAUSIBLE_MM = (100.0, 500.0)
 MAX_TEXT_BYTES = 1 << 20
 
@@ -46,14 +46,6 @@ LANDMARKS_68 = (
     *(8204, 9163, 9883, 2215, 3886, 4920, 5828, 4801, 3640, 10455, 11353, 12383, 14066, 12653, 11492, 5522, 6025),
     *(7495, 8215, 8935, 10395, 10795, 9555, 8836, 8236, 7636, 6915, 5909, 7384, 8223, 9064, 10537, 8829, 8229, 7629),
 )
-
-
-class Counts(NamedTuple):
-    """Numbers of components wanted, at the most."""
-
-    identity: int
-    expression: int
-    albedo: int
 
 
 class BfmFiles(NamedTuple):
@@ -74,87 +66,68 @@ def find(path: Path, name: str) -> Path | None:
     return next(candidates, None) if path.is_dir() else None
 
 
-def read_bfm(path: Path | str, counts: Counts) -> BfmFiles:
+def read_bfm(path: Path, settings: FaceModelSection) -> BfmFiles:
     """Read BFM 2009.
 
     Args:
         path: the folder, or the file BFM_model_front.mat.
-        counts: components wanted; what is there if there are fewer.
+        settings: components wanted; what is there if there are fewer.
     Raises:
         DataError: files are missing, damaged, or do not fit together.
     """
-    path = Path(path)
-    if not path.is_dir():
-        return _read_ready(path, counts)
-    parts = {name: find(path, name) for name in PARTS}
-    ready = find(path, READY)
-    missing = [name for name, found in parts.items() if found is None]
-    if not missing:
-        return _read_parts({name: found for name, found in parts.items() if found}, counts)
-    if ready is None:
-        there = ", ".join(name for name in PARTS if parts[name]) or "none of them"
+    parts = {name: found for name in PARTS if (found := find(path, name))}
+    ready = find(path, READY) if path.is_dir() else path
+    if len(parts) == len(PARTS):
+        read = _read_parts(parts, settings)
+    elif ready:
+        read = _read_ready(ready, settings)
+    else:
+        there, missing = ", ".join(parts), ", ".join(name for name in PARTS if name not in parts)
         raise DataError(
-            f"{path}: expected {', '.join(PARTS)}, or {READY} made of them; found {there}; add {', '.join(missing)}"
+            f"{path}: expected {', '.join(PARTS)}, or {READY} made of them; found {there or 'none of them'}; add "
+            f"{missing}"
         )
-    return _read_ready(ready, counts)
+    return _checked(read, path)
 
 
-def _read_ready(path: Path, counts: Counts) -> BfmFiles:
+def _read_ready(path: Path, settings: FaceModelSection) -> BfmFiles:
     """Read BFM_model_front.mat."""
-    names = ("meanshape", "meantex", "idBase", "exBase", "texBase", "tri", "keypoints")
-    mat = load_arrays(path, *names)
-    colour = 1 / MAX_COLOUR
-    return _finished(
-        BfmFiles(
-            _mean(mat["meanshape"], VERTICES, f"{path}: meanshape") * MM_PER_DECIMETRE,
-            _scaled(_basis(mat["idBase"], VERTICES, counts.identity, f"{path}: idBase"), MM_PER_DECIMETRE),
-            _scaled(_basis(mat["exBase"], VERTICES, counts.expression, f"{path}: exBase"), MM_PER_DECIMETRE),
-            _mean(mat["meantex"], VERTICES, f"{path}: meantex") * colour,
-            _scaled(_basis(mat["texBase"], VERTICES, counts.albedo, f"{path}: texBase"), colour),
-            *_topology(mat, path),
-        ),
-        path,
+    mat = load_arrays(path, "meanshape", "meantex", "idBase", "exBase", "texBase", "tri", "keypoints")
+
+    def scaled(name: str, unit: float, count: int = 1) -> np.ndarray:
+        return _float32(_fields(mat[name], VERTICES, f"{path}: {name}")[:count], unit)
+
+    return BfmFiles(
+        scaled("meanshape", MM_PER_DECIMETRE)[0],
+        scaled("idBase", MM_PER_DECIMETRE, settings.identity_components),
+        scaled("exBase", MM_PER_DECIMETRE, settings.expression_components),
+        scaled("meantex", 1 / MAX_COLOUR)[0],
+        scaled("texBase", 1 / MAX_COLOUR, settings.albedo_components),
+        *_topology(mat, path),
     )
 
 
-def _read_parts(files: dict[str, Path], counts: Counts) -> BfmFiles:
+def _read_parts(files: dict[str, Path], settings: FaceModelSection) -> BfmFiles:
     """Make the face from the files as they were delivered."""
     front = vertex_indices(files[FRONT], "idx", VERTICES, WITH_EXPRESSION)
-    trimmed = vertex_indices(files[TRIMMED], "trimIndex", WITH_EXPRESSION, FULL)
-    index, micro = trimmed[front], MM_PER_MICROMETRE
-    # One field after the other, since each has a hundred megabytes.
-    mean, identity = _field(files[MODEL], "shape", index, counts.identity)
-    albedo_mean, albedo = _field(files[MODEL], "tex", index, counts.albedo)
-    components, deviations = read_expressions(files[EXPRESSIONS]), read_deviations(files[DEVIATIONS])
-    if len(components) != len(deviations):
-        raise DataError(
-            f"{files[DEVIATIONS]}: expected {len(components)} standard deviations, one a component of {EXPRESSIONS}, "
-            f"found {len(deviations)}; take both from the same source"
-        )
-    few = min(counts.expression, len(components))
-    expression = _scaled(components[:few, front], deviations[:few, None, None] * micro)
+    index = vertex_indices(files[TRIMMED], "trimIndex", WITH_EXPRESSION, FULL)[front]
+
+    def mean_and_components(name: str, unit: float, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """(V, 3) and (K, V, 3), one standard deviation each, of `shape` or `tex`: read when the other is done with."""
+        where = files[MODEL]
+        mat = load_arrays(where, f"{name}MU", f"{name}PC", f"{name}EV")
+        components = _fields(mat[f"{name}PC"], FULL, f"{where}: {name}PC")
+        deviations = _one_each(mat[f"{name}EV"].ravel(), components, f"{where}: {name}EV")[:count, None, None]
+        mean = _fields(mat[f"{name}MU"], FULL, f"{where}: {name}MU")[0, index]
+        return _float32(mean, unit), _float32(_float32(components[:count, index], deviations), unit)
+
+    mean, identity = mean_and_components("shape", MM_PER_MICROMETRE, settings.identity_components)
+    albedo_mean, albedo = mean_and_components("tex", 1 / MAX_COLOUR, settings.albedo_components)
+    components, few = read_expressions(files[EXPRESSIONS]), settings.expression_components
+    deviations = _one_each(read_deviations(files[DEVIATIONS]), components, files[DEVIATIONS])
+    expression = _float32(components[:few, front], deviations[:few, None, None] * MM_PER_MICROMETRE)
     topology = _topology(load_arrays(files[INFO], "tri", "keypoints"), files[INFO])
-    colour = 1 / MAX_COLOUR
-    read = BfmFiles(
-        mean * micro, _scaled(identity, micro), expression, albedo_mean * colour, _scaled(albedo, colour), *topology
-    )
-    return _finished(read, files[MODEL].parent)
-
-
-def _field(path: Path, name: str, index: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (V, 3) and components (K, V, 3), one standard deviation each, of `shape` or `tex` at some vertices."""
-    mat = load_arrays(path, f"{name}MU", f"{name}PC", f"{name}EV")
-    components = mat[f"{name}PC"]
-    deviations = mat[f"{name}EV"].ravel()
-    if components.ndim != 2 or len(deviations) != components.shape[1]:
-        raise DataError(
-            f"{path}: {name}EV: expected one standard deviation a column of {name}PC {components.shape}, found "
-            f"{len(deviations)}; copy the file again"
-        )
-    basis = _basis(components, FULL, count, f"{path}: {name}PC")[:, index]
-    return _mean(mat[f"{name}MU"], FULL, f"{path}: {name}MU")[index], _scaled(
-        basis, deviations[: len(basis), None, None]
-    )
+    return BfmFiles(mean, identity, expression, albedo_mean, albedo, *topology)
 
 
 def load_arrays(path: Path, *names: str) -> dict[str, np.ndarray]:
@@ -170,24 +143,28 @@ def load_arrays(path: Path, *names: str) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _mean(values: np.ndarray, vertices: int, where: str) -> np.ndarray:
-    """(V, 3) float32 from x, y, z of one vertex after the other."""
-    if values.size != 3 * vertices:
-        raise DataError(f"{where}: expected {3 * vertices} numbers, found {values.shape}; copy the file again")
-    return _scaled(values.reshape(-1, 3), 1.0)
-
-
-def _basis(values: np.ndarray, vertices: int, count: int, where: str) -> np.ndarray:
-    """(K, V, 3) view of the first columns of (3 V, K)."""
-    if values.ndim != 2 or values.shape[0] != 3 * vertices or values.shape[1] < 1:
+def _fields(values: np.ndarray, vertices: int, where: str) -> np.ndarray:
+    """(K, V, 3) view of columns (3 V, K), x, y, z of one vertex after the other; a single one may be a row."""
+    columns = values.T if values.shape[0] == 1 else values
+    if values.ndim != 2 or columns.shape[0] != 3 * vertices or not values.size:
         raise DataError(f"{where}: expected ({3 * vertices}, K) numbers, found {values.shape}; copy the file again")
-    return values[:, :count].T.reshape(-1, vertices, 3)
+    return columns.T.reshape(-1, vertices, 3)
 
 
-def _scaled(values: np.ndarray, factor: float | np.ndarray) -> np.ndarray:
+def _float32(values: np.ndarray, factor: float | np.ndarray) -> np.ndarray:
     """Values times a factor, float32; what is too large becomes infinite and is refused in the end."""
     with np.errstate(over="ignore", invalid="ignore"):
         return (values * factor).astype(np.float32)
+
+
+def _one_each(deviations: np.ndarray, components: np.ndarray, where: Path | str) -> np.ndarray:
+    """Refuse standard deviations that are not one a component."""
+    if len(deviations) != len(components):
+        raise DataError(
+            f"{where}: expected {len(components)} standard deviations, one a component, found {len(deviations)}; take "
+            "both from the same source"
+        )
+    return deviations
 
 
 def vertex_indices(path: Path, name: str, count: int, limit: int) -> np.ndarray:
@@ -196,17 +173,17 @@ def vertex_indices(path: Path, name: str, count: int, limit: int) -> np.ndarray:
     Raises:
         DataError: the file is missing or damaged, or holds something else.
     """
-    values = _whole_numbers(load_arrays(path, name)[name], limit, f"{path}: {name}").ravel()
+    values = _from_0(load_arrays(path, name)[name], limit, f"{path}: {name}").ravel()
     if len(values) != count or len(np.unique(values)) != count:
         raise DataError(f"{path}: {name}: expected {count} different vertices, found {len(values)}; copy it again")
     return values
 
 
-def _whole_numbers(values: np.ndarray, limit: int, where: str) -> np.ndarray:
+def _from_0(values: np.ndarray, limit: int, where: str) -> np.ndarray:
     """Indices counted from 0, from whole numbers from 1 to `limit`."""
     with np.errstate(invalid="ignore"):
-        fits = values.size and (values >= 1).all() and (values <= limit).all()
-    if not fits or (values != np.floor(values)).any():
+        fits = values.size and (values >= 1).all() and (values <= limit).all() and (values == np.floor(values)).all()
+    if not fits:
         raise DataError(f"{where}: expected whole numbers from 1 to {limit}, found others; copy the file again")
     return values.astype(np.int64) - 1
 
@@ -216,17 +193,17 @@ def _topology(mat: dict[str, np.ndarray], path: Path) -> tuple[np.ndarray, np.nd
     triangles = mat["tri"]
     if triangles.ndim != 2 or triangles.shape[1] != 3:
         raise DataError(f"{path}: tri: expected triangles (F, 3), found {triangles.shape}; copy the file again")
-    landmarks = _whole_numbers(mat["keypoints"], VERTICES, f"{path}: keypoints").ravel()
+    landmarks = _from_0(mat["keypoints"], VERTICES, f"{path}: keypoints").ravel()
     if not np.array_equal(landmarks, LANDMARKS_68):
         other = int((landmarks != LANDMARKS_68).sum()) if len(landmarks) == 68 else len(landmarks)
         raise DataError(
             f"{path}: keypoints: expected the 68 vertices that Deep3DFaceRecon uses, found {other} others; take the "
             "file from there"
         )
-    return _whole_numbers(triangles, VERTICES, f"{path}: tri"), landmarks
+    return _from_0(triangles, VERTICES, f"{path}: tri"), landmarks
 
 
-def read_expressions(path: Path | str, vertices: int = WITH_EXPRESSION) -> np.ndarray:
+def read_expressions(path: Path, vertices: int = WITH_EXPRESSION) -> np.ndarray:
     """Read the components of Exp_Pca.bin.
 
     Returns:
@@ -234,46 +211,39 @@ def read_expressions(path: Path | str, vertices: int = WITH_EXPRESSION) -> np.nd
     Raises:
         DataError: the file is missing or has not exactly the size that its number of components asks for.
     """
-    path = Path(path)
     try:
         size = path.stat().st_size
-        with path.open("rb") as file:
-            start = file.read(4)
-        count = int(np.frombuffer(start, "<i4")[0]) if len(start) == 4 else 0
+        count = int(np.fromfile(path, "<i4", 1).sum())  # 0 of a file that is shorter
         expected = 4 + 12 * vertices * (1 + count)
-        if count < 1 or size != expected:
-            raise DataError(
-                f"{path}: expected {expected} bytes for {count} components of {vertices} vertices, found {size}; "
-                "download it again"
-            )
-        return np.memmap(path, "<f4", "r", 4 + 12 * vertices, (count, vertices, 3))
-    except (OSError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
+        if count > 0 and size == expected:
+            return np.memmap(path, "<f4", "r", 4 + 12 * vertices, (count, vertices, 3))
+    except OSError as error:
         raise DataError(f"{path}: cannot be read ({error}); check the file") from None
+    raise DataError(
+        f"{path}: expected {expected} bytes for {count} components of {vertices} vertices, found {size}; download it "
+        "again"
+    )
 
 
-def read_deviations(path: Path | str) -> np.ndarray:
+def read_deviations(path: Path) -> np.ndarray:
     """Read the standard deviations (K,) of std_exp.txt.
 
     Raises:
         DataError: the file is missing or is not a list of numbers above 0.
     """
-    path = Path(path)
     try:
         with path.open("rb") as file:
-            text = file.read(MAX_TEXT_BYTES + 1)
-        values = [float(word) for word in text.split()] if len(text) <= MAX_TEXT_BYTES else []
+            values = np.array([float(word) for word in file.read(MAX_TEXT_BYTES).split()])
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}); check the file") from None
     except ValueError:
-        values = []
-    if not values or not all(0 < value < math.inf for value in values):
+        values = np.zeros(0)
+    if not len(values) or not ((values > 0) & (values < np.inf)).all():
         raise DataError(f"{path}: expected standard deviations above 0, separated by blanks; download it again")
-    return np.array(values)
+    return values
 
 
-def _finished(read: BfmFiles, where: Path) -> BfmFiles:
+def _checked(read: BfmFiles, where: Path) -> BfmFiles:
     """Check units and turn triangles counter-clockwise seen from outside."""
     for name in ("mean", "identity", "expression", "albedo_mean", "albedo"):
         if not np.isfinite(getattr(read, name)).all():
@@ -283,8 +253,7 @@ def _finished(read: BfmFiles, where: Path) -> BfmFiles:
         raise DataError(f"{where}: expected a face of about 200 mm, found one of {size:.4g} mm; check the unit")
     if not (0.02 < read.albedo_mean.mean() < 1 and read.albedo_mean.min() > -0.1 and read.albedo_mean.max() < 1.1):
         raise DataError(f"{where}: expected mean colours from 0 to 255, found others; copy the files again")
-    a, b, c = (read.mean[read.triangles[:, i]] for i in range(3))
     # A face is open at the back: its triangles together look forward.
-    if np.cross(b - a, c - a)[:, 2].sum() < 0:
+    if triangle_normals(read.mean[read.triangles])[:, 2].sum() < 0:
         return read._replace(triangles=read.triangles[:, ::-1])
     return read

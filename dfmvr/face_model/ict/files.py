@@ -20,13 +20,13 @@ import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from dfmvr.errors import DataError
 from dfmvr.face_model.expressions import KINDS
-from dfmvr.files import read_json, read_npz
+from dfmvr.files import check_arrays, read_json, read_npz
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +36,8 @@ MM_PER_UNIT = 10.0
 FACE, HEAD, MOUTH, EYEBALL = 0, 1, 2, 3
 RANGES = {FACE: (0, 9409), HEAD: (9409, 11248), MOUTH: (11248, 13294), EYEBALL: (21451, 24591)}
 """First vertex of each region and the one after its last, in the OBJ files."""
-MAX_BYTES, MAX_LINE = 64 << 20, 4096
-LIMIT_CM = 1000.0
-PLAUSIBLE_CM = (10.0, 100.0)
+MAX_BYTES = 16 << 20
+LIMIT_CM, PLAUSIBLE_CM = 1000.0, (10.0, 100.0)
 
 # Vertices of the 68 landmarks in the OBJ files, Multi-PIE order.
 LANDMARKS_68 = (
@@ -48,15 +47,23 @@ LANDMARKS_68 = (
     *(5708, 5695, 2081, 0, 4275, 6200, 6213, 6346, 6461, 5518, 5957, 5841),
     *(5702, 5711, 5533, 6216, 6207, 6470, 5517, 5966),
 )
-_ARRAYS = ("mean", "identity", "expression", "expression_names", "triangles", "region", "landmarks_68")
+_SHAPES = {
+    "mean": ("V", 3),
+    "identity": (None, "V", 3),
+    "expression": ("E", "V", 3),
+    "expression_names": ("E",),
+    "triangles": (None, 3),
+    "region": ("V",),
+    "landmarks_68": (68,),
+}
 
 
 class IctFiles(NamedTuple):
     """ICT-FaceKit as arrays, V vertices, cm."""
 
     mean: np.ndarray  # (V, 3) float32
-    identity: np.ndarray  # (K, V, 3), weights are N(0, 1)
-    expression: np.ndarray  # (E, V, 3), weights in [0, 1]
+    identity: np.ndarray  # (K, V, 3) float32, weights are N(0, 1)
+    expression: np.ndarray  # (E, V, 3) float32, weights in [0, 1]
     expression_names: tuple[str, ...]
     triangles: np.ndarray  # (T, 3) int64
     region: np.ndarray  # (V,) FACE, HEAD, MOUTH or EYEBALL
@@ -82,11 +89,9 @@ def read_ict(path: Path | str) -> IctFiles:
 
 def _find(folder: Path) -> Path:
     """Find the neutral mesh or model.npz in a folder or up to two below it."""
-    for pattern in ("", "*/", "*/*/"):
-        for name in (NEUTRAL, "model.npz"):
-            found = sorted(folder.glob(pattern + name))
-            if found:
-                return found[0]
+    for pattern, name in itertools.product(("", "*/", "*/*/"), (NEUTRAL, "model.npz")):
+        if found := sorted(folder.glob(pattern + name)):
+            return found[0]
     raise DataError(
         f"{folder}: expected ICT-FaceKit's {NEUTRAL} (folder FaceXModel) or model.npz, found neither; "
         "download the repository ICT-FaceKit and name its folder"
@@ -95,36 +100,13 @@ def _find(folder: Path) -> Path:
 
 def _read_npz(path: Path) -> IctFiles:
     """Read the arrays of an `.npz`."""
-    arrays = read_npz(path, *_ARRAYS)
-    mean, region, triangles = (arrays[name] for name in ("mean", "region", "triangles"))
-    count = len(mean) if mean.ndim else 0
-    fits = (
-        mean.shape == (count, 3)
-        and all(arrays[n].ndim == 3 and arrays[n].shape[1:] == (count, 3) for n in ("identity", "expression"))
-        and arrays["expression_names"].shape == arrays["expression"].shape[:1]
-        and region.shape == (count,)
-        and arrays["landmarks_68"].shape == (68,)
-        and triangles.ndim == 2
-        and triangles.shape[1:] == (3,)
-    )
-    if not fits:
-        shapes = ", ".join(f"{name} {arrays[name].shape}" for name in _ARRAYS)
-        raise DataError(f"{path}: expected ICT-FaceKit's arrays with one number of vertices, found {shapes}")
-    limits = {"triangles": count, "landmarks_68": count, "region": len(RANGES)}
-    for name, limit in limits.items():
-        values = arrays[name]
-        if values.dtype.kind not in "iu" or not values.size or values.min() < 0 or values.max() >= limit:
-            raise DataError(f"{path}: {name}: expected whole numbers from 0 to {limit - 1}; copy the file again")
-    for name in ("mean", "identity", "expression"):
-        if arrays[name].dtype.kind != "f" or not np.isfinite(arrays[name]).all():
-            raise DataError(f"{path}: {name}: expected finite numbers; copy the file again")
+    arrays = read_npz(path, *_SHAPES)
+    check_arrays(arrays, _SHAPES, {"triangles": "V", "landmarks_68": "V", "region": len(RANGES)}, str(path))
     return IctFiles(
-        mean.astype(np.float32),
-        arrays["identity"].astype(np.float32),
-        arrays["expression"].astype(np.float32),
+        *(arrays[name].astype(np.float32) for name in ("mean", "identity", "expression")),
         tuple(str(name) for name in arrays["expression_names"]),
-        triangles.astype(np.int64),
-        region,
+        arrays["triangles"].astype(np.int64),
+        arrays["region"],
         arrays["landmarks_68"].astype(np.int64),
     )
 
@@ -139,19 +121,17 @@ def _read_folder(neutral: Path) -> IctFiles:
             f"{neutral.parent}: expected identity000.obj .. and an OBJ file an expression beside {NEUTRAL}, found "
             f"{len(identities)} and {len(expressions)}; copy the whole folder FaceXModel"
         )
-    kept = np.concatenate([np.arange(*RANGES[region]) for region in RANGES])
-    region = np.concatenate([np.full(end - start, region) for region, (start, end) in RANGES.items()]).astype(np.uint8)
-    mean = _vertices(neutral, kept)
+    kept = np.concatenate([np.arange(*span) for span in RANGES.values()])
     place = np.full(VERTICES, -1)
     place[kept] = np.arange(len(kept))
-    triangles = place[_triangles(neutral)]
+    mean, triangles = _vertices(neutral, kept), place[_triangles(neutral)]
     return IctFiles(
         mean,
         _differences(identities, mean, kept),
         _differences(expressions, mean, kept),
         tuple(path.stem for path in expressions),
         triangles[(triangles >= 0).all(1)],
-        region,
+        np.repeat(list(RANGES), [end - start for start, end in RANGES.values()]).astype(np.uint8),
         place[_landmarks(neutral.with_name(INDICES))],
     )
 
@@ -159,17 +139,12 @@ def _read_folder(neutral: Path) -> IctFiles:
 def _lines(path: Path, kind: bytes) -> Iterator[list[bytes]]:
     """Yield the words after `kind` of each line of an OBJ file that starts with it."""
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise DataError(f"{path}: expected an OBJ file of a few megabytes, found {size} bytes; download it again")
         with path.open("rb") as file:
-            while line := file.readline(MAX_LINE):
-                if len(line) == MAX_LINE:
-                    raise DataError(f"{path}: expected lines of at most {MAX_LINE} bytes; download it again")
-                if line.lstrip().startswith(kind):
-                    words = line.split()
-                    if words[0] == kind:
-                        yield words[1:]
+            if path.stat().st_size > MAX_BYTES:
+                raise DataError(f"{path}: expected an OBJ file of a few megabytes, found more; download it again")
+            for line in file:
+                if line.lstrip().startswith(kind) and (words := line.split())[0] == kind:
+                    yield words[1:]
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}); check the file") from None
 
@@ -214,41 +189,31 @@ def _triangles(path: Path) -> np.ndarray:
             text = b" ".join(words).decode("ascii", "replace")[:80]
             raise DataError(f"{path}: expected faces of vertices 1 to {VERTICES}, found `f {text}`; download it again")
         result += [(corners[0], b, c) for b, c in itertools.pairwise(corners[1:])]
-        if len(result) > 4 * VERTICES:
-            raise DataError(f"{path}: expected about two triangles a vertex, found far more; download it again")
-    if not result:
-        raise DataError(f"{path}: expected faces, found none; download it again")
+    if not 0 < len(result) <= 4 * VERTICES:
+        raise DataError(f"{path}: expected about two triangles a vertex, found {len(result)} in all; download it again")
     return np.array(result, np.int64)
 
 
 def _landmarks(path: Path) -> np.ndarray:
     """Vertices (68,) of the landmarks in the OBJ files."""
-    if not path.exists():
-        log.info("%s: not there; the landmarks known of the release are taken", path)
-        return np.array(LANDMARKS_68)
-    for value in _landmark_entries(path):
-        values = list(value.values()) if isinstance(value, dict) else value
-        if not isinstance(values, list) or len(values) != 68:
-            continue
-        face = RANGES[FACE]
-        if not all(type(v) is int and face[0] <= v < face[1] for v in values):
-            raise DataError(
-                f"{path}: expected landmarks among the vertices of the face, found others; download it again"
-            )
-        return np.array(values)
-    log.info("%s: no list of 68 landmarks in it; those known of the release are taken", path)
-    return np.array(LANDMARKS_68)
-
-
-def _landmark_entries(path: Path) -> list[Any]:
-    """Values of a JSON object whose keys speak of landmarks."""
+    content: object = {}
     try:
-        content = read_json(path) if path.stat().st_size <= MAX_BYTES else None
+        if path.exists():
+            content = read_json(path) if path.stat().st_size <= MAX_BYTES else None
     except RecursionError:
         content = None
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected a JSON object of a few megabytes; download it again")
-    return [value for key, value in content.items() if "landmark" in key.lower()]
+    for value in (value for key, value in content.items() if "landmark" in key.lower()):
+        values = list(value.values()) if isinstance(value, dict) else value
+        if isinstance(values, list) and len(values) == 68:
+            if not all(type(v) is int and RANGES[FACE][0] <= v < RANGES[FACE][1] for v in values):
+                raise DataError(
+                    f"{path}: expected landmarks among the vertices of the face, found others; download it again"
+                )
+            return np.array(values)
+    log.info("%s: no list of 68 landmarks; those known of the release are taken", path)
+    return np.array(LANDMARKS_68)
 
 
 def drivers(names: tuple[str, ...]) -> tuple[list[str], np.ndarray]:
