@@ -14,7 +14,7 @@ import shutil
 import uuid
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,18 @@ def write_npz(path: Path | str, compress: bool = False, **arrays: np.ndarray) ->
         (np.savez_compressed if compress else np.savez)(partial, **arrays)
 
 
+@contextmanager
+def _reading(path: Path | str, what: str, damage: tuple[type[Exception], ...], maker: str = "") -> Iterator[None]:
+    """Say of a file that cannot be read what it should be, and how it is made."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; run {maker or 'the stage that makes it'}") from None
+    except damage as error:
+        again = f"run {maker} again" if maker else "make it again"
+        raise DataError(f"{path}: not {what} ({error}); {again}") from error
+
+
 def read_npz(path: Path | str, *required: str, others: bool = True) -> dict[str, np.ndarray]:
     """Read the arrays of an `.npz` and check that the `required` names are there. Never unpickles.
 
@@ -108,25 +120,25 @@ def read_npz(path: Path | str, *required: str, others: bool = True) -> dict[str,
     Raises:
         DataError: the file is missing, is no `.npz`, or lacks an array.
     """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            found = archive.files
-            arrays = {name: archive[name] for name in found if others or name in required}
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; run the stage that makes it") from None
-    except _DAMAGE as error:
-        raise DataError(f"{path}: not a readable .npz archive ({error}); make it again") from error
-    missing = [name for name in required if name not in arrays]
-    if missing:
-        raise DataError(f"{path}: expected the arrays {', '.join(missing)}, found {', '.join(sorted(found))}")
+    with _reading(path, "a readable .npz archive", _DAMAGE), np.load(path, allow_pickle=False) as archive:
+        found = archive.files
+        arrays = {name: archive[name] for name in found if others or name in required}
+    _require(found, required, path)
     return arrays
+
+
+def _require(found: Iterable[str], required: Iterable[str], where: Path | str) -> None:
+    """Name the arrays that are missing."""
+    missing = [name for name in required if name not in found]
+    if missing:
+        raise DataError(f"{where}: expected the arrays {', '.join(missing)}, found {', '.join(sorted(found))}")
 
 
 def check_arrays(
     arrays: Mapping[str, np.ndarray],
     shapes: Mapping[str, tuple[int | str | None, ...]],
     limits: Mapping[str, int | str],
-    where: str,
+    where: Path | str,
 ) -> None:
     """Check that the arrays of a file fit together.
 
@@ -136,8 +148,9 @@ def check_arrays(
         limits: of those that hold indices, what these must be below: a number, or a letter of `shapes`.
         where: the file, for the message.
     Raises:
-        DataError: a shape is wrong, a number is not finite, or an index is none or out of range.
+        DataError: an array is missing or has a wrong shape, a number is not finite, an index none or out of range.
     """
+    _require(arrays, shapes, where)
     sizes: dict[int | str | None, int] = {}
     for name, shape in shapes.items():
         found = arrays[name].shape
@@ -152,8 +165,8 @@ def check_arrays(
             raise DataError(f"{where}: {name}: expected finite numbers, found NaN or infinity; make the file again")
     for name, limit in limits.items():
         values, limit = arrays[name], sizes.get(limit, limit)
-        if values.dtype.kind not in "iu" or (values.size and not (values.min() >= 0 and values.max() < limit)):
-            found = f"{values.min()} to {values.max()}" if values.size and values.dtype.kind in "iuf" else values.dtype
+        if values.dtype.kind not in "iu" or (values.size and not 0 <= values.min() <= values.max() < limit):
+            found = f"{values.min()} to {values.max()}" if values.size and values.dtype.kind in "iu" else values.dtype
             raise DataError(
                 f"{where}: {name}: expected indices from 0 to {limit - 1}, found {found}; make the file again"
             )
@@ -168,12 +181,8 @@ def open_npy(path: Path | str, maker: str) -> np.ndarray:
     Raises:
         DataError: the file is missing or unreadable.
     """
-    try:
+    with _reading(path, "a readable array", (OSError, ValueError, EOFError), f"`{maker}`"):
         return np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; run `{maker}`") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: not a readable array ({error}); run `{maker}` again") from None
 
 
 def write_json(path: Path | str, value: Any) -> None:
@@ -188,9 +197,5 @@ def read_json(path: Path | str) -> Any:
     Raises:
         DataError: the file is missing or not JSON.
     """
-    try:
+    with _reading(path, "readable as JSON", (OSError, ValueError)):
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; run the stage that makes it") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not readable as JSON ({error}); make it again") from error

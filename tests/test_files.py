@@ -59,9 +59,9 @@ def test_arrays_survive(tmp_path):
 
 def test_a_missing_array_is_named(tmp_path):
     write_npz(tmp_path / "a.npz", x=np.arange(3))
-    with pytest.raises(DataError, match="expected the arrays y, found x"):
+    with pytest.raises(DataError, match=r"a\.npz: expected the arrays y, found x"):
         read_npz(tmp_path / "a.npz", "x", "y")
-    with pytest.raises(DataError, match="expected the arrays y, found x"):
+    with pytest.raises(DataError, match=r"a\.npz: expected the arrays y, found x"):
         read_npz(tmp_path / "a.npz", "y", others=False)
 
 

@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from dfmvr.errors import DataError
 from dfmvr.geometry.camera import focal_px, project
 from dfmvr.rendering import visibility
-from dfmvr.rendering.rasterizer import interpolate, local_faces, packed_faces, rasterize
+from dfmvr.rendering.rasterizer import interpolate, rasterize
 from dfmvr.rendering.renderer import render
 from dfmvr.rendering.visibility import NEAR_MM
 
@@ -230,12 +230,6 @@ def test_interpolate_takes_any_attribute_and_zero_at_background():
     fragments = rasterize(projected, triangles, (37, 41))
     ones = interpolate(fragments, triangles, torch.ones(2, 12, 5, dtype=torch.float64))
     assert_allclose(ones, (fragments.pix_to_face >= 0)[..., None].expand(-1, -1, -1, 5), atol=1e-12)
-
-
-def test_packed_faces_count_through_the_batch():
-    faces = torch.tensor([[[0, -1]], [[6, 2]]])
-    assert packed_faces(faces, 7).tolist() == [[[0, -1]], [[13, 9]]]
-    assert torch.equal(local_faces(packed_faces(faces, 7), 7), faces)
 
 
 def test_gradients_equal_finite_differences():

@@ -44,13 +44,11 @@ UPWARD = {
     ("released.import_checkpoint", "parse.parser"),
 }
 SHARED_NAMES = {
-    "HeadPopulation",
     "Losses",
     "Part",
     "Section",
     "Seen",
     "Source",
-    "Surface",
     "System",
 }
 FACES_WITH_CODE = {"assets", "datasets", "webpage"}

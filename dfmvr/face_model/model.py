@@ -72,7 +72,7 @@ class MorphableModel(torch.nn.Module):
         Raises:
             DataError: the file is missing, unreadable, or its arrays do not fit together.
         """
-        return cls(read_npz(path, *_SHAPES), str(path))
+        return cls(read_npz(path), str(path))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Give the arrays of a model file (see the module's docstring)."""

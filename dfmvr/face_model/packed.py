@@ -12,7 +12,6 @@ that miss, and the rows there are kept. The file has the arrays of a face model 
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +27,6 @@ ALBEDO_TOLERANCE = 0.01
 _BASES = ("identity", "expression", "albedo")
 _SAME = ("mean", "albedo_mean", "coarse_triangles", "landmarks_68", "landmarks_106", "labels", "regions")
 _SAME += ("expression_names", "name", "coarse_vertices")
-_OWN = ("coarse", "rows", "kept", "sizes")
 
 
 def pack(model: MorphableModel) -> dict[str, np.ndarray]:
@@ -69,17 +67,16 @@ def unpack(arrays: dict[str, np.ndarray], source: str) -> MorphableModel:
         DataError: the arrays do not fit together.
     """
     try:
-        coarse, rows, sizes = arrays["coarse"], arrays["rows"], arrays["sizes"]
+        coarse, bases = arrays["coarse"], np.cumsum(arrays["sizes"])[:-1]
         matrix, triangles = loop_subdivision(arrays["coarse_triangles"], len(coarse))
-        basis = (matrix.astype(np.float32) @ coarse.reshape(len(coarse), -1).astype(np.float32)).reshape(
-            -1, *coarse.shape[1:]
-        )
-        basis[rows] = arrays["kept"]
-        parts = np.split(basis.transpose(2, 0, 1), np.cumsum(sizes)[:-1])
-    except (ValueError, IndexError) as error:
+        flat = matrix.astype(np.float32) @ coarse.reshape(len(coarse), -1).astype(np.float32)
+        basis = flat.reshape(-1, *coarse.shape[1:])
+        basis[arrays["rows"]] = arrays["kept"]
+        parts = dict(zip(_BASES, np.split(basis.transpose(2, 0, 1), bases), strict=True))
+        same = {name: arrays[name] for name in _SAME}
+    except (KeyError, ValueError, IndexError) as error:
         raise DataError(f"{source}: not a packed face model ({error}); pack it again") from None
-    bases = dict(zip(_BASES, parts, strict=True))
-    return MorphableModel({name: arrays[name] for name in _SAME} | bases | {"triangles": triangles}, source)
+    return MorphableModel(same | parts | {"triangles": triangles}, source)
 
 
 def write_packed(path: Path | str, model: MorphableModel) -> None:
@@ -97,9 +94,5 @@ def read_model(path: Path | str) -> MorphableModel:
     Raises:
         DataError: the file is missing or no face model.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            packed = "coarse.npy" in archive.namelist()
-    except (OSError, zipfile.BadZipFile):
-        packed = False  # what is wrong with the file is said below
-    return unpack(read_npz(path, *_SAME, *_OWN), str(path)) if packed else MorphableModel.load(path)
+    arrays = read_npz(path)
+    return unpack(arrays, str(path)) if "coarse" in arrays else MorphableModel(arrays, str(path))

@@ -15,9 +15,11 @@ import numpy as np
 from scipy.interpolate import RBFInterpolator
 from scipy.spatial import cKDTree
 
+from dfmvr.config.data import FaceModelSection
 from dfmvr.conventions import CLASSES, REGIONS
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.geometry.similarity import fit_similarity
+from dfmvr.geometry.surface import open_boundary
 
 SKIN, MOUTH, EYE = 0, 1, 2
 """Kinds of vertices: the outer surface, what lies between the lips, the eyeballs with what lies inside the lids."""
@@ -119,9 +121,32 @@ def borrow(mean: np.ndarray, landmarks_68: np.ndarray, kinds: np.ndarray | None,
 
 def rim(model: MorphableModel) -> np.ndarray:
     """(V,) bool: vertices on an open edge of the model's skin; not those inside the eyes or the mouth."""
-    triangles, skin = model.triangles.numpy(), np.isin(model.labels.numpy(), [CLASSES.index("skin")])
-    edges = np.sort(triangles[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
-    unique, counts = np.unique(edges, axis=0, return_counts=True)
-    result = np.zeros(len(skin), bool)
-    result[unique[counts == 1]] = True
-    return result & skin
+    skin = model.labels.numpy() == CLASSES.index("skin")
+    return open_boundary(model.triangles.numpy(), len(skin)).vertices & skin
+
+
+def imported(
+    arrays: dict[str, np.ndarray], borrowed: Borrowed, settings: FaceModelSection, origins: dict[str, str]
+) -> tuple[MorphableModel, dict]:
+    """Make the model of another source, centred and without a coarse mesh, and its summary.
+
+    Args:
+        arrays: name, mean, bases, triangles and landmarks, of a model file; what they lack is the borrowed.
+        borrowed: classes, regions and keypoints.
+        settings: the folder, for messages.
+        origins: what was taken from where.
+    """
+    model = MorphableModel(
+        {
+            "coarse_triangles": np.zeros((0, 3), np.int64),
+            "coarse_vertices": np.array(0),
+            "labels": borrowed.labels,
+            "regions": borrowed.regions,
+            "landmarks_106": borrowed.landmarks_106,
+            "expression_names": np.array([f"expression_{i:02d}" for i in range(len(arrays["expression"]))]),
+        }
+        | arrays
+        | {"mean": arrays["mean"] - arrays["mean"].mean(0, dtype=np.float64)},
+        str(settings.folder),
+    )
+    return model, {"sizes": model.sizes(), "origin": {"name": model.name} | origins}

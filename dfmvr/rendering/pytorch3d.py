@@ -7,7 +7,7 @@ from torch import Tensor
 
 from dfmvr.errors import UnavailableError
 from dfmvr.geometry.camera import project
-from dfmvr.rendering.rasterizer import Fragments, local_faces
+from dfmvr.rendering.rasterizer import Fragments
 
 
 def rasterize_pytorch3d(
@@ -42,7 +42,7 @@ def rasterize_pytorch3d(
     )
     seen = faces[..., 0] >= 0
     return Fragments(
-        local_faces(faces[..., 0], triangles.shape[0]),
+        torch.where(seen, faces[..., 0] % max(len(triangles), 1), -1),  # PyTorch3D counts through the batch
         bary[..., 0, :].where(seen[..., None], bary.new_zeros(())),
         zbuf[..., 0].where(seen, zbuf.new_zeros(())),
     )

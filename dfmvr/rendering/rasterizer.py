@@ -55,8 +55,8 @@ def rasterize(
         Fragments; `bary` and `depth` are differentiable in `projected`. No gradient flows for silhouettes.
     Raises:
         DataError: wrong shapes, or a triangle names a vertex that is not there.
-    Source: the fields mean what PyTorch3D's Fragments mean, but the face index counts within one mesh (see
-        `packed_faces`), the background's coordinates are 0 instead of -1, and depth is in mm.
+    Source: the fields mean what PyTorch3D's Fragments mean, but the face index counts within one mesh,
+        the background's coordinates are 0 instead of -1, and depth is in mm.
     """
     faces, hits = rasterize_hits(projected, triangles, image_size, cull_backfaces)
     return fragments_of(faces, hits)
@@ -93,17 +93,6 @@ def interpolate(fragments: Fragments, triangles: Tensor, attributes: Tensor) -> 
     bary = fragments.bary.reshape(-1, 3).index_select(0, pixel).T
     hits = Hits(pixel, corner, bary, bary[0])
     return scatter_pixels(hits, interpolate_hits(hits, attributes), tuple(faces.shape)).permute(1, 2, 3, 0)
-
-
-def packed_faces(pix_to_face: Tensor, face_count: int) -> Tensor:
-    """Face indices as PyTorch3D packs them: b * face_count + face for mesh b of the batch, -1 for background."""
-    first = torch.arange(pix_to_face.shape[0], device=pix_to_face.device)[:, None, None] * face_count
-    return torch.where(pix_to_face < 0, pix_to_face, pix_to_face + first)
-
-
-def local_faces(packed: Tensor, face_count: int) -> Tensor:
-    """Inverse of `packed_faces`."""
-    return torch.where(packed < 0, packed, packed % max(face_count, 1))
 
 
 def locate(projected: Tensor, triangles: Tensor, pix_to_face: Tensor) -> Hits:

@@ -31,7 +31,7 @@ from dfmvr.face_model.bfm.files import (
     vertex_indices,
 )
 from dfmvr.face_model.model import MorphableModel
-from dfmvr.face_model.transfer import borrow
+from dfmvr.face_model.transfer import borrow, imported
 
 log = logging.getLogger(__name__)
 
@@ -58,19 +58,9 @@ def build(settings: FaceModelSection, open_model: MorphableModel) -> tuple[Morph
     borrowed = borrow(files.mean, files.landmarks_68, None, open_model)
     landmarks_106, origin = keypoints(path, borrowed.landmarks_106)
     log.info("106 keypoints: %s", origin)
-    arrays = files._asdict() | {
-        "mean": files.mean - files.mean.mean(0, dtype=np.float64),
-        "coarse_triangles": np.zeros((0, 3), np.int64),
-        "coarse_vertices": np.array(0),
-        "labels": borrowed.labels,
-        "regions": borrowed.regions,
-        "landmarks_106": landmarks_106,
-        "expression_names": np.array([f"expression_{i:02d}" for i in range(len(files.expression))]),
-        "name": np.array("BFM 2009"),
-    }
-    model = MorphableModel(arrays, str(path))
-    origins = {"name": model.name, "classes_and_regions": open_model.name, "keypoints_106": origin}
-    return model, {"sizes": model.sizes(), "origin": origins}
+    arrays = files._asdict() | {"name": np.array("BFM 2009"), "landmarks_106": landmarks_106}
+    origins = {"classes_and_regions": open_model.name, "keypoints_106": origin}
+    return imported(arrays, borrowed, settings, origins)
 
 
 def keypoints(path: Path, carried: np.ndarray) -> tuple[np.ndarray, str]:

@@ -18,7 +18,7 @@ from dfmvr.config.data import FaceModelSection
 from dfmvr.face_model.components import expression_basis
 from dfmvr.face_model.ict.files import EYEBALL, FACE, MM_PER_UNIT, MOUTH, IctFiles, drivers, read_ict
 from dfmvr.face_model.model import MorphableModel
-from dfmvr.face_model.transfer import EYE, SKIN, borrow
+from dfmvr.face_model.transfer import EYE, SKIN, borrow, imported
 from dfmvr.face_model.transfer import MOUTH as INSIDE
 
 # ASSUME: cameras see the front half of an eyeball, and through an open mouth all of the socket.
@@ -47,25 +47,19 @@ def build(settings: FaceModelSection, open_model: MorphableModel) -> tuple[Morph
     albedo = open_model.albedo_basis.numpy()[: settings.albedo_components]
     expression = _expression(files, kept, settings)
     arrays = {
-        "mean": mean - mean.mean(0, dtype=np.float64),
+        "name": np.array("ICT-FaceKit"),
+        "mean": mean,
         "identity": files.identity[: settings.identity_components, kept] * MM_PER_UNIT,
         "expression": expression,
+        "expression_names": np.array([f"actions_{i:02d}" for i in range(len(expression))]),
         "albedo_mean": open_model.albedo_mean.numpy()[borrowed.index],
         "albedo": albedo[:, borrowed.index],
         "triangles": triangles[(triangles >= 0).all(1)],
-        "coarse_triangles": np.zeros((0, 3), np.int64),
-        "coarse_vertices": np.array(0),
-        "labels": borrowed.labels,
-        "regions": borrowed.regions,
         "landmarks_68": landmarks,
-        "landmarks_106": borrowed.landmarks_106,
-        "expression_names": np.array([f"actions_{i:02d}" for i in range(len(expression))]),
-        "name": np.array("ICT-FaceKit"),
     }
-    names = ("colours", "classes_and_regions", "keypoints_106")
-    model = MorphableModel(arrays, str(settings.folder))
-    origins = {"name": model.name} | dict.fromkeys(names, f"carried from the open model ({open_model.name})")
-    return model, {"sizes": model.sizes(), "origin": origins}
+    carried = f"carried from the open model ({open_model.name})"
+    origins = dict.fromkeys(("colours", "classes_and_regions", "keypoints_106"), carried)
+    return imported(arrays, borrowed, settings, origins)
 
 
 def crop(files: IctFiles, beyond: np.ndarray) -> np.ndarray:

@@ -100,8 +100,8 @@ def _find(folder: Path) -> Path:
 
 def _read_npz(path: Path) -> IctFiles:
     """Read the arrays of an `.npz`."""
-    arrays = read_npz(path, *_SHAPES)
-    check_arrays(arrays, _SHAPES, {"triangles": "V", "landmarks_68": "V", "region": len(RANGES)}, str(path))
+    arrays = read_npz(path)
+    check_arrays(arrays, _SHAPES, {"triangles": "V", "landmarks_68": "V", "region": len(RANGES)}, path)
     return IctFiles(
         *(arrays[name].astype(np.float32) for name in ("mean", "identity", "expression")),
         tuple(str(name) for name in arrays["expression_names"]),
