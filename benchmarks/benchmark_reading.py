@@ -32,7 +32,7 @@ from dfmvr.config.configuration import Config
 from dfmvr.config.data import MultiPieData
 from dfmvr.datasets.images import write_image
 from dfmvr.datasets.multi_pie.dataset import YAWS, MultiPie
-from dfmvr.datasets.multi_pie.folders import CROPPED_ENDING, Shot
+from dfmvr.datasets.multi_pie.folders import PhotoName
 
 LINKS = 30_000  # to one file; ext4 allows 65,000
 ILLUMINATIONS, RECORDINGS = 20, 2
@@ -56,12 +56,12 @@ def link_tree(root: Path, files: int, cropped: bool) -> int:
         if count % LINKS == 0:
             source = root / f"{count}.png"
             write_image(source, np.zeros((1, 1, 3), np.uint8))
-        shot = Shot(f"{subject:03d}", "01", f"{recording:02d}", camera, f"{illumination:02d}")
-        folder = root / shot.subject if cropped else shot.place(root)
-        if folder not in made:
-            folder.mkdir(parents=True)
-            made.add(folder)
-        os.link(source, folder / f"{shot.stem}{CROPPED_ENDING if cropped else ''}.png")
+        name = PhotoName.of(subject, 1, recording, camera, illumination)
+        path = name.path(root, "cropped_128" if cropped else "original")
+        if path.parent not in made:
+            path.parent.mkdir(parents=True)
+            made.add(path.parent)
+        os.link(source, path)
     return files
 
 

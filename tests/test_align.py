@@ -26,8 +26,8 @@ from dfmvr.config.training import AlignSection
 from dfmvr.conventions import ALIGNMENT_IN_68, CAMERA_DISTANCE_MM, DROPPED_FROM_106, FOCAL_PX_AT_224
 from dfmvr.datasets.landmark_files import read_landmark_file, write_landmark_file
 from dfmvr.datasets.layouts import open_dataset
-from dfmvr.datasets.pixel_face import dataset, views
-from dfmvr.datasets.pixel_face.dataset import SampleInfo
+from dfmvr.datasets.pixel_face import dataset
+from dfmvr.datasets.pixel_face.dataset import PixelFace, SampleInfo
 from dfmvr.datasets.pixel_face.ground_truth import GroundTruth
 from dfmvr.errors import DataError, UnavailableError
 from dfmvr.files import write_npz
@@ -443,7 +443,7 @@ def test_own_photo_as_a_file(tmp_path):
     five = project(STANDARD, 1.1, (150, 180))
     Image.fromarray(face_photo(five, 360, 300)).save(tmp_path / "me.png")
     np.savetxt(tmp_path / "me.txt", five)
-    photo = views.read_photo(tmp_path / "me.png", orientation="upright")
+    photo = PixelFace(tmp_path, PixelFaceData(orientation="upright")).read_photo(tmp_path / "me.png")
     crop, (affine, _) = align_photo(photo, read_landmark_file(tmp_path / "me.txt"), STANDARD, 224)
     u, v = map_points(affine, five)[2]
     assert crop[int(v), int(u), 0] > 230

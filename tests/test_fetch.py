@@ -20,6 +20,7 @@ from dfmvr.datasets.bosphorus import dataset as bosphorus_files
 from dfmvr.datasets.bosphorus.names import ScanName
 from dfmvr.datasets.bosphorus.range_image import RangeImage
 from dfmvr.datasets.multi_pie import dataset as multi_pie_files
+from dfmvr.datasets.multi_pie.folders import PhotoName
 from dfmvr.datasets.pixel_face import dataset as pixel_face_files
 from dfmvr.datasets.pixel_face.authors import write_sample_authors
 from dfmvr.datasets.pixel_face.dataset import SampleInfo
@@ -52,7 +53,7 @@ def fill_pixel_face(root, samples=3, annotated=False):
 def fill_multi_pie(root, subjects=2):
     for subject in range(1, subjects + 1):
         for camera in ("080", "130", "051", "041", "190"):
-            multi_pie_files.write_photo(root, subject, 1, 1, camera, 7, photo())
+            multi_pie_files.write_photo(root, PhotoName.of(subject, 1, 1, camera, 7), photo())
 
 
 def fill_bosphorus(root, subjects=2):
@@ -163,7 +164,7 @@ def test_damage_is_found_and_blocks_only_if_nothing_is_whole(tmp_path, name, pat
 
 def test_the_other_layouts_are_counted_too(tmp_path):
     for camera in ("080", "130", "051", "041", "190"):
-        multi_pie_files.write_cropped_photo(tmp_path / "pie", 3, 1, 1, camera, 7, photo())
+        multi_pie_files.write_photo(tmp_path / "pie", PhotoName.of(3, 1, 1, camera, 7), photo(), layout="cropped_128")
     cropped = checked("multi_pie", tmp_path / "pie", DETECT, "datasets.multi_pie.layout=cropped_128")
     assert cropped.counts == {"photographs": (5, 129480), "subjects": (1, 249)}
     points = np.random.default_rng(0).uniform(-60, 60, (106, 3))

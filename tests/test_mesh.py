@@ -323,7 +323,7 @@ def test_a_data_set_by_the_command(root, tmp_path, caplog):
     table = pd.read_csv(tmp_path / "out" / "scans.csv", index_col="scan")
     assert list(table.index) == [f"bs00{i}_N_N_0" for i in range(4)]
     assert list(table.status) == ["ok", "set aside", "set aside", "ok"]
-    reasons = {"bs001_N_N_0": "bs001_N_N_0.bnt: cut short", "bs002_N_N_0": "bs002_N_N_0.lm3: no such landmark file"}
+    reasons = {"bs001_N_N_0": "bs001_N_N_0.bnt: cut short", "bs002_N_N_0": "bs002_N_N_0.lm3: no such file"}
     for scan, reason in reasons.items():
         assert reason in table.reason[scan]
         assert f"set aside {scan}: " in caplog.text
@@ -354,7 +354,7 @@ def test_settings_and_reading_reach_the_command(root, tmp_path):
         (["--scan", "{0}/none.bnt", "--output", "{0}/m.ply"], "none.bnt: no such file"),
         (["--scan", "{0}/data/bs000/bs000_N_N_0.bnt", "--output", "{0}/m.txt"], "expected a name ending in .ply"),
         (["--scan", "{0}/data/bs001/bs001_N_N_0.bnt", "--output", "{0}/m.ply"], "cut short"),
-        (["--data", "{0}/none", "--output", "{0}/out"], "none: not a readable folder"),
+        (["--data", "{0}/none", "--output", "{0}/out"], "none: no such folder"),
         (["--data", "{0}/data", "--output", "{0}/out", "--reading", '{{"row": 1}}'], "did you mean 'rows'?"),
         (["--data", "{0}/data", "--output", "{0}/out", "--set", "mesh.longest_edge_mm=0.1"], "none of 4 scans can be"),
     ],

@@ -22,7 +22,8 @@ from dfmvr.config.training import AlignSection
 from dfmvr.conventions import VIEWS
 from dfmvr.datasets.layouts import LANDMARKED, MULTIVIEW, SCANNED, open_dataset, reading_options
 from dfmvr.datasets.manifest import ManifestWriter, rows_of
-from dfmvr.datasets.sample import Dataset, Sample
+from dfmvr.datasets.multiview import MultiviewDataset
+from dfmvr.datasets.sample import Sample
 from dfmvr.errors import DataError
 from dfmvr.files import write_npz, writing_folder
 from dfmvr.mesh.scan import NormalisedScans
@@ -83,7 +84,7 @@ class RowWriter:
 
 
 def _align_view(
-    data: Dataset, sample: Sample, view: int, standard: np.ndarray, settings: AlignSection
+    data: MultiviewDataset, sample: Sample, view: int, standard: np.ndarray, settings: AlignSection
 ) -> tuple[np.ndarray, ...]:
     """Crop, landmarks, affine map and yaw of one view."""
     path = sample.photos[view]
@@ -108,7 +109,7 @@ def _align_view(
 
 
 def align_sample(
-    data: Dataset, sample: Sample, scans: NormalisedScans, standard: np.ndarray, settings: AlignSection
+    data: MultiviewDataset, sample: Sample, scans: NormalisedScans, standard: np.ndarray, settings: AlignSection
 ) -> AlignedSample | str:
     """Align the three views of a sample.
 
@@ -141,7 +142,7 @@ def align_sample(
 
 
 def _align_all(
-    data: Dataset, scans: NormalisedScans, standard: np.ndarray, settings: AlignSection, workers: int
+    data: MultiviewDataset, scans: NormalisedScans, standard: np.ndarray, settings: AlignSection, workers: int
 ) -> Iterator[tuple[Sample, AlignedSample | str]]:
     """Align samples in their order, `workers` at a time, holding no more than a batch.
 
@@ -162,7 +163,7 @@ def batched(items: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
         yield batch
 
 
-def check_sides(yaws: np.ndarray, data: Dataset) -> None:
+def check_sides(yaws: np.ndarray, data: MultiviewDataset) -> None:
     """Check that left views look left and right views right.
 
     Args:
@@ -225,7 +226,7 @@ class AlignedWriter:
 
 
 def align_dataset(
-    data: Dataset,
+    data: MultiviewDataset,
     scans: NormalisedScans,
     standard: np.ndarray,
     output: Path | str,

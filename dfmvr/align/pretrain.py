@@ -27,7 +27,7 @@ from dfmvr.align.frame import CROP_PX
 from dfmvr.align.landmark_networks import LandmarkNetworks, Points, read_landmark_networks, write_landmark_networks
 from dfmvr.config import configuration
 from dfmvr.datasets.layouts import MULTIVIEW, open_dataset
-from dfmvr.datasets.sample import Dataset
+from dfmvr.datasets.multiview import MultiviewDataset
 from dfmvr.errors import ConfigError, DataError
 from dfmvr.train.loop import Checkpoints, Schedule, fingerprint, optimise
 
@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def annotated(data: Dataset, split: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def annotated(data: MultiviewDataset, split: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Read the photographs of a split whose landmarks are annotated in full: (H, W, 3) uint8 and (68, 2) px."""
     for sample in data.samples():
         if sample.split != split:
@@ -141,7 +141,7 @@ def losses(networks: LandmarkNetworks, batch: Examples) -> dict[str, Tensor]:
 
 
 def train(
-    data: Dataset, face_model: Path, output: Path, steps: int, seed: int, start: Path | None = None
+    data: MultiviewDataset, face_model: Path, output: Path, steps: int, seed: int, start: Path | None = None
 ) -> LandmarkNetworks:
     """Train both networks; the checkpoint lies beside the weights (`<name>.checkpoint/`).
 

@@ -16,21 +16,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 
 from dfmvr.conventions import CLASSES, MIRRORED_CLASS
-from dfmvr.datasets.images import read_image as _read_image
-from dfmvr.datasets.images import resize_image, resize_mask, write_image
+from dfmvr.datasets import images
+from dfmvr.datasets.listing import list_folder, read_lines
+from dfmvr.datasets.splits import SPLITS
 from dfmvr.errors import DataError
 from dfmvr.files import writing
 
-if TYPE_CHECKING:
-    from dfmvr.config.data import CelebAMaskHQData
-
-SPLITS = ("train", "val", "test")
 FIRST_CELEBA_ID = {"train": 0, "val": 162771, "test": 182638}
 
 PARTS = {
@@ -60,9 +55,6 @@ IMAGES, MASKS, MAPPING = "CelebA-HQ-img", "CelebAMask-HQ-mask-anno", "CelebA-HQ-
 MAX_MASK_PIXELS = 4096**2
 """A small file may announce any number of pixels; the real masks have 512 x 512."""
 
-MAX_MAPPING_BYTES = 16 << 20
-"""The real mapping has a twentieth of it."""
-
 
 @dataclass(frozen=True)
 class Item:
@@ -87,23 +79,6 @@ def _item(root: Path, identifier: int, split: str) -> Item:
     return Item(identifier, split, root / IMAGES / f"{identifier}.jpg", root / MASKS / str(identifier // 2000))
 
 
-def _not_this(root: Path, error: OSError) -> DataError:
-    return DataError(f"{error.filename}: {error.strerror}; is {root} the folder of CelebAMask-HQ?")
-
-
-def _read_mapping(path: Path, root: Path) -> list[str]:
-    """Read the lines of the mapping."""
-    try:
-        size = path.stat().st_size
-        if size > MAX_MAPPING_BYTES:
-            raise DataError(f"{path}: expected a text of 1 MB, found {size >> 20} MiB; download it again")
-        return path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise _not_this(root, error) from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not readable as text; download it again") from None
-
-
 def read_items(root: Path | str) -> list[Item]:
     """List the images that are there, by id. Images of the mapping that were not copied are passed over.
 
@@ -112,11 +87,8 @@ def read_items(root: Path | str) -> list[Item]:
     """
     root = Path(root)
     path = root / MAPPING
-    lines = _read_mapping(path, root)
-    try:
-        present = {entry.name for entry in (root / IMAGES).iterdir()}
-    except OSError as error:
-        raise _not_this(root, error) from None
+    lines = read_lines(path, f"is {root} the folder of CelebAMask-HQ?")
+    present = {entry.name for entry in list_folder(root / IMAGES)}
     items: dict[int, Item] = {}
     for number, line in enumerate(lines, start=1):
         fields = line.split()
@@ -141,8 +113,8 @@ def read_image(item: Item, size: int | None = None) -> np.ndarray:
     Raises:
         DataError: the file is missing or not a whole image.
     """
-    image = _read_image(item.image)
-    return image if size is None else resize_image(image, size)
+    image = images.read_image(item.image)
+    return image if size is None else images.resize_image(image, size)
 
 
 def _read_part(path: Path) -> np.ndarray | None:
@@ -151,16 +123,11 @@ def _read_part(path: Path) -> np.ndarray | None:
         return None
     if not path.is_file():
         raise DataError(f"{path}: expected a mask, found no regular file; remove it")
-    try:
-        with Image.open(path, formats=["PNG"]) as image:
-            width, height = image.size
-            if width * height > MAX_MASK_PIXELS:
-                raise DataError(f"{path}: expected 512 x 512 pixels, found {width} x {height}; download it again")
-            return np.array(image.convert("L")) != 0
-    except DataError:
-        raise
-    except Exception as error:  # Pillow's decoders raise errors of many kinds on damaged files
-        raise DataError(f"{path}: not a readable mask ({error}); copy or download the file again") from error
+    with images.open_image(path, "PNG") as image:
+        width, height = image.size
+        if width * height > MAX_MASK_PIXELS:
+            raise DataError(f"{path}: expected 512 x 512 pixels, found {width} x {height}; download it again")
+        return np.array(image.convert("L")) != 0
 
 
 def read_mask(item: Item, size: int | None = None, swap_sides: bool = False) -> np.ndarray:
@@ -169,7 +136,7 @@ def read_mask(item: Item, size: int | None = None, swap_sides: bool = False) -> 
     Args:
         item: the image.
         size: resize to (size, size) by the nearest pixel; None keeps the masks' own 512.
-        swap_sides: take `l_` as the image's left, hence the person's right.
+        swap_sides: take `l_` as the image's left, hence the person's right: `datasets.celebamask_hq.swap_sides`.
     Raises:
         DataError: a mask is damaged, two differ in size, or there is none.
     """
@@ -189,7 +156,7 @@ def read_mask(item: Item, size: int | None = None, swap_sides: bool = False) -> 
         raise DataError(f"{item.mask_folder}: no mask of image {item.id}; copy its masks or leave the image out")
     if swap_sides:
         mask = np.array(MIRRORED_CLASS, np.uint8)[mask]
-    return mask if size is None else resize_mask(mask, size)
+    return mask if size is None else images.resize_mask(mask, size)
 
 
 def write_item(root: Path | str, identifier: int, image: np.ndarray, mask: np.ndarray, jpeg_quality: int = 95) -> None:
@@ -205,12 +172,12 @@ def write_item(root: Path | str, identifier: int, image: np.ndarray, mask: np.nd
         OutputError: a file cannot be written.
     """
     item = _item(Path(root), identifier, "")
-    write_image(item.image, image, jpeg_quality)
+    images.write_image(item.image, image, jpeg_quality)
     names = {name: part for part, name in reversed(PARTS.items()) if name != "background"}
     for name, part in names.items():
         where = mask == CLASSES.index(name)
         if where.any():
-            write_image(item.mask_file(part), where.astype(np.uint8) * 255)
+            images.write_image(item.mask_file(part), where.astype(np.uint8) * 255)
 
 
 def write_mapping(root: Path | str, splits: Mapping[int, str]) -> None:
@@ -229,28 +196,6 @@ def write_mapping(root: Path | str, splits: Mapping[int, str]) -> None:
         partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-class CelebAMaskHQ:
-    """The data set in a folder, read as the configuration says.
-
-    Args of the constructor: `root`, its folder; `settings`, the section `datasets.celebamask_hq`.
-    """
-
-    def __init__(self, root: Path | str, settings: CelebAMaskHQData) -> None:
-        self.root, self.settings = Path(root), settings
-
-    def items(self) -> list[Item]:
-        """List the images that are there, by id (`read_items`)."""
-        return read_items(self.root)
-
-    def read_image(self, item: Item, size: int | None = None) -> np.ndarray:
-        """Read an image as uint8 RGB (H, W, 3), resized to (size, size) if asked (`read_image`)."""
-        return read_image(item, size)
-
-    def read_mask(self, item: Item, size: int | None = None) -> np.ndarray:
-        """Read class ids uint8 (H, W), left and right as the configuration says (`read_mask`)."""
-        return read_mask(item, size, self.settings.swap_sides)
-
-
 def _shows_own_sides(mask: np.ndarray) -> bool | None:
     """Whether the left brow and eye lie on the image's right; None if there is no such pair."""
     votes = []
@@ -261,24 +206,24 @@ def _shows_own_sides(mask: np.ndarray) -> bool | None:
     return sum(votes) > 0 if votes else None
 
 
-def check_sides(dataset: CelebAMaskHQ, items: Iterable[Item]) -> str | None:
+def check_sides(items: Iterable[Item], swap_sides: bool, where: Path | str) -> str | None:
     """Look whether the person's left is on the image's right, as in every upright photograph that is not mirrored.
 
     Args:
-        dataset: the data set.
-        items: a handful of its images.
+        items: a handful of images.
+        swap_sides: as in `read_mask`.
+        where: what the finding calls the data set.
     Returns:
         None if most images agree or none can tell, else a sentence naming the key to change.
     Raises:
         DataError: a mask is damaged or missing.
     """
-    seen = [_shows_own_sides(dataset.read_mask(item)) for item in items]
+    seen = [_shows_own_sides(read_mask(item, swap_sides=swap_sides)) for item in items]
     told = [agrees for agrees in seen if agrees is not None]
     wrong = len(told) - sum(told)
     if 2 * wrong <= len(told):
         return None
-    value = "false" if dataset.settings.swap_sides else "true"
     return (
-        f"{dataset.root}: in {wrong} of {len(told)} images the person's left brow and eye lie on the image's left; "
-        f"set datasets.celebamask_hq.swap_sides: {value}"
+        f"{where}: in {wrong} of {len(told)} images the person's left brow and eye lie on the image's left; "
+        f"set datasets.celebamask_hq.swap_sides: {'false' if swap_sides else 'true'}"
     )

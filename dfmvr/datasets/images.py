@@ -42,14 +42,14 @@ def _check_size(path: Path | str, size: tuple[int, int]) -> None:
 
 
 @contextmanager
-def open_image(path: Path | str) -> Iterator[Image.Image]:
-    """Open an image whose header has been checked; its pixels are read when they are asked for.
+def open_image(path: Path | str, *formats: str) -> Iterator[Image.Image]:
+    """Open an image of one of the formats, or any, whose header has been checked; its pixels are read when asked for.
 
     Raises:
         DataError: the file is missing, is no image, promises too many pixels, or turns out damaged inside the block.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=formats or None) as image:
             _check_size(path, image.size)
             yield image
     except DataError:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from dfmvr.datasets.listing import read_lines
 from dfmvr.errors import DataError
 from dfmvr.files import writing
 
 COUNTS = (5, 68)
 DECIMALS = 3
+MAX_BYTES = 1 << 16
 
 
 def read_landmark_file(path: Path | str, counts: tuple[int, ...] = COUNTS) -> np.ndarray:
@@ -27,12 +29,7 @@ def read_landmark_file(path: Path | str, counts: tuple[int, ...] = COUNTS) -> np
         DataError: the file is missing, not text, holds something else than two finite numbers a line, or has a
             number of points that is not in `counts`.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such landmark file; supply it or choose another source of landmarks") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not readable as text ({error}); expected one point `x y` a line") from None
+    lines = read_lines(Path(path), "supply it or choose another source of landmarks", most=MAX_BYTES)
     points: list[tuple[float, float]] = []
     for number, line in enumerate(lines, start=1):
         words = line.replace(",", " ").replace(";", " ").split()

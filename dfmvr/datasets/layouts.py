@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dfmvr.config import configuration
-from dfmvr.datasets.sample import Dataset
+from dfmvr.datasets.multiview import MultiviewDataset
 
 MULTIVIEW = ("pixel_face", "multi_pie", "bosphorus")
 """The data sets of three views, by the names that the configuration gives them."""
@@ -22,7 +22,7 @@ LANDMARKED = ("pixel_face",)
 _CLASSES = {"pixel_face": "PixelFace", "multi_pie": "MultiPie", "bosphorus": "Bosphorus"}
 
 
-def open_dataset(name: str, root: Path | str, reading: Any) -> Dataset:
+def open_dataset(name: str, root: Path | str, reading: Any) -> MultiviewDataset:
     """Open a data set of three views.
 
     Args:

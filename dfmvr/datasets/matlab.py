@@ -123,9 +123,7 @@ def _open(data: memoryview, order: str) -> _Array:
     known = flags.size and flags.dtype.kind in "iu" and shape.dtype.kind in "iu" and 2 <= shape.size <= MAX_AXES
     if not known or (shape < 0).any():
         raise ValueError("an array of unknown class or shape")
-    return _Array(
-        int(flags[0]) & 0xFF, tuple(map(int, shape)), bytes(first[2][1]).decode("ascii", "replace"), parts
-    )
+    return _Array(int(flags[0]) & 0xFF, tuple(map(int, shape)), bytes(first[2][1]).decode("ascii", "replace"), parts)
 
 
 def _value(array: _Array, order: str) -> np.ndarray | Structure:

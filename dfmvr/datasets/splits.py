@@ -7,20 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from dfmvr.datasets.listing import read_words
 from dfmvr.errors import DataError
 
 log = logging.getLogger(__name__)
 
 SPLITS = ("train", "val", "test")
-MAX_BYTES = 8 << 20
-"""ASSUME: a list of samples is shorter; that of 8,483 samples has a fortieth of it."""
-
-
-class Row(NamedTuple):
-    """The words of one line of a text file."""
-
-    where: str  # file and line, for messages
-    words: list[str]
 
 
 class Assignment(NamedTuple):
@@ -31,38 +23,13 @@ class Assignment(NamedTuple):
     split: str
 
 
-def read_rows(path: Path | str, remedy: str) -> Iterator[Row]:
-    """Read the words of every line of a text file that is not empty, separated by blanks or commas.
-
-    Args:
-        path: the file, UTF-8.
-        remedy: what to do if it is missing.
-    Raises:
-        DataError: the file is missing, far too large, or not plain text.
-    """
-    try:
-        size = Path(path).stat().st_size
-        if size > MAX_BYTES:
-            raise DataError(f"{path}: expected a list of samples, found {size} bytes; is it another file?")
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (FileNotFoundError, NotADirectoryError):
-        raise DataError(f"{path}: no such file; {remedy}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not readable as text ({error}); save it as UTF-8") from None
-    if "\0" in text:
-        raise DataError(f"{path}: not readable as text (it holds bytes that are 0); save it as UTF-8")
-    for number, line in enumerate(text.splitlines(), start=1):
-        if words := line.replace(",", " ").split():
-            yield Row(f"{path}, line {number}", words)
-
-
-def read_split_file(path: Path | str, remedy: str) -> Iterator[Assignment]:
+def read_split_file(path: Path, remedy: str) -> Iterator[Assignment]:
     """Read a file with `sample split` or `subject split` a line.
 
     Raises:
-        DataError: the file is missing or not text, or a line is something else.
+        DataError: the file is missing (with the remedy) or not text, or a line is something else.
     """
-    for where, words in read_rows(path, remedy):
+    for where, words in read_words(path, remedy):
         if len(words) != 2 or words[1] not in SPLITS:
             raise DataError(
                 f"{where}: expected a sample or subject and one of {', '.join(SPLITS)}, found {' '.join(words)[:80]!r}"

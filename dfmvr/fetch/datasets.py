@@ -24,7 +24,8 @@ from dfmvr.fetch.sources import Source, sources
 if TYPE_CHECKING:
     from dfmvr.config.configuration import Config
     from dfmvr.config.data import CelebAMaskHQData
-    from dfmvr.datasets.sample import Dataset, Sample
+    from dfmvr.datasets.multiview import MultiviewDataset
+    from dfmvr.datasets.sample import Sample
 
 PROBES = 8
 MAX_DEPTH = 10
@@ -166,7 +167,7 @@ def _note_gaps(finding: Finding, survey: _Survey, key: str, config: Config) -> N
         )
 
 
-def _probe(finding: Finding, dataset: Dataset, survey: _Survey, key: str, config: Config) -> None:
+def _probe(finding: Finding, dataset: MultiviewDataset, survey: _Survey, key: str, config: Config) -> None:
     """Read a few samples, the first and last with their scans."""
     annotated = config.align.landmarks == "annotated"
     broken = 0
@@ -180,7 +181,9 @@ def _probe(finding: Finding, dataset: Dataset, survey: _Survey, key: str, config
         finding.worsen(Status.DAMAGED, f"{key}: none of {broken} samples that were read is whole", blocking=True)
 
 
-def _problems_of(name: str, dataset: Dataset, sample: Sample, annotated: bool, with_scan: bool) -> Iterator[str]:
+def _problems_of(
+    name: str, dataset: MultiviewDataset, sample: Sample, annotated: bool, with_scan: bool
+) -> Iterator[str]:
     """Say which files of a sample cannot be read; those that are not there were counted before."""
     reads: list[tuple[str, Callable[[Path], object], Path | None]] = []
     for view, photo, annotation in zip(VIEWS, sample.photos, sample.annotations, strict=True):
@@ -203,14 +206,13 @@ def _problems_of(name: str, dataset: Dataset, sample: Sample, annotated: bool, w
 
 def check_celebamask_hq(settings: CelebAMaskHQData) -> Finding:
     """Check CelebAMask-HQ: list it, read a few images with their masks, and look which side is called left."""
-    from dfmvr.datasets.celebamask_hq import SPLITS, CelebAMaskHQ, check_sides
+    from dfmvr.datasets.celebamask_hq import SPLITS, check_sides, read_image, read_items, read_mask
 
     source, finding = _start("celebamask_hq", settings.root)
     if not finding.needed or finding.blocking:
         return finding
     with _checking(finding, source.key):
-        dataset = CelebAMaskHQ(settings.root, settings)
-        items = dataset.items()
+        items = read_items(settings.root)
         finding.counts = {"photographs": (len(items), None)}
         _compare(finding, source.counts[""])
         present = {item.split for item in items}
@@ -219,13 +221,13 @@ def check_celebamask_hq(settings: CelebAMaskHQData) -> Finding:
         whole = []
         for item in items[:: max(1, (len(items) - 1) // (PROBES - 1))][:PROBES]:
             try:
-                dataset.read_image(item), dataset.read_mask(item)
+                read_image(item), read_mask(item)
                 whole.append(item)
             except DataError as error:
                 finding.worsen(Status.DAMAGED, str(error))
         if not whole:
             finding.worsen(Status.DAMAGED, f"{source.key}: none of the images that were read is whole", blocking=True)
-        elif wrong_sides := check_sides(dataset, whole):
+        elif wrong_sides := check_sides(whole, settings.swap_sides, settings.root):
             finding.problems.append(wrong_sides)
     return finding
 

@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from dfmvr.config.data import MeshSection
 from dfmvr.datasets.layouts import LANDMARKED
-from dfmvr.datasets.sample import Dataset, Sample
+from dfmvr.datasets.multiview import MultiviewDataset
+from dfmvr.datasets.sample import Sample
 from dfmvr.errors import DataError
 from dfmvr.files import writing, writing_folder
 from dfmvr.mesh.scan import scan_file, write_landmarks_101, write_reason, write_scan
@@ -29,7 +30,7 @@ def module_of(layout: str) -> ModuleType:
     return importlib.import_module(f"dfmvr.mesh.{layout}")
 
 
-def normalise_scans(data: Dataset, layout: str, output: Path, settings: MeshSection) -> pd.DataFrame:
+def normalise_scans(data: MultiviewDataset, layout: str, output: Path, settings: MeshSection) -> pd.DataFrame:
     """Make meshes of the scans of all test samples, and read the 101 landmarks of all scans; broken ones are set aside.
 
     Args:
@@ -74,7 +75,7 @@ def normalise_scans(data: Dataset, layout: str, output: Path, settings: MeshSect
     return table
 
 
-def _with_scans(data: Dataset) -> Iterator[Sample]:
+def _with_scans(data: MultiviewDataset) -> Iterator[Sample]:
     """The first of the samples of every scan."""
     seen: set[str] = set()
     for sample in data.samples():

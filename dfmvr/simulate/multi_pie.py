@@ -21,6 +21,7 @@ import numpy as np
 from dfmvr.config.data import SimulateSection
 from dfmvr.datasets.images import read_image
 from dfmvr.datasets.multi_pie.dataset import YAWS, write_photo
+from dfmvr.datasets.multi_pie.folders import PhotoName
 from dfmvr.errors import ConfigError
 from dfmvr.simulate.people.person import People, Person
 from dfmvr.simulate.preview import spread, write_preview
@@ -153,7 +154,8 @@ def make(people: People, subject: Subject, root: Path, settings: SimulateSection
                 lit = WALL_LIT[0] + WALL_LIT[1] * (illumination in FLASHES)
                 image = expose(camera, view.layers, light, shadow, wall(name, camera.shape) * np.float32(lit))
                 photo = develop(image, pipeline_of(name, camera.shape[0]), rng)
-                write_photo(root, subject.number, session, recording, name, illumination, photo, marks)
+                shown = PhotoName.of(subject.number, session, recording, name, illumination)
+                write_photo(root, shown, photo, marks)
 
 
 def finish(root: Path, results: list[None]) -> None:

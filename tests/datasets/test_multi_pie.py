@@ -9,7 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 from dfmvr.config.data import MultiPieData
-from dfmvr.datasets.multi_pie.dataset import EXPRESSIONS, YAWS, MultiPie, write_cropped_photo, write_photo
+from dfmvr.datasets.multi_pie.dataset import EXPRESSIONS, YAWS, MultiPie, write_photo
+from dfmvr.datasets.multi_pie.folders import PhotoName
 from dfmvr.errors import ConfigError, DataError
 
 TRIPLET = ("080", "051", "190")
@@ -23,6 +24,11 @@ def landmarks(seed=0):
     return np.random.default_rng(seed).uniform(0, 8, (68, 2))
 
 
+def shoot(root, *numbers, image=None, annotation=None, layout="original"):
+    """Write a small photograph; the numbers are those of its name."""
+    write_photo(root, PhotoName.of(*numbers), photo() if image is None else image, annotation, layout)
+
+
 def fill(root, cameras=TRIPLET, subjects=(1, 2), sessions=(1,), recordings=(1, 2), illuminations=(7,)):
     """Write the same small photograph for all."""
     for session in sessions:
@@ -30,7 +36,7 @@ def fill(root, cameras=TRIPLET, subjects=(1, 2), sessions=(1,), recordings=(1, 2
             for recording in recordings:
                 for camera in cameras:
                     for illumination in illuminations:
-                        write_photo(root, subject, session, recording, camera, illumination, photo())
+                        shoot(root, subject, session, recording, camera, illumination)
     return root
 
 
@@ -39,7 +45,7 @@ def listed(root, **options):
 
 
 def test_photograph_lies_where_the_release_has_it(tmp_path):
-    write_photo(tmp_path, 1, 1, 1, "051", 7, photo(), landmarks())
+    shoot(tmp_path, 1, 1, 1, "051", 7, annotation=landmarks())
     folder = tmp_path / "session01" / "multiview" / "001" / "01" / "05_1"
     assert_array_equal(np.array(Image.open(folder / "001_01_01_051_07.png")), photo())
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -49,14 +55,14 @@ def test_photograph_lies_where_the_release_has_it(tmp_path):
 
 
 def test_cropped_photograph_lies_where_its_readers_look(tmp_path):
-    write_cropped_photo(tmp_path, 12, 1, 2, "130", 0, photo())
+    shoot(tmp_path, 12, 1, 2, "130", 0, layout="cropped_128")
     assert_array_equal(np.array(Image.open(tmp_path / "012" / "012_01_02_130_00_crop_128.png")), photo())
 
 
-@pytest.mark.parametrize(("write", "layout"), [(write_photo, "original"), (write_cropped_photo, "cropped_128")])
-def test_what_is_written_is_read(write, layout, tmp_path):
+@pytest.mark.parametrize("layout", ["original", "cropped_128"])
+def test_what_is_written_is_read(layout, tmp_path):
     for number, camera in enumerate(TRIPLET):
-        write(tmp_path, 3, 1, 2, camera, 19, photo(number), landmarks(number))
+        shoot(tmp_path, 3, 1, 2, camera, 19, image=photo(number), annotation=landmarks(number), layout=layout)
     data = MultiPie(tmp_path, MultiPieData(layout=layout, cameras=(TRIPLET,)))
     (sample,) = data.samples()
     assert (sample.sample, sample.subject, sample.split) == ("003_01_02_19_080051190", "003", "train")
@@ -80,7 +86,7 @@ def test_any_moment_comes_back(tmp_path_factory, subject, session, recording, il
     root = tmp_path_factory.mktemp("moment")
     triplet = tuple(cameras[:3])
     for number, camera in enumerate(triplet):
-        write_photo(root, subject, session, recording, camera, illumination, photo(number))
+        shoot(root, subject, session, recording, camera, illumination, image=photo(number))
     (sample,) = listed(root, cameras=(triplet,), exchange_sides=exchanged)
     order = [2, 1, 0] if exchanged else [0, 1, 2]
     assert sample.sample.split("_") == [*sample.photos[1].stem.split("_")[:3], f"{illumination:02d}", "".join(triplet)]
@@ -124,7 +130,7 @@ def test_moments_can_be_chosen(options, moments, tmp_path):
 
 def test_cropped_moments_can_be_chosen(tmp_path):
     for illumination in range(3):
-        write_cropped_photo(tmp_path, 1, 1, 1, "051", illumination, photo())
+        shoot(tmp_path, 1, 1, 1, "051", illumination, layout="cropped_128")
     samples = listed(tmp_path, layout="cropped_128", illuminations=(1, 2))
     assert [sample.illumination for sample in samples] == ["01", "02"]
 
@@ -143,7 +149,7 @@ def test_missing_side_view_is_none_and_missing_front_view_no_sample(tmp_path):
 def test_folder_data_and_folder_of_the_archive_may_be_left_out(tmp_path):
     fill(tmp_path / "data")
     assert len(listed(tmp_path)) == len(listed(tmp_path / "data")) == 4
-    write_cropped_photo(tmp_path / "multi_PIE_crop_128", 1, 1, 1, "051", 0, photo())
+    shoot(tmp_path / "multi_PIE_crop_128", 1, 1, 1, "051", 0, layout="cropped_128")
     assert len(listed(tmp_path, layout="cropped_128")) == 1
 
 
@@ -190,13 +196,13 @@ def test_unknown_camera_is_refused():
 @pytest.mark.parametrize("change", [{"subject": 1000}, {"session": 100}, {"camera": "052"}, {"illumination": -1}])
 def test_names_that_no_reader_would_find_are_not_written(change, tmp_path):
     right = {"subject": 1, "session": 1, "recording": 1, "camera": "051", "illumination": 0}
-    with pytest.raises(ValueError, match="no name for"):
-        write_photo(tmp_path, **(right | change), image=photo())
+    with pytest.raises(ValueError, match=r"no name for|no camera"):
+        shoot(tmp_path, *(right | change).values())
 
 
 def test_tree_is_never_listed_as_a_whole(tmp_path):
     fill(tmp_path, subjects=range(1, 6), recordings=(1,))
     samples = MultiPie(tmp_path, MultiPieData(cameras=(TRIPLET,))).samples()
     assert next(samples).subject == "001"
-    write_photo(tmp_path, 5, 1, 1, "051", 8, photo())  # a reader that had looked ahead would miss it
+    shoot(tmp_path, 5, 1, 1, "051", 8)  # a reader that had looked ahead would miss it
     assert [sample.subject for sample in samples][-2:] == ["005", "005"]

@@ -18,7 +18,7 @@ from dfmvr.datasets.pixel_face import dataset, views
 from dfmvr.datasets.pixel_face.authors import (
     read_keypoints,
     read_registered_mesh,
-    write_annotations_authors,
+    sample_folder,
     write_sample_authors,
 )
 from dfmvr.datasets.pixel_face.dataset import PixelFace, SampleInfo
@@ -48,6 +48,10 @@ def root(tmp_path):
     return tmp_path
 
 
+def upright(path, orientation="rotated_mirrored"):
+    return PixelFace(path.parent, PixelFaceData(orientation=orientation)).read_photo(path)
+
+
 def listed(root, **options):
     return list(PixelFace(root, PixelFaceData(**options)).samples())
 
@@ -65,9 +69,9 @@ def test_samples_come_back(root):
     ]
     for seed, sample in enumerate(samples):
         for path, photo in zip(sample.photos, photos(seed), strict=True):
-            assert_array_equal(views.read_photo(path), photo)
+            assert_array_equal(upright(path), photo)
     landmarks = np.random.default_rng(1).uniform(0, 30, (68, 2))
-    assert_allclose(views.read_annotation(samples[2].annotations[1]), landmarks, atol=5.01e-4)
+    assert_allclose(read_landmark_file(samples[2].annotations[1]), landmarks, atol=5.01e-4)
 
 
 def test_split_files_are_as_documented(root):
@@ -83,13 +87,13 @@ def test_photo_is_stored_so_that_turning_and_mirroring_it_sets_it_upright(root):
 
 def test_upright_photos_can_be_read_as_they_are(tmp_path):
     Image.fromarray(photos()[0]).save(tmp_path / "own.png")
-    assert_array_equal(views.read_photo(tmp_path / "own.png", orientation="upright"), photos()[0])
+    assert_array_equal(upright(tmp_path / "own.png", "upright"), photos()[0])
 
 
 def test_jpeg_comes_back_nearly(tmp_path):
     smooth = np.broadcast_to(np.linspace(0, 255, 48)[:, None, None], (48, 32, 3)).astype(np.uint8)
     dataset.write_sample(tmp_path, "a", [smooth, None, smooth], jpeg_quality=(95, 90, 90))
-    assert_allclose(views.read_photo(tmp_path / "a" / "0" / "t.jpg").astype(float), smooth, atol=6)
+    assert_allclose(upright(tmp_path / "a" / "0" / "t.jpg").astype(float), smooth, atol=6)
     assert not (tmp_path / "a" / "1").exists()
 
 
@@ -125,7 +129,7 @@ def test_split_file_may_name_a_subject(root):
         ("release_info.txt", "00001 .. 0 0 0\n", "no folder name"),
         ("release_info.txt", "1 a 0 0 0\n\n1 a 0 0 0\n", "line 3.*twice"),
         ("release_train.txt", "00001\n00001_01\n00002\n", "line 3|00002_other_1"),
-        ("release_eva.txt", "0\0\x000\x002\0", "bytes that are 0.*UTF-8"),
+        ("release_eva.txt", "0\0\x000\x002\0", "zero bytes.*UTF-8"),
         ("release_eva.txt", None, "no such file"),
     ],
 )
@@ -155,7 +159,7 @@ def test_truncated_photo_is_refused(suffix, share, tmp_path):
     path = tmp_path / "a" / "0" / f"t.{suffix}"
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     with pytest.raises(DataError, match=rf"t\.{suffix}: not a readable image"):
-        views.read_photo(path)
+        upright(path)
 
 
 @settings(max_examples=60, deadline=None)
@@ -168,7 +172,7 @@ def test_photo_with_flipped_bytes_never_raises_anything_else(tmp_path_factory, c
         content[position % len(content)] = value
     path.write_bytes(content)
     with contextlib.suppress(DataError):
-        assert views.read_photo(path).dtype == np.uint8
+        assert upright(path).dtype == np.uint8
 
 
 def test_grey_and_transparent_images_become_rgb_and_16_bits_are_refused(tmp_path):
@@ -177,9 +181,9 @@ def test_grey_and_transparent_images_become_rgb_and_16_bits_are_refused(tmp_path
     Image.fromarray(np.dstack([grey] * 4)).save(tmp_path / "rgba.png")
     Image.fromarray(grey.astype(np.uint16)).save(tmp_path / "deep.png")
     for name in ("grey", "rgba"):
-        assert_array_equal(views.read_photo(tmp_path / f"{name}.png", "upright"), np.dstack([grey] * 3))
+        assert_array_equal(upright(tmp_path / f"{name}.png", "upright"), np.dstack([grey] * 3))
     with pytest.raises(DataError, match="8 bits"):
-        views.read_photo(tmp_path / "deep.png")
+        upright(tmp_path / "deep.png")
 
 
 def test_sides_can_be_exchanged(root):
@@ -273,7 +277,7 @@ def test_absent_folder_and_other_folders_are_refused(tmp_path):
 def test_list_of_many_megabytes_is_refused_unread(root):
     with split_file(root, "release_train.txt").open("wb") as file:
         file.truncate(9 << 20)
-    with pytest.raises(DataError, match="is it another file"):
+    with pytest.raises(DataError, match="expected a text of 8192 KiB at the most"):
         listed(root)
 
 
@@ -380,7 +384,7 @@ def test_mesh_and_keypoints_of_different_frames_are_refused(authors):
 
 def test_annotations_and_splits_of_the_authors_layout(authors, tmp_path):
     landmarks = np.random.default_rng(1).uniform(0, 30, (68, 2))
-    write_annotations_authors(authors, "val", "10075", "07", (None, landmarks, None))
+    views.write_views(sample_folder(authors, "val", "10075", "07"), (None,) * 3, (None, landmarks, None))
     (tmp_path / "own.txt").write_text("1007507 train\n")
     (sample,) = listed(authors, layout="authors", split=str(tmp_path / "own.txt"), exchange_sides=True)
     assert (sample.split, sample.photos[0].parent.name) == ("train", "2")

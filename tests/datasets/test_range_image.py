@@ -54,24 +54,7 @@ def test_bytes_written_by_hand_are_read(tmp_path, rows):
     assert_array_equal(image.valid, ~invalid)
     assert_array_equal(image.points, np.where(invalid[..., None], np.nan, np.moveaxis(upright[:3], 0, -1)))
     assert_array_equal(image.texture, np.where(invalid[..., None], np.nan, np.moveaxis(upright[3:], 0, -1)))
-    assert (image.image_name, image.zmin) == ("bs000_N_N_0.png", ZMIN)
-
-
-NUMBERS = st.one_of(
-    st.floats(-200, 200), st.sampled_from([ZMIN, -0.0, 5e-324, 1e308, np.inf, -np.inf, np.nan, -np.nan])
-)
-
-
-@settings(max_examples=150, deadline=None)
-@given(st.data(), st.integers(1, 6), st.integers(1, 6), st.binary(max_size=12), st.sampled_from(ORDERS))
-def test_any_file_comes_back_to_the_bit(tmp_path_factory, data, height, width, name, rows):
-    size = 5 * height * width
-    planes = np.array(data.draw(st.lists(NUMBERS, min_size=size, max_size=size))).reshape(5, height, width)
-    content = by_hand(planes, name)
-    folder = tmp_path_factory.getbasetemp()
-    image = read_bnt(saved(folder / "a.bnt", content), rows)
-    write_bnt(folder / "b.bnt", image, rows)
-    assert (folder / "b.bnt").read_bytes() == content
+    assert image.image_name == "bs000_N_N_0.png"
 
 
 @settings(max_examples=50, deadline=None)
@@ -100,17 +83,6 @@ def test_rows_are_stored_bottom_first(tmp_path):
     first_y = struct.unpack_from("<d", (tmp_path / "a.bnt").read_bytes(), 18 + 8 * 6)[0]
     last_y = struct.unpack_from("<d", (tmp_path / "a.bnt").read_bytes(), 18 + 8 * 11)[0]
     assert (first_y, last_y) == (0.0, 50.0)
-
-
-def test_marks_of_other_points_are_not_written(tmp_path):
-    """A range image that was changed after it was read: its new holes are marked, whatever the old ones held."""
-    planes = numbered()
-    planes[2, 0, 0] = ZMIN
-    image = read_bnt(saved(tmp_path / "a.bnt", by_hand(planes)))
-    points = image.points.copy()
-    points[0] = np.nan
-    write_bnt(tmp_path / "b.bnt", RangeImage(points, image.texture, marked=image.marked))
-    assert_array_equal(read_bnt(tmp_path / "b.bnt").points, points)
 
 
 @pytest.mark.parametrize(

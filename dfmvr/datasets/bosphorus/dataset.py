@@ -24,16 +24,12 @@ from typing import NamedTuple
 import numpy as np
 
 from dfmvr.config.data import BosphorusData
-from dfmvr.datasets.bosphorus.landmarks import (
-    as_68,
-    check_sides,
-    read_lm2,
-    write_lm2,
-    write_lm3,
-)
+from dfmvr.datasets.bosphorus.landmarks import as_68, check_sides, read_lm2, write_lm2, write_lm3
 from dfmvr.datasets.bosphorus.names import SUBJECT, ScanName
 from dfmvr.datasets.bosphorus.range_image import RangeImage, check_rows, read_bnt, write_bnt
-from dfmvr.datasets.images import read_image, write_image
+from dfmvr.datasets.images import write_image
+from dfmvr.datasets.listing import list_folder, list_subfolders
+from dfmvr.datasets.multiview import MultiviewDataset
 from dfmvr.datasets.sample import Sample
 from dfmvr.errors import ConfigError, DataError
 
@@ -62,18 +58,13 @@ class _Takes(NamedTuple):
         return self.first.get(kind, {}).get(suffix)
 
 
-class Bosphorus:
-    """The data set on disk; a `datasets.sample.Dataset`."""
+class Bosphorus(MultiviewDataset):
+    """The data set on disk. The constructor raises ConfigError if a setting names no class and code."""
 
-    sides_key = "datasets.bosphorus.exchange_sides"
+    key = "bosphorus"
 
     def __init__(self, root: Path | str, settings: BosphorusData) -> None:
-        """Set the folder and how its files are to be read.
-
-        Raises:
-            ConfigError: a setting names no class and code.
-        """
-        self.root, self.settings = Path(root), settings
+        super().__init__(root, settings)
         self._scan, self._front = _kind("scan", settings.scan), _kind("front", settings.front)
         self._right = _kind("right", settings.right)
         self._left = list(dict.fromkeys(_kind("left", value) for value in settings.left))
@@ -116,22 +107,14 @@ class Bosphorus:
 
     def _subjects(self) -> Iterator[_Takes]:
         """List the subjects in order; files with names of another form are passed over and counted."""
-        folders = [path for path in _content(self.root) if SUBJECT.fullmatch(path.name) and path.is_dir()]
-        if not folders:
+        subjects = list_subfolders(self.root, SUBJECT)
+        if not subjects:
             raise DataError(f"{self.root}: expected a folder a subject (bs000, bs001, ...), found none; check the path")
         strange: list[Path] = []
-        for folder in folders:
-            yield _list_takes(folder, strange)
+        for subject in subjects:
+            yield _list_takes(self.root / subject, strange)
         if strange:
             log.warning("%s: %d files passed over, such as %s", self.root, len(strange), strange[0])
-
-    def read_photo(self, path: Path) -> np.ndarray:
-        """Read a photograph as uint8 RGB (H, W, 3).
-
-        Raises:
-            DataError: the file is missing or not a whole image.
-        """
-        return read_image(path)
 
     def read_annotation(self, path: Path) -> np.ndarray:
         """Read the landmarks of a photograph in iBUG order, (68, 2) pixels; NaN where there is no counterpart.
@@ -142,7 +125,7 @@ class Bosphorus:
         """
         points = read_lm2(path)
         try:
-            yaw = ScanName.parse(Path(path).stem).yaw(self.settings.exchange_sides)
+            yaw = ScanName.parse(path.stem).yaw(self.settings.exchange_sides)
         except DataError:
             yaw = math.nan
         if math.isfinite(yaw):
@@ -160,18 +143,11 @@ class Bosphorus:
         return image
 
 
-def _content(folder: Path) -> list[Path]:
-    """List a folder in the order of names."""
-    try:
-        return sorted(folder.iterdir())
-    except OSError as error:
-        raise DataError(f"{folder}: not a readable folder ({error.strerror}); check the path") from None
-
-
 def _list_takes(folder: Path, strange: list[Path]) -> _Takes:
     """Find the files of the first take of everything; what has a name of another form is added to `strange`."""
     first: dict[tuple[str, str], tuple[int, dict[str, Path]]] = {}
-    for path in _content(folder):
+    for entry in list_folder(folder):
+        path = folder / entry.name
         suffix = path.suffix.lower()
         if suffix not in SUFFIXES:
             continue

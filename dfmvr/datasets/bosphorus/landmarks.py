@@ -15,46 +15,19 @@ Source: the data set's own reader of .lm3 by A. Savran, and public readers of bo
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from dfmvr.conventions import ALIGNMENT_IN_68, ALIGNMENT_POINTS, MIRRORED_68
+from dfmvr.datasets.listing import read_lines
 from dfmvr.errors import DataError
 from dfmvr.files import writing
 
 Sides = Literal["image", "person"]
-LANDMARKS = (
-    "Outer left eyebrow",
-    "Middle left eyebrow",
-    "Inner left eyebrow",
-    "Inner right eyebrow",
-    "Middle right eyebrow",
-    "Outer right eyebrow",
-    "Outer left eye corner",
-    "Inner left eye corner",
-    "Inner right eye corner",
-    "Outer right eye corner",
-    "Nose saddle left",
-    "Nose saddle right",
-    "Left nose peak",
-    "Nose tip",
-    "Right nose peak",
-    "Left mouth corner",
-    "Upper lip outer middle",
-    "Right mouth corner",
-    "Upper lip inner middle",
-    "Lower lip inner middle",
-    "Lower lip outer middle",
-    "Chin middle",
-    "Ear lobe left",
-    "Ear lobe right",
-)
-"""Names of the landmarks. Files may order the words otherwise and add `of the`."""
-
-INDEX_IN_68 = {
+LANDMARKS = {
     "Outer left eyebrow": 17,
     "Middle left eyebrow": 19,
     "Inner left eyebrow": 21,
@@ -65,6 +38,8 @@ INDEX_IN_68 = {
     "Inner left eye corner": 39,
     "Inner right eye corner": 42,
     "Outer right eye corner": 45,
+    "Nose saddle left": None,
+    "Nose saddle right": None,
     "Left nose peak": 31,
     "Nose tip": 30,
     "Right nose peak": 35,
@@ -75,8 +50,13 @@ INDEX_IN_68 = {
     "Lower lip inner middle": 66,
     "Lower lip outer middle": 57,
     "Chin middle": 8,
+    "Ear lobe left": None,
+    "Ear lobe right": None,
 }
-"""iBUG index of the landmarks that have a counterpart, `left` being the left of the frontal image."""
+"""Names of the landmarks, and the iBUG index of those that have a counterpart, `left` being the left of the frontal
+image. Files may order the words otherwise and add `of the`."""
+
+INDEX_IN_68 = {name: index for name, index in LANDMARKS.items() if index is not None}
 
 MAX_BYTES = 1 << 20
 _HIDDEN = 60.0  # degrees from which on one half of the face is out of sight
@@ -94,37 +74,23 @@ def landmark_name(label: str) -> str:
     return _NAME_OF.get(_words(label), " ".join(label.split()))
 
 
-def _lines(path: Path) -> list[str]:
-    """Stripped lines of a text file; those after the first must be UTF-8."""
-    if not path.is_file():
-        raise DataError(f"{path}: no such landmark file; supply it or leave the scan out")
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise DataError(f"{path}: expected a few kilobytes of text, found {path.stat().st_size} bytes; check it")
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: not readable ({error.strerror or error}); copy the file again") from error
-    if b"\0" in content:
-        raise DataError(f"{path}: expected UTF-8 text, found zero bytes as in UTF-16 or binary files; save it as UTF-8")
-    lines = []
-    for number, line in enumerate(content.splitlines(), start=1):
-        try:
-            # The first line is often a path on someone's disk, in whatever encoding, and tells nothing.
-            lines.append(line.decode("utf-8", "strict" if number > 1 else "replace").strip())
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path}, line {number}: not UTF-8 text ({error.reason}); save the file as UTF-8") from None
-    return lines
+def _lines(path: Path, headings: int) -> list[str]:
+    """Stripped lines after the first ones; the very first is often a path on someone's disk, in whatever encoding."""
+    lines = read_lines(path, "supply the landmark file or leave the scan out", MAX_BYTES, free_lines=1)
+    stripped = (line.strip() for line in lines[headings:])
+    return [line for line in stripped if not line.startswith("#")]
 
 
-def _whole(line: str) -> int | None:
-    """Read the whole number that a line starts with."""
+def _count(lines: Sequence[str], path: Path) -> int:
+    """The number of points, which the first line starts with."""
     try:
-        return int(line.split()[0])
+        return int(lines[0].split()[0])
     except (ValueError, IndexError):
-        return None
+        found = (lines or ["nothing"])[0][:60]
+        raise DataError(f"{path}: expected the number of landmarks, found {found!r}; mend it") from None
 
 
-def _points(path: Path, labels: Sequence[str], rows: Sequence[str], size: int) -> dict[str, np.ndarray]:
+def _points(path: Path, labels: Iterable[str], rows: Iterable[str], size: int) -> dict[str, np.ndarray]:
     """Pair names and coordinates."""
     points: dict[str, np.ndarray] = {}
     for label, row in zip(labels, rows, strict=True):
@@ -133,7 +99,7 @@ def _points(path: Path, labels: Sequence[str], rows: Sequence[str], size: int) -
             numbers = [float(word) for word in row.split()]
         except ValueError:
             numbers = []
-        if len(numbers) != size or not all(math.isfinite(number) for number in numbers):
+        if len(numbers) != size or not all(map(math.isfinite, numbers)):
             raise DataError(f"{path}: expected {size} finite numbers for {name[:60]!r}, found {row[:60]!r}; mend it")
         if name in points:
             raise DataError(f"{path}: the landmark {name[:60]!r} is there twice; keep one of them")
@@ -141,20 +107,17 @@ def _points(path: Path, labels: Sequence[str], rows: Sequence[str], size: int) -
     return points
 
 
-def read_lm3(path: Path | str) -> dict[str, np.ndarray]:
+def read_lm3(path: Path) -> dict[str, np.ndarray]:
     """Read 3D landmarks by name, each (3,) in mm of the scan. Points out of sight are not there.
 
     Raises:
         DataError: the file is missing, not text, cut short, or names a point twice or without three finite numbers.
     """
-    path = Path(path)
-    lines = [line for line in _lines(path)[1:] if not line.startswith("#")]
+    lines = _lines(path, headings=1)
     if lines[:1] == ["*"]:
         lines = lines[lines.index("") :] if "" in lines else []
-    lines = [line for line in lines if line]
-    count = _whole(lines[0]) if lines else None
-    if count is None:
-        raise DataError(f"{path}: expected the number of landmarks, found {(lines or ['nothing'])[0][:60]!r}; mend it")
+    lines = list(filter(None, lines))
+    count = _count(lines, path)
     if len(lines) - 1 != 2 * count:
         raise DataError(
             f"{path}: expected {count} landmarks in two lines each, found {len(lines) - 1} lines; copy the file again"
@@ -162,20 +125,18 @@ def read_lm3(path: Path | str) -> dict[str, np.ndarray]:
     return _points(path, lines[1::2], lines[2::2], 3)
 
 
-def read_lm2(path: Path | str) -> dict[str, np.ndarray]:
+def read_lm2(path: Path) -> dict[str, np.ndarray]:
     """Read 2D landmarks by name, each (2,) in pixels of the photograph. Points out of sight are not there.
 
     Raises:
         DataError: the file is missing, not text, cut short, or names a point twice or without two finite numbers.
     """
-    path = Path(path)
-    lines = [line for line in _lines(path)[2:] if line and not line.startswith("#")]
-    count = _whole(lines[0]) if lines else None
-    if count is None or count < 0:
-        raise DataError(f"{path}: expected the number of landmarks, found {(lines or ['nothing'])[0][:60]!r}; mend it")
+    lines = list(filter(None, _lines(path, headings=2)))
+    count = _count(lines, path)
+    if count < 0:
+        raise DataError(f"{path}: expected the number of landmarks, found '{count}'; mend it")
     rows = lines[len(lines) - count :]
-    labels = lines[1 : len(lines) - count]
-    labels = [label for label in labels if not label.endswith(":")]
+    labels = [label for label in lines[1 : len(lines) - count] if not label.endswith(":")]
     if len(labels) > count:  # headings of another form are among them
         labels = [label for label in labels if landmark_name(label) in LANDMARKS]
     if len(labels) != count or len(rows) != count:
@@ -190,28 +151,27 @@ def _numbers(point: np.ndarray) -> str:
     return " ".join(repr(float(number)) for number in point)
 
 
-def write_lm3(path: Path | str, points: Mapping[str, np.ndarray], heading: str = "") -> None:
+def write_lm3(path: Path, points: Mapping[str, np.ndarray]) -> None:
     """Write 3D landmarks by name, each (3,) mm, so that they come back exactly.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    lines = [f"# {heading or Path(path).name}", "", str(len(points))]
-    for name, point in points.items():
-        lines += [landmark_name(name), _numbers(point)]
-    with writing(path) as partial:
-        partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    pairs = (line for name, point in points.items() for line in (landmark_name(name), _numbers(point)))
+    _write(path, [f"# {path.name}", "", str(len(points)), *pairs])
 
 
-def write_lm2(path: Path | str, points: Mapping[str, np.ndarray], heading: str = "") -> None:
+def write_lm2(path: Path, points: Mapping[str, np.ndarray]) -> None:
     """Write 2D landmarks by name, each (2,) in pixels, so that they come back exactly.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    lines = [f"# {heading or Path(path).name}", "#", f"{len(points)} landmarks:", "", "Labels:"]
-    lines += [landmark_name(name) for name in points]
-    lines += ["", "2D Image coordinates:", *(_numbers(point) for point in points.values())]
+    lines = [f"# {path.name}", "#", f"{len(points)} landmarks:", "", "Labels:", *map(landmark_name, points)]
+    _write(path, [*lines, "", "2D Image coordinates:", *map(_numbers, points.values())])
+
+
+def _write(path: Path, lines: list[str]) -> None:
     with writing(path) as partial:
         partial.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -226,28 +186,18 @@ def as_68(points: Mapping[str, np.ndarray], sides: Sides) -> np.ndarray:
     return result
 
 
-def _slug(name: str, sides: Sides) -> str:
-    """Name a landmark in snake case, left and right being the person's own."""
-    swapped = {"left": "right", "right": "left"} if sides == "image" else {}
-    return "_".join(swapped.get(word, word) for word in name.lower().split())
-
-
 def named_points(points: Mapping[str, np.ndarray], sides: Sides) -> dict[str, np.ndarray]:
-    """Rename landmarks, left and right being the person's own: the `conventions.ALIGNMENT_POINTS` first, as there."""
+    """Rename landmarks, left and right being the person's own: the `conventions.ALIGNMENT_POINTS` first, as there.
+
+    The others are named in snake case.
+    """
     in_order = as_68(points, sides)[list(ALIGNMENT_IN_68)]
     result = {name: point for name, point in zip(ALIGNMENT_POINTS, in_order, strict=True) if np.isfinite(point).all()}
+    swapped = {"left": "right", "right": "left"} if sides == "image" else {}
     for name, point in points.items():
         if INDEX_IN_68.get(name) not in ALIGNMENT_IN_68:
-            result.setdefault(_slug(name, sides), point)
+            result.setdefault("_".join(swapped.get(word, word) for word in name.lower().split()), point)
     return result
-
-
-def _pairs(points: Mapping[str, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Points that are there on both sides: those called left and those called right."""
-    names = [
-        (name, landmark_name(name.lower().replace("left", "right"))) for name in LANDMARKS if "left" in _words(name)
-    ]
-    return [(points[left], points[right]) for left, right in names if left in points and right in points]
 
 
 def check_sides(points: Mapping[str, np.ndarray], sides: Sides, where: str, yaw: float = 0.0) -> None:
@@ -256,9 +206,11 @@ def check_sides(points: Mapping[str, np.ndarray], sides: Sides, where: str, yaw:
     Raises:
         DataError: the points called left lie on the other side than the setting says.
     """
-    pairs = _pairs(points)
-    if not pairs or abs(yaw) > _HIDDEN:
+    if abs(yaw) > _HIDDEN:
         return
+    lefts = [name for name in LANDMARKS if "left" in _words(name)]
+    rights = {name: landmark_name(name.lower().replace("left", "right")) for name in lefts}
+    pairs = [(points[left], points[right]) for left, right in rights.items() if left in points and right in points]
     to_right = sum(float(np.sign(right[0] - left[0])) for left, right in pairs)
     found = "image" if to_right > 0 else "person"
     if to_right and found != sides:

@@ -19,7 +19,7 @@ import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, NamedTuple
+from typing import BinaryIO, Literal
 
 import numpy as np
 
@@ -29,8 +29,7 @@ from dfmvr.files import writing
 Rows = Literal["bottom_first", "top_first"]
 ZMIN = -1e9
 PLANES = 5
-_SIZE = struct.Struct("<HHdH")
-_COUNT = struct.Struct("<I")
+_SIZE, _COUNT = struct.Struct("<HHdH"), struct.Struct("<I")
 _LARGEST_SIDE = _LONGEST_NAME = 0xFFFF
 _RISING = 0.5  # correlation of y with the row below the top one from which on the rows are surely upside down
 
@@ -42,9 +41,6 @@ class RangeImage:
     points: np.ndarray  # (H, W, 3) float64 mm, NaN where invalid
     texture: np.ndarray  # (H, W, 2) float64 a and b as stored, in [0, 1] where the photograph shows the point
     image_name: str = ""
-    zmin: float = ZMIN
-    marked: np.ndarray | None = None
-    """(K, 5) what the file holds at the K invalid points, in the order of `~valid`; None: all `zmin`."""
 
     @property
     def valid(self) -> np.ndarray:
@@ -52,16 +48,7 @@ class RangeImage:
         return np.isfinite(self.points).all(-1)
 
 
-class _Header(NamedTuple):
-    """What stands before the numbers."""
-
-    shape: tuple[int, int]
-    zmin: float
-    image_name: str
-    count: int  # points
-
-
-def read_bnt(path: Path | str, rows: Rows = "bottom_first") -> RangeImage:
+def read_bnt(path: Path, rows: Rows = "bottom_first") -> RangeImage:
     """Read a range image; it needs at most about twice the file's size in memory.
 
     Args:
@@ -70,46 +57,41 @@ def read_bnt(path: Path | str, rows: Rows = "bottom_first") -> RangeImage:
     Raises:
         DataError: the file is missing, cut short, holds no points, or its header contradicts its size.
     """
-    path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file; supply the range image or leave the scan out")
     try:
         with path.open("rb") as file:
-            header = _read_header(file, path)
-            points, texture = _read_planes(file, path, header)
+            shape, zmin, name = _read_header(file, path)
+            points, texture = np.empty((*shape, 3)), np.empty((*shape, 2))
+            for k in range(PLANES):
+                plane = np.frombuffer(_read(file, 8 * shape[0] * shape[1], path), "<f8").reshape(shape)
+                (points if k < 3 else texture)[..., k % 3] = plane
     except OSError as error:
         raise DataError(f"{path}: not readable ({error.strerror or error}); copy the file again") from error
     if rows == "bottom_first":
         points, texture = points[::-1], texture[::-1]
-    invalid = (points == header.zmin).any(-1) | ~np.isfinite(points).all(-1)
-    marked = np.empty((np.count_nonzero(invalid), PLANES))
-    for k in range(PLANES):  # plane by plane, to hold no further copy
-        plane = points[..., k] if k < 3 else texture[..., k - 3]
-        marked[:, k] = plane[invalid]
-        plane[invalid] = np.nan
-    return RangeImage(points, texture, header.image_name, header.zmin, marked)
+    invalid = (points == zmin).any(-1) | ~np.isfinite(points).all(-1)
+    points[invalid], texture[invalid] = np.nan, np.nan
+    return RangeImage(points, texture, name)
 
 
-def _read_header(file: BinaryIO, path: Path) -> _Header:
-    """Read the header and check it against the size of the file."""
+def _read_header(file: BinaryIO, path: Path) -> tuple[tuple[int, int], float, str]:
+    """Read the shape, the mark of the background and the photograph's name; check them against the file's size."""
     size = os.fstat(file.fileno()).st_size
     rows, columns, zmin, length = _SIZE.unpack(_read(file, _SIZE.size, path))
     name = _read(file, length, path).decode("latin-1")  # any byte is a character of it, so names come back exactly
     (numbers,) = _COUNT.unpack(_read(file, _COUNT.size, path))
-    start = _SIZE.size + length + _COUNT.size
-    announced = f"{rows} x {columns} points and {numbers} numbers"
+    announced, end = f"{rows} x {columns} points and {numbers} numbers", file.tell() + 8 * numbers
     if numbers == 0 or numbers % PLANES:
         raise DataError(f"{path}: expected numbers in {PLANES} planes, found {announced}; copy the file again")
-    if start + 8 * numbers > size:
-        raise DataError(
-            f"{path}: cut short: {announced} need {start + 8 * numbers} bytes, found {size}; copy the file again"
-        )
+    if end > size:
+        raise DataError(f"{path}: cut short: {announced} need {end} bytes, found {size}; copy the file again")
     count = numbers // PLANES
-    if count != rows * columns and start + 8 * numbers != size:
+    if count != rows * columns and end != size:
         raise DataError(f"{path}: expected {announced} to agree with each other or with {size} bytes; copy it again")
     if not np.isfinite(zmin):
         raise DataError(f"{path}: expected a finite mark of the background, found {zmin}; copy the file again")
-    return _Header(_shape(rows, columns, count), zmin, name, count)
+    return _shape(rows, columns, count), zmin, name
 
 
 def _read(file: BinaryIO, size: int, path: Path) -> bytes:
@@ -131,21 +113,12 @@ def _shape(rows: int, columns: int, count: int) -> tuple[int, int]:
     return 1, count
 
 
-def _read_planes(file: BinaryIO, path: Path, header: _Header) -> tuple[np.ndarray, np.ndarray]:
-    """Points (H, W, 3) and image coordinates (H, W, 2), rows in the order of the file."""
-    points, texture = np.empty((*header.shape, 3)), np.empty((*header.shape, 2))
-    places = [points[..., 0], points[..., 1], points[..., 2], texture[..., 0], texture[..., 1]]
-    for place in places:
-        place[:] = np.frombuffer(_read(file, 8 * header.count, path), "<f8").reshape(header.shape)
-    return points, texture
-
-
-def write_bnt(path: Path | str, image: RangeImage, rows: Rows = "bottom_first") -> None:
-    """Write a range image, atomically; what was read comes back to the bit, invalid points included.
+def write_bnt(path: Path, image: RangeImage, rows: Rows = "bottom_first") -> None:
+    """Write a range image, atomically; its valid points come back to the bit, the others as invalid ones.
 
     Args:
         path: place of the file.
-        image: the points; where one is invalid, `image.marked` or, failing that, five times `image.zmin` is written.
+        image: the points.
         rows: order of the rows in the file.
     Raises:
         OutputError: more points than the header can tell, too long or foreign a name, or no file can be written.
@@ -160,13 +133,10 @@ def write_bnt(path: Path | str, image: RangeImage, rows: Rows = "bottom_first") 
     if len(name) > _LONGEST_NAME:
         raise OutputError(f"{path}: an image name of {len(name)} bytes, the format holds {_LONGEST_NAME}; shorten it")
     pixels = np.concatenate([image.points, image.texture], -1).astype("<f8")
-    invalid = ~image.valid
-    known = image.marked is not None and len(image.marked) == invalid.sum()
-    pixels[invalid] = image.marked if known else image.zmin
+    pixels[~image.valid] = ZMIN
     planes = np.moveaxis(pixels[::-1] if rows == "bottom_first" else pixels, -1, 0)
     with writing(path) as partial, partial.open("wb") as file:
-        file.write(_SIZE.pack(height, width, image.zmin, len(name)) + name)
-        file.write(_COUNT.pack(pixels.size))
+        file.write(_SIZE.pack(height, width, ZMIN, len(name)) + name + _COUNT.pack(pixels.size))
         for plane in planes:
             file.write(plane.tobytes())
 

@@ -1,25 +1,33 @@
-"""The folders of Multi-PIE in either layout, listed a recording at a time; see multi_pie for their names."""
+"""The folders of Multi-PIE in either layout, listed a recording at a time; see dataset for their names."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
+from dfmvr.datasets.listing import list_folder, list_subfolders
 from dfmvr.errors import DataError
 
 ANNOTATION_SUFFIX = ".landmarks_68.txt"
-CROPPED_ENDING, CROPPED_FOLDER = "_crop_128", "multi_PIE_crop_128"
+CROPPED_ENDING = "_crop_128"
 
-_SESSION = re.compile(r"session[0-9]{2}")
-_SUBJECT, _RECORDING = re.compile(r"[0-9]{3}"), re.compile(r"[0-9]{2}")
+_SESSION, _SUBJECT, _RECORDING = re.compile("session[0-9]{2}"), re.compile("[0-9]{3}"), re.compile("[0-9]{2}")
 _PHOTO = re.compile(rf"([0-9]{{3}})_([0-9]{{2}})_([0-9]{{2}})_([0-9]{{3}})_([0-9]{{2}})({CROPPED_ENDING})?\.png")
+_TOPS = {"original": ("data", _SESSION), "cropped_128": ("multi_PIE_crop_128", _SUBJECT)}
+"""Of each layout a folder that may lie above its own, and how the folders in that are named."""
+
+_REMEDIES = {
+    "original": "expected the folders session01 to session04, found none; check the path or, for photographs cropped "
+    "to 128 px, set datasets.multi_pie.layout: cropped_128",
+    "cropped_128": "expected the folders of subjects, such as 001, found none; check the path or, for the tree of "
+    "sessions, set datasets.multi_pie.layout: original",
+}
 
 
-class Shot(NamedTuple):
+class PhotoName(NamedTuple):
     """What the name of a photograph tells."""
 
     subject: str
@@ -28,15 +36,29 @@ class Shot(NamedTuple):
     camera: str
     illumination: str
 
+    @classmethod
+    def of(cls, subject: int, session: int, recording: int, camera: str, illumination: int) -> Self:
+        """Name a photograph of subject 1 to 999, session, recording and illumination 0 to 99.
+
+        Raises:
+            ValueError: a number or camera that has no name.
+        """
+        name = cls(f"{subject:03d}", f"{session:02d}", f"{recording:02d}", camera, f"{illumination:02d}")
+        if not _PHOTO.fullmatch(f"{name.stem}.png"):
+            raise ValueError(f"no name for {name}")
+        return name
+
     @property
     def stem(self) -> str:
         """Name of the file in the original layout, without its suffix."""
         return "_".join(self)
 
-    def place(self, root: Path) -> Path:
-        """Folder of the file in the original layout."""
-        camera = f"{self.camera[:2]}_{self.camera[2]}"
-        return root / f"session{self.session}" / "multiview" / self.subject / self.recording / camera
+    def path(self, root: Path, layout: str) -> Path:
+        """The file; in the original layout that of the sessions' folders, in the cropped one that of the subjects'."""
+        if layout == "cropped_128":
+            return root / self.subject / f"{self.stem}{CROPPED_ENDING}.png"
+        subject = root / f"session{self.session}" / "multiview" / self.subject
+        return subject / self.recording / f"{self.camera[:2]}_{self.camera[2:]}" / f"{self.stem}.png"
 
 
 @dataclass(frozen=True)
@@ -48,18 +70,18 @@ class Choice:
     recordings: tuple[int, ...] = ()
     illuminations: tuple[int, ...] = ()
 
-    def includes(self, shot: Shot) -> bool:
+    def includes(self, name: PhotoName) -> bool:
         """Tell whether a photograph is listed."""
-        numbers = (
-            (self.sessions, shot.session),
-            (self.recordings, shot.recording),
-            (self.illuminations, shot.illumination),
+        numbers = zip(
+            (self.sessions, self.recordings, self.illuminations),
+            (name.session, name.recording, name.illumination),
+            strict=True,
         )
-        return shot.camera in self.cameras and all(not chosen or int(number) in chosen for chosen, number in numbers)
+        return name.camera in self.cameras and all(not chosen or int(number) in chosen for chosen, number in numbers)
 
 
 @dataclass
-class Moment:
+class Recording:
     """A recording of a subject: its chosen files by camera and illumination."""
 
     subject: str
@@ -69,116 +91,60 @@ class Moment:
     annotations: dict[tuple[str, str], Path] = field(default_factory=dict)
 
 
-@dataclass
-class PassedOver:
-    """Files that are none of the layout's."""
+class PhotoTree:
+    """The tree of a layout; only the folders of chosen cameras are looked into.
 
-    count: int = 0
-    example: str = ""
+    Args of the constructor: `root`, the folder of the sessions or subjects, or the one above; `layout`; `choice`, what
+    is listed. Raises DataError if there is no session or subject.
+    """
 
-
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """What lies in a folder, by name; nothing if there is no such folder."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be listed ({error.strerror}); check the folder") from None
-
-
-def _folders(folder: Path, name: re.Pattern[str]) -> list[str]:
-    """Names of the folders in a folder that match."""
-    return [entry.name for entry in _entries(folder) if name.fullmatch(entry.name) and entry.is_dir()]
-
-
-class _Tree:
-    """What both layouts share."""
-
-    def __init__(self, choice: Choice) -> None:
-        self.choice, self.passed_over = choice, PassedOver()
+    def __init__(self, root: Path, layout: str, choice: Choice) -> None:
+        self.layout, self.choice = layout, choice
+        self.passed_over, self.example = 0, ""
+        """Number of files that are none of the layout's, and the name of one."""
+        above, name = _TOPS[layout]
+        self.top = next((top for top in (root, root / above) if list_subfolders(top, name)), None)
+        if self.top is None:
+            raise DataError(f"{root}: {_REMEDIES[layout]}")
         self.folders: dict[str, list[Path]] = {}
         """Of every subject, its folders."""
+        for one in list_subfolders(self.top, name):
+            if layout == "cropped_128":
+                self.folders[one] = [self.top / one]
+            elif not choice.sessions or int(one[-2:]) in choice.sessions:
+                people = self.top / one / "multiview"
+                for subject in list_subfolders(people, _SUBJECT):
+                    self.folders.setdefault(subject, []).append(people / subject)
 
-    def _add_photos(self, folder: Path, ending: str | None, known: tuple[str, ...], moments: dict) -> None:
-        """Add the photographs of a folder, whose names begin with what is `known`, to their moments."""
-        names = [entry.name for entry in _entries(folder)]
-        there = set(names)
-        for name in names:
-            match = _PHOTO.fullmatch(name)
-            shot = Shot(*match.groups()[:5]) if match else None
-            if shot is None or match[6] != ending or shot[: len(known)] != known:
-                if not name.endswith(ANNOTATION_SUFFIX):
-                    self.passed_over = PassedOver(self.passed_over.count + 1, self.passed_over.example or name)
-            elif self.choice.includes(shot):
-                moment = moments.setdefault(shot[:3], Moment(*shot[:3]))
-                moment.photos[shot[3:]] = folder / name
-                annotation = name.removesuffix(".png") + ANNOTATION_SUFFIX
-                if annotation in there:
-                    moment.annotations[shot[3:]] = folder / annotation
-
-
-class SessionTree(_Tree):
-    """The original layout; only the folders of chosen cameras are looked into."""
-
-    def __init__(self, root: Path, choice: Choice) -> None:
-        """Find the sessions and subjects.
-
-        Args:
-            root: the folder of the sessions, or the one above their folder `data`.
-            choice: what is listed.
-        Raises:
-            DataError: there is no session.
-        """
-        super().__init__(choice)
-        top = next((folder for folder in (root, root / "data") if _folders(folder, _SESSION)), None)
-        if top is None:
-            raise DataError(
-                f"{root}: expected the folders session01 to session04, found none; check the path or, for photographs "
-                "cropped to 128 px, set datasets.multi_pie.layout: cropped_128"
-            )
-        for session in _folders(top, _SESSION):
-            if not choice.sessions or int(session[-2:]) in choice.sessions:
-                for subject in _folders(top / session / "multiview", _SUBJECT):
-                    self.folders.setdefault(subject, []).append(top / session / "multiview" / subject)
-
-    def moments(self, subject: str) -> Iterator[Moment]:
+    def recordings(self, subject: str) -> Iterator[Recording]:
         """List the recordings of a subject."""
         for folder in self.folders[subject]:
-            session, root = folder.parents[1].name[-2:], folder.parents[2]
-            for recording in _folders(folder, _RECORDING):
-                moments: dict[tuple[str, ...], Moment] = {}
-                for camera in sorted(self.choice.cameras):
-                    shot = Shot(subject, session, recording, camera, "")
-                    self._add_photos(shot.place(root), None, shot[:4], moments)
-                yield from moments.values()
+            if self.layout == "cropped_128":
+                yield from self._recordings_in([folder], (subject,))
+                continue
+            for recording in list_subfolders(folder, _RECORDING):
+                known = (subject, folder.parents[1].name[-2:], recording)
+                names = (PhotoName(*known, camera, "") for camera in sorted(self.choice.cameras))
+                cameras = [name.path(self.top, self.layout).parent for name in names]
+                yield from self._recordings_in([camera for camera in cameras if camera.is_dir()], known)
 
-
-class CroppedFolders(_Tree):
-    """The layout cropped to 128 px."""
-
-    def __init__(self, root: Path, choice: Choice) -> None:
-        """Find the subjects.
-
-        Args:
-            root: the folder of the subjects, or the one above their folder `multi_PIE_crop_128`.
-            choice: what is listed.
-        Raises:
-            DataError: there is no subject.
-        """
-        super().__init__(choice)
-        top = next((folder for folder in (root, root / CROPPED_FOLDER) if _folders(folder, _SUBJECT)), None)
-        if top is None:
-            raise DataError(
-                f"{root}: expected the folders of subjects, such as 001, found none; check the path or, for the tree "
-                "of sessions, set datasets.multi_pie.layout: original"
-            )
-        self.folders = {subject: [top / subject] for subject in _folders(top, _SUBJECT)}
-
-    def moments(self, subject: str) -> Iterator[Moment]:
-        """List the recordings of a subject."""
-        moments: dict[tuple[str, ...], Moment] = {}
-        for folder in self.folders[subject]:
-            self._add_photos(folder, CROPPED_ENDING, (subject,), moments)
-        yield from (moments[key] for key in sorted(moments))
+    def _recordings_in(self, folders: list[Path], known: tuple[str, ...]) -> Iterator[Recording]:
+        """List what the photographs of some folders, whose names begin with what is `known`, belong to, in order."""
+        found: dict[tuple[str, ...], Recording] = {}
+        ending = CROPPED_ENDING if self.layout == "cropped_128" else None
+        for folder in folders:
+            names = [entry.name for entry in list_folder(folder)]
+            there = set(names)
+            for file in names:
+                match = _PHOTO.fullmatch(file)
+                name = PhotoName(*match.groups()[:5]) if match else None
+                if name is None or match[6] != ending or name[: len(known)] != known:
+                    if not file.endswith(ANNOTATION_SUFFIX):
+                        self.passed_over, self.example = self.passed_over + 1, self.example or file
+                elif self.choice.includes(name):
+                    one = found.setdefault(name[:3], Recording(*name[:3]))
+                    one.photos[name[3:]] = folder / file
+                    annotation = file.removesuffix(".png") + ANNOTATION_SUFFIX
+                    if annotation in there:
+                        one.annotations[name[3:]] = folder / annotation
+        yield from (found[key] for key in sorted(found))

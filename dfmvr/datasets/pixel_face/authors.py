@@ -14,7 +14,6 @@ Source: dataset_preprocess.py, tools/plt.py and compute_error.py of github.com/w
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,9 +22,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial import cKDTree
 
+from dfmvr.datasets.listing import list_subfolders, read_words
 from dfmvr.datasets.pixel_face.ground_truth import KEYPOINTS, MM_PER_UNIT, GroundTruth, to_millimetres
 from dfmvr.datasets.pixel_face.views import write_views
-from dfmvr.datasets.splits import read_rows
 from dfmvr.errors import DataError
 from dfmvr.files import writing
 from dfmvr.geometry.meshes import Mesh, read_mesh, write_mesh
@@ -57,21 +56,9 @@ class Place(NamedTuple):
     split: str = ""  # what the folders say, if they do
 
 
-def sample_folder(root: Path | str, split: str, subject: str, expression: str) -> Path:
+def sample_folder(root: Path, split: str, subject: str, expression: str) -> Path:
     """Folder of a sample's photographs and keypoints; `split` is 'train' or 'val'."""
-    return Path(root) / split / subject / expression / VIEWS_FOLDER
-
-
-def _subfolders(folder: Path, name: re.Pattern[str]) -> list[str]:
-    """Names of the folders in a folder, sorted; others are passed over."""
-    try:
-        with os.scandir(folder) as entries:
-            found = sorted(entry.name for entry in entries if entry.is_dir())
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be listed ({error.strerror}); check the folder") from None
-    if odd := [n for n in found if not name.fullmatch(n)]:
-        log.warning("%s: %d folders passed over, whose names are of no sample, such as %r", folder, len(odd), odd[0])
-    return [n for n in found if name.fullmatch(n)]
+    return root / split / subject / expression / VIEWS_FOLDER
 
 
 def list_places(root: Path) -> dict[str, Place]:
@@ -88,8 +75,8 @@ def list_places(root: Path) -> dict[str, Place]:
         )
     places: dict[str, Place] = {}
     for split in folders:
-        for subject in _subfolders(root / split, _SUBJECT):
-            for expression in _subfolders(root / split / subject, _EXPRESSION):
+        for subject in _named_folders(root / split, _SUBJECT):
+            for expression in _named_folders(root / split / subject, _EXPRESSION):
                 name, views = subject + expression, sample_folder(root, split, subject, expression)
                 if name in places:
                     raise DataError(f"{views.parent}: the sample is also in train; remove one of the two")
@@ -98,14 +85,22 @@ def list_places(root: Path) -> dict[str, Place]:
     return places
 
 
-def read_keypoints(path: Path | str) -> np.ndarray:
+def _named_folders(folder: Path, name: re.Pattern[str]) -> list[str]:
+    """Names of the folders in a folder that match; others are told of."""
+    found = list_subfolders(folder, re.compile(".*", re.DOTALL))
+    if odd := [other for other in found if not name.fullmatch(other)]:
+        log.warning("%s: %d folders passed over, whose names are of no sample, such as %r", folder, len(odd), odd[0])
+    return [known for known in found if name.fullmatch(known)]
+
+
+def read_keypoints(path: Path) -> np.ndarray:
     """Read nicp_106_pts.txt as (106, 3) mm.
 
     Raises:
         DataError: the file is missing or holds something else than 106 finite points of a face in decimetres.
     """
     points = []
-    for where, words in read_rows(path, "copy it from the data set again"):
+    for where, words in read_words(path, "copy it from the data set again"):
         try:
             x, y, z = map(float, words)
         except ValueError:
@@ -121,21 +116,19 @@ def read_keypoints(path: Path | str) -> np.ndarray:
     return to_millimetres(array, str(path))
 
 
-def keypoints_of_mesh(path: Path | str) -> Path | None:
+def keypoints_of_mesh(path: Path) -> Path | None:
     """Find the keypoints of val_obj/<subject><expression>.obj."""
-    path = Path(path)
     subject, expression = path.stem[:5], path.stem[5:]
     candidates = (sample_folder(path.parent.parent, split, subject, expression) for split in reversed(SPLIT_FOLDERS))
     return next((file for folder in candidates if (file := folder / LANDMARKS).is_file()), None)
 
 
-def read_registered_mesh(path: Path | str) -> GroundTruth:
+def read_registered_mesh(path: Path) -> GroundTruth:
     """Read a mesh of val_obj as a scan, with its 106 keypoints if their file is there.
 
     Raises:
         DataError: a file is missing or damaged, the size cannot be decimetres, or the two do not belong together.
     """
-    path = Path(path)
     if path.is_file() and (size := path.stat().st_size) > MAX_MESH_BYTES:
         raise DataError(f"{path}: expected a mesh of some megabytes, found {size >> 20} MiB; is it another file?")
     try:
@@ -174,7 +167,7 @@ def write_sample_authors(
         split: its folder, 'train' or 'val'.
         subject: five digits.
         expression: such as '01' or 'other_1'.
-        photos: three upright photographs, uint8 (H, W, 3), left, front, right; None leaves a view out.
+        photos: as in `write_views`.
         landmarks_106: (106, 3) mm; None leaves them out.
         mesh: registered mesh, mm, in their frame; None leaves it out.
     Raises:
@@ -183,7 +176,7 @@ def write_sample_authors(
     """
     if split not in SPLIT_FOLDERS or not _SUBJECT.fullmatch(subject) or not _EXPRESSION.fullmatch(expression):
         raise ValueError(f"expected train or val, five digits, and letters or digits: {split}, {subject}, {expression}")
-    folder = sample_folder(root, split, subject, expression)
+    folder = sample_folder(Path(root), split, subject, expression)
     write_views(folder, photos)
     if landmarks_106 is not None:
         with writing(folder / LANDMARKS) as partial:
@@ -192,14 +185,3 @@ def write_sample_authors(
         # the writer of meshes knows no unit: what it writes are decimetres here
         decimetres = Mesh(np.round(mesh.vertices / MM_PER_UNIT, DECIMALS), mesh.triangles)
         write_mesh(Path(root) / MESHES / f"{subject}{expression}.obj", decimetres)
-
-
-def write_annotations_authors(
-    root: Path | str, split: str, subject: str, expression: str, annotations: Sequence[np.ndarray | None]
-) -> None:
-    """Write a stand-in's 68 landmarks (68, 2) of each upright photograph, pixels, beside the photographs.
-
-    Raises:
-        OutputError: a file cannot be written.
-    """
-    write_views(sample_folder(root, split, subject, expression), (None,) * 3, annotations)

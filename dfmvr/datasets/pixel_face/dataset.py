@@ -24,9 +24,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dfmvr.config.data import PixelFaceData
 from dfmvr.conventions import DROPPED_FROM_106
-from dfmvr.datasets.pixel_face import ground_truth as gt_mat
+from dfmvr.datasets.images import read_image, read_image_size
+from dfmvr.datasets.listing import read_words
+from dfmvr.datasets.multiview import MultiviewDataset
 from dfmvr.datasets.pixel_face.authors import (
     Place,
     keypoints_of_mesh,
@@ -34,22 +35,19 @@ from dfmvr.datasets.pixel_face.authors import (
     read_keypoints,
     read_registered_mesh,
 )
-from dfmvr.datasets.pixel_face.ground_truth import GroundTruth, write_ground_truth
-from dfmvr.datasets.pixel_face.views import (
-    find_annotations,
-    find_photos,
-    lies_on_its_side,
-    read_annotation,
-    read_photo,
-    write_views,
+from dfmvr.datasets.pixel_face.ground_truth import (
+    GroundTruth,
+    read_ground_truth,
+    read_landmarks_106,
+    write_ground_truth,
 )
+from dfmvr.datasets.pixel_face.views import ANNOTATION, ORIENTATIONS, PHOTOS, find_in_views, write_views
 from dfmvr.datasets.sample import Sample
 from dfmvr.datasets.splits import (
     SPLITS,
     Assignment,
     assign,
     last_subjects,
-    read_rows,
     read_split_file,
     warn_of_shared_subjects,
 )
@@ -84,7 +82,7 @@ class SampleInfo(NamedTuple):
 def _list_release(root: Path) -> dict[str, Place]:
     """Samples of release_info.txt by name, in its order."""
     places: dict[str, Place] = {}
-    for where, words in read_rows(root / LISTS / INFO, _REMEDY):
+    for where, words in read_words(root / LISTS / INFO, _REMEDY):
         if len(words) != 5:
             raise DataError(
                 f"{where}: expected subject, sample, gender, age, expression, found {' '.join(words)[:80]!r}"
@@ -100,31 +98,19 @@ def _list_release(root: Path) -> dict[str, Place]:
 def _release_split(root: Path) -> Iterator[Assignment]:
     """What the release's split files say, training first."""
     for split, name in SPLIT_FILES.items():
-        for where, (entry, *_) in read_rows(root / LISTS / name, _REMEDY):
+        for where, (entry, *_) in read_words(root / LISTS / name, _REMEDY):
             yield Assignment(where, entry, split)
 
 
-class PixelFace:
+class PixelFace(MultiviewDataset):
     """Pixel-Face in either layout; see the module. The views' nominal yaws are not known."""
 
-    sides_key = "datasets.pixel_face.exchange_sides"
-    orientation_key = "datasets.pixel_face.orientation"
-
-    def __init__(self, root: Path | str, settings: PixelFaceData) -> None:
-        """Name the data set's folder and how it is to be read.
-
-        Raises:
-            DataError: there is no such folder.
-        """
-        self.root, self.settings = Path(root), settings
-        if not self.root.is_dir():
-            raise DataError(f"{root}: no such folder; set datasets.pixel_face.root to the folder of Pixel-Face")
+    key = "pixel_face"
 
     def samples(self) -> Iterator[Sample]:
         """List the samples of all splits, training first, in the order of the split files or of the names.
 
-        A photograph, annotation or scan that is not there is None: who needs it sets the sample aside. Without its
-        mesh, the scan of a sample in the authors' folders is the file of its keypoints.
+        Without its mesh, the scan of a sample in the authors' folders is the file of its keypoints.
 
         Raises:
             DataError: a list is missing or malformed, a sample is in two splits, or there is no sample at all.
@@ -154,7 +140,7 @@ class PixelFace:
             tested = last_subjects(subject_of.values(), TEST_SHARE)
             return {sample: "test" if subject in tested else "train" for sample, subject in subject_of.items()}
         remedy = "set datasets.pixel_face.split to `release`, `authors` or the path of such a file"
-        return assign(read_split_file(choice, remedy), subject_of)
+        return assign(read_split_file(Path(choice), remedy), subject_of)
 
     def _sample(self, sample: str, split: str, place: Place) -> Sample:
         """Look up the files of one sample."""
@@ -163,22 +149,24 @@ class PixelFace:
             sample,
             place.subject,
             split,
-            find_photos(place.views)[order],
-            find_annotations(place.views)[order],
+            find_in_views(place.views, *PHOTOS)[order],
+            find_in_views(place.views, ANNOTATION)[order],
             next((path for path in place.scans if path.is_file()), None),
             sample,
             place.expression,
         )
 
     def _check_orientation(self, sample: Sample) -> bool:
-        """Warn if a sample's first photograph comes out wider than high; tell whether one could be looked at."""
+        """Warn if a sample's first photograph, a portrait, would be wider than high; tell if one could be looked at."""
+        upright = self.settings.orientation == "upright"
         for photo in filter(None, sample.photos):
             with suppress(DataError):  # who reads the photograph will tell
-                if lies_on_its_side(photo, self.settings.orientation):
+                height, width = read_image_size(photo)
+                if (width > height) == upright and width != height:
                     log.warning(
                         "%s: a portrait that would be wider than high, so faces may lie on their side; if they do, "
-                        "change %s, which is %s",
-                        *(photo, self.orientation_key, self.settings.orientation),
+                        "change datasets.pixel_face.orientation, which is %s",
+                        *(photo, self.settings.orientation),
                     )
                 return True
         return False
@@ -189,15 +177,7 @@ class PixelFace:
         Raises:
             DataError: the file is missing or not a whole image.
         """
-        return read_photo(path, self.settings.orientation)
-
-    def read_annotation(self, path: Path) -> np.ndarray:
-        """Read a stand-in's 68 landmarks (68, 2) in pixels of the upright photograph.
-
-        Raises:
-            DataError: the file is missing or does not hold 68 points.
-        """
-        return read_annotation(path)
+        return np.ascontiguousarray(ORIENTATIONS[self.settings.orientation](read_image(path)))
 
     def read_landmarks_101(self, scan: Path) -> np.ndarray | None:
         """Read the 101 landmarks (101, 3) mm of gt.mat, a mesh of val_obj or nicp_106_pts.txt; None if not marked.
@@ -206,7 +186,7 @@ class PixelFace:
             DataError: the file is missing, damaged or inconsistent.
         """
         if scan.suffix not in (".obj", ".txt"):
-            landmarks = gt_mat.read_landmarks_106(scan)
+            landmarks = read_landmarks_106(scan)
         else:
             keypoints = scan if scan.suffix == ".txt" else keypoints_of_mesh(scan)
             landmarks = None if keypoints is None else read_keypoints(keypoints)
@@ -220,7 +200,7 @@ class PixelFace:
         """
         if scan.suffix == ".txt":
             raise DataError(f"{scan}: keypoints without a mesh; copy val_obj/<subject><expression>.obj of the sample")
-        return read_registered_mesh(scan) if scan.suffix == ".obj" else gt_mat.read_ground_truth(scan)
+        return read_registered_mesh(scan) if scan.suffix == ".obj" else read_ground_truth(scan)
 
 
 def write_sample(
@@ -237,11 +217,8 @@ def write_sample(
     Args:
         root: the data set's folder.
         sample: name of the sample's folder.
-        photos: three upright photographs, uint8 (H, W, 3), left, front, right; None leaves a view out.
+        photos, annotations, image_format, jpeg_quality: as in `write_views`; the release has 'bmp'.
         ground_truth: scan and registration in mm; None leaves gt.mat out.
-        annotations: three times 68 landmarks (68, 2), pixels of the upright photographs.
-        image_format: 'jpg', 'png' or 'bmp'; the release has bmp.
-        jpeg_quality: 1 to 100, for all views or one a view.
     Raises:
         OutputError: a file cannot be written.
     """

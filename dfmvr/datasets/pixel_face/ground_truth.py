@@ -93,14 +93,6 @@ def _indices(fields: Structure, key: str, where: str, count: int) -> np.ndarray:
     return numbers.astype(np.int64) - 1
 
 
-def _triangles(fields: Structure, where: str, count: int) -> np.ndarray:
-    """Get the triangles (M, 3), M > 0, counted from 0."""
-    triangles = _indices(fields, "f", where, count)
-    if triangles.ndim != 2 or triangles.shape[1] != 3 or len(triangles) == 0:
-        raise DataError(f"{where}.f: expected triangles (M, 3), found {triangles.shape}; leave the sample out")
-    return triangles
-
-
 def _keypoints(fields: Structure, where: str, count: int) -> np.ndarray | None:
     """Get the keypoints' vertex ids (106,), or None if the structure has none."""
     if "kpt_ind" not in fields or fields["kpt_ind"].size == 0:
@@ -111,6 +103,15 @@ def _keypoints(fields: Structure, where: str, count: int) -> np.ndarray | None:
     return ids
 
 
+def _surface(fields: Structure, where: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Get the vertices (N, 3) mm, triangles (M, 3), M > 0, and the keypoints' vertex ids (106,), counted from 0."""
+    vertices = _vertices_mm(fields, where)
+    triangles = _indices(fields, "f", where, len(vertices))
+    if triangles.ndim != 2 or triangles.shape[1] != 3 or len(triangles) == 0:
+        raise DataError(f"{where}.f: expected triangles (M, 3), found {triangles.shape}; leave the sample out")
+    return vertices, triangles, _keypoints(fields, where, len(vertices))
+
+
 def read_landmarks_106(path: Path | str) -> np.ndarray | None:
     """Read only the 106 keypoints of the scan, (106, 3) float64 mm, or None if they are not marked.
 
@@ -119,8 +120,7 @@ def read_landmarks_106(path: Path | str) -> np.ndarray | None:
     Raises:
         DataError: the file is missing, damaged or inconsistent.
     """
-    where = f"{path}: {SCAN}"
-    fields = _structures(path, SCAN)[SCAN]
+    where, fields = f"{path}: {SCAN}", _structures(path, SCAN)[SCAN]
     vertices = _vertices_mm(fields, where)
     ids = _keypoints(fields, where, len(vertices))
     return None if ids is None else vertices[ids]
@@ -134,27 +134,15 @@ def read_ground_truth(path: Path | str) -> GroundTruth:
             finite, no triangles, indices out of range, or sizes that cannot be decimetres.
     """
     mat = _structures(path, SCAN, REGISTRATION)
-    fields, where = mat[SCAN], f"{path}: {SCAN}"
-    vertices = _vertices_mm(fields, where)
-    triangles = _triangles(fields, where, len(vertices))
-    ids = _keypoints(fields, where, len(vertices))
+    vertices, triangles, ids = _surface(mat[SCAN], f"{path}: {SCAN}")
     landmarks = None if ids is None else vertices[ids]
-    colours = fields.get("tex")
+    registration = (None, None, None)
+    if REGISTRATION in mat:
+        registration = _surface(mat[REGISTRATION], f"{path}: {REGISTRATION}")
+    colours = mat[SCAN].get("tex")
     if colours is not None and (colours.shape != vertices.shape or colours.dtype != np.uint8):
         colours = None  # no stage depends on colours, so odd ones are no reason to lose a scan
-    if REGISTRATION not in mat:
-        return GroundTruth(vertices, triangles, landmarks, scan_colours=colours)
-    fields, where = mat[REGISTRATION], f"{path}: {REGISTRATION}"
-    registered = _vertices_mm(fields, where)
-    return GroundTruth(
-        vertices,
-        triangles,
-        landmarks,
-        registered,
-        _triangles(fields, where, len(registered)),
-        _keypoints(fields, where, len(registered)),
-        colours,
-    )
+    return GroundTruth(vertices, triangles, landmarks, *registration, colours)
 
 
 def _record(vertices: np.ndarray, triangles: np.ndarray) -> Structure:

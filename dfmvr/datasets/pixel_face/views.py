@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from dfmvr.conventions import VIEWS
-from dfmvr.datasets.images import read_image, read_image_size, write_image
-from dfmvr.datasets.landmark_files import read_landmark_file, write_landmark_file
+from dfmvr.datasets.images import write_image
+from dfmvr.datasets.landmark_files import write_landmark_file
 
 VIEW_FOLDERS = ("0", "1", "2")
-IMAGE_SUFFIXES = (".bmp", ".jpg", ".png")
+PHOTOS = ("t.bmp", "t.jpg", "t.png")
 ANNOTATION = "landmarks_68.txt"
 
-PHOTO_ORIENTATION = "rotated_mirrored"
+STORED = "rotated_mirrored"
 """How the release stores photographs; a key of ORIENTATIONS."""
 
 ORIENTATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -32,51 +32,10 @@ ORIENTATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def existing(folder: Path, *names: str) -> Path | None:
-    """Find the first of `names` that is a file in `folder`."""
-    return next((path for name in names if (path := folder / name).is_file()), None)
-
-
-def find_photos(folder: Path) -> tuple[Path | None, ...]:
-    """Find the photographs of the folders 0, 1, 2."""
-    names = [f"t{suffix}" for suffix in IMAGE_SUFFIXES]
-    return tuple(existing(folder / view, *names) for view in VIEW_FOLDERS)
-
-
-def find_annotations(folder: Path) -> tuple[Path | None, ...]:
-    """Find the annotated landmarks of the folders 0, 1, 2."""
-    return tuple(existing(folder / view, ANNOTATION) for view in VIEW_FOLDERS)
-
-
-def read_photo(path: Path | str, orientation: str = PHOTO_ORIENTATION) -> np.ndarray:
-    """Read a photograph as upright uint8 RGB (H, W, 3).
-
-    Args:
-        path: the image file.
-        orientation: how it is stored, a key of ORIENTATIONS.
-    Raises:
-        DataError: the file is missing or not a whole image.
-    """
-    return np.ascontiguousarray(ORIENTATIONS[orientation](read_image(path)))
-
-
-def lies_on_its_side(path: Path | str, orientation: str) -> bool:
-    """Tell from the header alone whether a photograph, upright portraits all, would come out wider than high.
-
-    Raises:
-        DataError: the file is missing or no image.
-    """
-    height, width = read_image_size(path)
-    return (width > height) == (orientation == "upright") and width != height
-
-
-def read_annotation(path: Path | str) -> np.ndarray:
-    """Read a stand-in's 68 landmarks (68, 2) in pixels of the upright photograph, first pixel's centre at 0.5.
-
-    Raises:
-        DataError: the file is missing or does not hold 68 points.
-    """
-    return read_landmark_file(path, counts=(68,))
+def find_in_views(folder: Path, *names: str) -> tuple[Path | None, ...]:
+    """Find in each of the folders 0, 1, 2 the first of `names` that is a file."""
+    places = [[folder / view / name for name in names] for view in VIEW_FOLDERS]
+    return tuple(next((path for path in paths if path.is_file()), None) for paths in places)
 
 
 def write_views(
@@ -91,7 +50,7 @@ def write_views(
     Args:
         folder: that gets the three.
         photos: three upright photographs, uint8 (H, W, 3), left, front, right; None leaves a view out.
-        annotations: three times 68 landmarks (68, 2), pixels of the upright photographs.
+        annotations: three times 68 landmarks (68, 2), pixels of the upright photographs; None leaves a view out.
         image_format: 'jpg', 'png' or 'bmp'.
         jpeg_quality: 1 to 100, for all views or one a view.
     Raises:
@@ -101,7 +60,6 @@ def write_views(
     points = annotations if annotations is not None else (None,) * len(VIEWS)
     for view, photo, landmarks, quality in zip(VIEW_FOLDERS, photos, points, qualities, strict=True):
         if photo is not None:
-            stored = ORIENTATIONS[PHOTO_ORIENTATION](photo)
-            write_image(folder / view / f"t.{image_format}", stored, int(quality))
+            write_image(folder / view / f"t.{image_format}", ORIENTATIONS[STORED](photo), int(quality))
         if landmarks is not None:
             write_landmark_file(folder / view / ANNOTATION, landmarks)
