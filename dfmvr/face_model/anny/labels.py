@@ -24,14 +24,7 @@ _REGION = {name: i for i, name in enumerate(REGIONS)}
 
 
 def sample_mask(name: str, uv: np.ndarray) -> np.ndarray:
-    """Sample one of MPFB2's mask images.
-
-    Args:
-        name: of the mask: "face", "lips", "inside-mouth", "eyelids" or "ears".
-        uv: (N, 2) texture coordinates, v up.
-    Returns:
-        (N,) from 0 to 1.
-    """
+    """Values (N,), 0 to 1, of a mask ("face", "lips", "inside-mouth", "ears") at texture coordinates (N, 2), v up."""
     with Image.open(data_folder() / "mpfb2" / "textures" / f"mpfb_{name}.jpg") as image:
         pixels = np.asarray(image.convert("L"), np.float32) / 255
     rows, columns = pixels.shape
@@ -46,13 +39,9 @@ def head_mask(name: str, head: BaseHead) -> np.ndarray:
 
 
 def base_labels(head: BaseHead, upper: np.ndarray, lower: np.ndarray) -> np.ndarray:
-    """Classes of the base mesh, without nose and brows, which are finer than it.
+    """Class ids (V,) of the base mesh, without nose and brows, which are finer than it.
 
-    Args:
-        head: the head.
-        upper, lower: (V, 3) displacement by the actions that raise the upper lip and lower the lower lip.
-    Returns:
-        (V,) ids.
+    `upper` and `lower` are the displacements (V, 3) by the actions that raise the upper lip and lower the lower lip.
     """
     skin = head.of("skin")
     masks = {name: head_mask(name, head) for name in ("face", "lips", "inside-mouth", "ears")}
@@ -115,15 +104,9 @@ def _inside_polygon(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
 
 
 def brow_share(points: np.ndarray, l68: np.ndarray) -> np.ndarray:
-    """How much each vertex lies in a brow: 1 on the line through its landmarks, 0 outside.
+    """How much each vertex (V, 3) lies in a brow: 1 on the line through its landmarks, 0 outside; brow from 0.5 on.
 
     ASSUME: a brow is a band about the landmarks, 7 mm high at the inner end and tapering to 2 mm at the outer one.
-
-    Args:
-        points: (V, 3) mm.
-        l68: (68,) landmark vertices.
-    Returns:
-        (V,) from 0 to 1; 0.5 and above is labelled brow.
     """
     share = np.zeros(len(points))
     for ids in (l68[17:22], l68[26:21:-1]):  # from the outer to the inner end
@@ -148,15 +131,7 @@ def nose_share(points: np.ndarray, l68: np.ndarray) -> np.ndarray:
 
 
 def fine_labels(points: np.ndarray, carried: np.ndarray, l68: np.ndarray) -> np.ndarray:
-    """Classes of the fine head.
-
-    Args:
-        points: (V, 3) mm, the symmetric mean head.
-        carried: (V,) ids carried from the base mesh.
-        l68: (68,) landmark vertices.
-    Returns:
-        (V,) ids with nose and brows added.
-    """
+    """Class ids of the fine head (V, 3): those carried from the base mesh, with nose and brows added."""
     labels = carried.copy()
     skin = labels == _ID["skin"]
     front = points[:, 2] > points[l68[[36, 45]], 2].min()
@@ -167,15 +142,7 @@ def fine_labels(points: np.ndarray, carried: np.ndarray, l68: np.ndarray) -> np.
 
 
 def fine_regions(points: np.ndarray, labels: np.ndarray, l68: np.ndarray) -> np.ndarray:
-    """Regions in which errors are reported (conventions.REGIONS).
-
-    Args:
-        points: (V, 3) mm, the mean head.
-        labels: (V,) its class ids.
-        l68: (68,) landmark vertices.
-    Returns:
-        (V,) ids.
-    """
+    """Regions (V,) of the mean head in which errors are reported, index into conventions.REGIONS."""
     p = points[l68]
     regions = np.full(len(points), _REGION["other"])
     x, y = np.abs(points[:, 0]), points[:, 1]

@@ -27,16 +27,12 @@ _RIGHT |= {48: 425, 49: 410, 50: 456, 59: 406, 58: 480, 60: 432, 61: 470, 67: 48
 _MIDDLE = {27: 133, 28: 131, 29: 201, 30: 5054, 33: 343, 51: 455, 57: 492, 62: 474, 66: 493}
 
 MIRRORED_106 = (
-    *range(32, -1, -1),
-    *range(42, 32, -1),
-    *range(43, 47),
-    *range(51, 46, -1),
+    *(*range(32, -1, -1), *range(42, 32, -1), *range(43, 47), *range(51, 46, -1)),
     *(61, 60, 59, 58, 63, 62, 55, 54, 53, 52, 57, 56),
     *range(71, 63, -1),
     *(75, 76, 77, 72, 73, 74, 79, 78, 81, 80, 83, 82),
     *(90, 89, 88, 87, 86, 85, 84, 95, 94, 93, 92, 91),
-    *(100, 99, 98, 97, 96, 103, 102, 101),
-    *(105, 104),
+    *(100, 99, 98, 97, 96, 103, 102, 101, 105, 104),
 )
 """Index of the mirror image of each of the 106 landmarks."""
 
@@ -143,10 +139,7 @@ def _eyes_106(paths: MeshPaths, l68: np.ndarray, pupil: int) -> dict[int, int]:
 def landmarks_106(paths: MeshPaths, l68: np.ndarray, pupil: int) -> np.ndarray:
     """Vertices (106,) of the landmarks of the module's docstring on the fine head, exactly symmetric.
 
-    Args:
-        paths: on the fine head.
-        l68: (68,) its iBUG landmarks.
-        pupil: vertex of the right pupil.
+    `l68` are its iBUG landmarks, `pupil` is the vertex of the right pupil.
     """
     points, mirror = paths.points, mirror_of(paths.points)
     found = dict(enumerate(paths.resampled(l68[:9], 17).tolist()))

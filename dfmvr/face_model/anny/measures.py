@@ -19,14 +19,7 @@ def _zygion(generator: HeadGenerator) -> tuple[int, int]:
 
 
 def anthropometry(heads: np.ndarray, generator: HeadGenerator) -> dict[str, list[float]]:
-    """Mean and standard deviation in mm of distances that are known of people.
-
-    Args:
-        heads: (N, Vb, 3) base meshes, mm.
-        generator: the head generator, for subdivision and landmarks.
-    Returns:
-        name to [mean, standard deviation].
-    """
+    """[mean, standard deviation] in mm, by name, of distances that are known of people, in base meshes (N, Vb, 3)."""
     l68, (right, left) = generator.landmarks_68, _zygion(generator)
     pairs = {
         "face_width": (right, left),
@@ -41,8 +34,7 @@ def anthropometry(heads: np.ndarray, generator: HeadGenerator) -> dict[str, list
     wanted = generator.subdivision[np.array([v for pair in pairs.values() for v in pair])]
     points = np.stack([wanted @ head for head in heads]).reshape(len(heads), -1, 2, 3)
     distances = dict(zip(pairs, np.linalg.norm(points[:, :, 0] - points[:, :, 1], axis=-1).T, strict=True))
-    base_part = generator.base_part
-    eyes = [heads[:, base_part == PARTS.index(f"{side}_eye")].mean(1) for side in ("left", "right")]
+    eyes = [heads[:, generator.base_part == PARTS.index(f"{side}_eye")].mean(1) for side in ("left", "right")]
     distances = {"interpupillary_distance": np.linalg.norm(eyes[0] - eyes[1], axis=1)} | distances
     return {name: [round(float(v.mean()), 2), round(float(v.std()), 2)] for name, v in distances.items()}
 
@@ -50,12 +42,8 @@ def anthropometry(heads: np.ndarray, generator: HeadGenerator) -> dict[str, list
 def spread(generator: HeadGenerator, model: MorphableModel, coefficients: list[np.ndarray]) -> dict[str, float]:
     """Distance of heads from the mean face and from the model's nearest face (least squares), vertex to vertex.
 
-    Args:
-        generator: the head generator.
-        model: the morphable model.
-        coefficients: of the heads, from `sample_identity`.
-    Returns:
-        "mean_face" and "model": root mean square over vertices and heads, mm.
+    The heads are given by their coefficients, from `sample_identity`; the distances are root mean squares over vertices
+    and heads, mm.
     """
     mean = model.mean.numpy()
     basis = model.identity_basis.numpy().reshape(model.identity_size, -1).T

@@ -40,11 +40,7 @@ def _three(value: float, names: tuple[str, str, str]) -> dict[str, float]:
 
 
 def sample_phenotype(rng: np.random.Generator) -> dict[str, float]:
-    """Draw one adult.
-
-    Returns:
-        The weight of every word of a phenotype target's name; a target's coefficient is the product of its words'.
-    """
+    """Draw one adult: the weight of every word of a phenotype target's name, whose product is its coefficient."""
     # ASSUME: all ancestries and both genders equally, mixtures less often than clear cases; adults of any age; body
     # build around the average, since anny's extremes are caricatures.
     ancestry = rng.dirichlet([0.5] * 3)
@@ -61,14 +57,7 @@ def _sigma(name: str) -> float:
 
 
 def sample_local(rng: np.random.Generator, names: list[str]) -> np.ndarray:
-    """Draw local changes, left and right nearly alike.
-
-    Args:
-        rng: source of randomness.
-        names: of the local changes, without prefix; "l-" and "r-" mark the two sides.
-    Returns:
-        (len(names),) values from -1 to 1.
-    """
+    """Draw local changes, each from -1 to 1, left and right (names that begin with "l-" and "r-") nearly alike."""
     shared: dict[str, float] = {}
     values = np.empty(len(names))
     for i, name in enumerate(names):
@@ -92,14 +81,7 @@ class HeadPopulation:
         self._place = {k: np.flatnonzero(kind == k) for k in ("phenotype", "positive", "negative", "hidden")}
 
     def sample(self, rng: np.random.Generator, hidden: bool) -> np.ndarray:
-        """Draw one head.
-
-        Args:
-            rng: source of randomness.
-            hidden: whether to add the targets that the morphable model never saw.
-        Returns:
-            (len(names),) coefficients.
-        """
+        """Draw the coefficients (len(names),) of one head; `hidden` adds targets that the model never saw."""
         result = np.zeros(len(self.names))
         words = sample_phenotype(rng)
         result[self._place["phenotype"]] = [np.prod([words[w] for w in product]) for product in self._words]
