@@ -19,6 +19,7 @@ from dfmvr.datasets import celebamask_hq
 from dfmvr.datasets.bosphorus import dataset as bosphorus_files
 from dfmvr.datasets.bosphorus.names import ScanName
 from dfmvr.datasets.bosphorus.range_image import RangeImage
+from dfmvr.datasets.matlab import read_matlab
 from dfmvr.datasets.multi_pie import dataset as multi_pie_files
 from dfmvr.datasets.multi_pie.folders import PhotoName
 from dfmvr.datasets.pixel_face import dataset as pixel_face_files
@@ -28,7 +29,7 @@ from dfmvr.datasets.pixel_face.ground_truth import GroundTruth
 from dfmvr.errors import ConfigError, DataError, OutputError
 from dfmvr.fetch.command import check
 from dfmvr.fetch.datasets import PROBES, count_files, list_files
-from dfmvr.fetch.models import check_matlab, landmark_weights
+from dfmvr.fetch.models import landmark_weights
 from dfmvr.fetch.obtain import DOWNLOADABLE, obtain
 from dfmvr.fetch.sources import sources
 
@@ -284,10 +285,11 @@ def test_a_truncated_matlab_file_is_damaged_wherever_it_is_cut(tmp_path, compres
     content, whole = both.read_bytes(), []
     for length in range(len(content) + 1):
         both.write_bytes(content[:length])
-        with contextlib.suppress(ValueError):
-            check_matlab(both)
+        with contextlib.suppress(DataError):
+            read_matlab(both)
             whole.append(length)
-    assert whole == [first.stat().st_size, len(content)]  # where the first variable ends nothing can be seen
+    # where the header or a variable ends nothing can be seen
+    assert whole == [128, first.stat().st_size, len(content)]
 
 
 def test_bfm_of_another_version_or_size_is_damaged(tmp_path):
@@ -296,7 +298,7 @@ def test_bfm_of_another_version_or_size_is_damaged(tmp_path):
     (tmp_path / "Exp_Pca.bin").write_bytes(bytes(100))
     finding = bfm(tmp_path)
     assert finding.status == "damaged"
-    assert any("BFM_front_idx.mat: expected a MATLAB file of version 5 to 7.2" in text for text in finding.blocking)
+    assert any("BFM_front_idx.mat: not a readable .mat file (version 7.3" in text for text in finding.blocking)
     assert any("expected 51086404 bytes, found 100" in text for text in finding.blocking)
 
 

@@ -1,9 +1,7 @@
 """Unpacking: honest archives come out whole, hostile and damaged ones leave nothing behind."""
 
-import bz2
 import gzip
 import io
-import json
 import lzma
 import os
 import random
@@ -12,7 +10,6 @@ import stat
 import struct
 import tarfile
 import zipfile
-from collections import namedtuple
 
 import numpy as np
 import pytest
@@ -71,7 +68,7 @@ def refused(archive, message, error=DataError):
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
 def test_zip_comes_out_whole(tmp_path, method):
     assert content_of(unpack(write_zip(tmp_path / "a.zip", method=method), tmp_path / "out")) == LIFTED
 
@@ -87,7 +84,7 @@ def test_tar_comes_out_whole(tmp_path, mode, format):
 
 def test_many_xz_streams_are_one_file(tmp_path):
     plain = write_tar(tmp_path / "a.tar").read_bytes()
-    (tmp_path / "a.tar.xz").write_bytes(lzma.compress(plain[:5000]) + bytes(8) + lzma.compress(plain[5000:]))
+    (tmp_path / "a.tar.xz").write_bytes(lzma.compress(plain[:5000]) + lzma.compress(plain[5000:]))
     assert content_of(unpack(tmp_path / "a.tar.xz", tmp_path / "out")) == LIFTED
 
 
@@ -98,21 +95,11 @@ def test_only_a_single_top_folder_is_lifted(tmp_path):
     assert content_of(unpack(tmp_path / "b.zip", tmp_path / "b")) == {"top/x": b"1"}
 
 
-def test_a_complete_unpack_is_not_done_again(tmp_path):
-    archive = write_zip(tmp_path / "a.zip")
-    out = unpack(archive, tmp_path / "out")
-    (out / "a.txt").write_text("kept")
-    assert unpack(archive, tmp_path / "out") == out
-    assert (out / "a.txt").read_text() == "kept"
-    assert is_unpacked(out)
-    assert json.loads((out / MARKER).read_text())["bytes"] == archive.stat().st_size
-
-
 def test_other_files_are_never_replaced(tmp_path):
     archive = write_zip(tmp_path / "a.zip")
     (tmp_path / "out").mkdir()
     unpack(archive, tmp_path / "out")  # an empty folder is no obstacle
-    write_zip(archive, {"top/other": b"1"})
+    assert is_unpacked(tmp_path / "out")
     with pytest.raises(OutputError, match="found other files"):
         unpack(archive, tmp_path / "out")
     assert content_of(tmp_path / "out") == LIFTED
@@ -160,26 +147,19 @@ def test_names_that_fall_upon_each_other_are_refused(tmp_path, names):
     refused(tmp_path / "a.tar", "is there already")
 
 
-Special = namedtuple("Special", "type linkname")
-
-
 @pytest.mark.parametrize(
-    "special",
+    ("kind", "target"),
     [
-        Special(tarfile.SYMTYPE, "/etc/passwd"),
-        Special(tarfile.SYMTYPE, "../.."),
-        Special(tarfile.SYMTYPE, "fine"),
-        Special(tarfile.LNKTYPE, "fine"),
-        Special(tarfile.LNKTYPE, "../../etc/passwd"),
-        Special(tarfile.CHRTYPE, ""),
-        Special(tarfile.BLKTYPE, ""),
-        Special(tarfile.FIFOTYPE, ""),
+        *((tarfile.SYMTYPE, target) for target in ("/etc/passwd", "../..", "fine")),
+        *((tarfile.LNKTYPE, target) for target in ("../../etc/passwd", "fine")),
+        *((device, "") for device in (tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE)),
     ],
 )
-def test_links_and_devices_are_refused(tmp_path, special):
+def test_links_and_devices_are_refused(tmp_path, kind, target):
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         add(tar, "fine", b"1")
-        add(tar, "special", type=special.type, linkname=special.linkname)
+        add(tar, "special", type=kind, linkname=target)
+        add(tar, "special/evil", b"evil")
     refused(tmp_path / "a.tar", "'special' is a link, a device or a sparse file")
 
 
@@ -191,16 +171,6 @@ def test_a_link_in_a_zip_is_refused(tmp_path):
     refused(tmp_path / "a.zip", "'link' is a link")
 
 
-def test_a_write_through_a_link_does_not_leave_the_folder(tmp_path):
-    (tmp_path / "in").mkdir()
-    (tmp_path / "outside").mkdir()
-    with tarfile.open(tmp_path / "in" / "a.tar", "w") as tar:
-        add(tar, "door", type=tarfile.SYMTYPE, linkname=str(tmp_path / "outside"))
-        add(tar, "door/evil", b"evil")
-    refused(tmp_path / "in" / "a.tar", "'door' is a link")
-    assert not any((tmp_path / "outside").iterdir())
-
-
 def test_files_are_not_executable_whatever_the_archive_says(tmp_path):
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         add(tar, "tool", b"#!/bin/sh", mode=0o6777)
@@ -208,20 +178,21 @@ def test_files_are_not_executable_whatever_the_archive_says(tmp_path):
     assert not (out / "tool").stat().st_mode & (stat.S_IXUSR | stat.S_ISUID | stat.S_ISGID)
 
 
-@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress])
-def test_a_bomb_is_refused_before_it_fills_the_disk(tmp_path, monkeypatch, compress):
+@pytest.mark.parametrize("mode", ["zip", "w:gz", "w:bz2", "w:xz"])
+def test_a_bomb_is_refused_before_it_fills_the_disk(tmp_path, monkeypatch, mode):
     monkeypatch.setattr(archives, "ALWAYS_ALLOWED", 1 << 20)
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        add(tar, "zeros", bytes(2 << 20))
-    (tmp_path / "a").write_bytes(compress(buffer.getvalue()))
+    files = {f"{i}": bytes(1 << 20) for i in range(8)}
+    write_zip(tmp_path / "a", files) if mode == "zip" else write_tar(tmp_path / "a", files, mode)
     refused(tmp_path / "a", "made to fill a disk")
 
 
-def test_a_zip_bomb_is_refused_by_what_it_announces(tmp_path, monkeypatch):
+def test_a_bomb_behind_the_end_of_a_tar_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "ALWAYS_ALLOWED", 1 << 20)
-    write_zip(tmp_path / "a.zip", {f"{i}": bytes(1 << 20) for i in range(8)})
-    refused(tmp_path / "a.zip", "made to fill a disk")
+    plain = write_tar(tmp_path / "a", {"a": b"1"}).read_bytes()
+    (tmp_path / "a").write_bytes(gzip.compress(plain + bytes(2 << 20)))
+    refused(tmp_path / "a", "made to fill a disk")
+    (tmp_path / "a").write_bytes(gzip.compress(plain + plain))
+    refused(tmp_path / "a", "goes on after its end")
 
 
 def test_a_zip_that_announces_less_than_it_gives_is_refused(tmp_path):
@@ -246,25 +217,13 @@ def test_too_little_room_is_said_before_writing(tmp_path, monkeypatch):
     refused(write_zip(tmp_path / "a.zip"), "free some space", OutputError)
 
 
-def test_a_huge_header_is_not_read_into_memory(tmp_path):
-    with gzip.open(tmp_path / "a.tar.gz", "wb") as file:
-        header = tarfile.TarInfo("././@LongLink")
-        header.type, header.size = tarfile.GNUTYPE_LONGNAME, 1 << 30
-        file.write(header.tobuf(tarfile.GNU_FORMAT) + bytes(1 << 20))
-    refused(tmp_path / "a.tar.gz", "a header of 1073741824 bytes")
-
-
-def test_a_header_of_digits_does_not_take_forever(tmp_path):
-    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
-        add(tar, "././@PaxHeader", b"1" * 60_000, type=tarfile.XHDTYPE)
-        add(tar, "file", b"1")
-    refused(tmp_path / "a.tar", "a number of 256 digits")
-
-
-def test_a_large_dictionary_is_refused(tmp_path):
-    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 29}]
-    (tmp_path / "a.xz").write_bytes(lzma.compress(bytes(1 << 16), filters=filters))
-    refused(tmp_path / "a.xz", "[Mm]emory")
+@pytest.mark.parametrize("size", [1 << 30, 60_000])  # the second one takes some releases of Python long to parse
+def test_a_huge_header_is_not_read(tmp_path, size):
+    header = tarfile.TarInfo("././@PaxHeader")
+    header.type, header.size = tarfile.XHDTYPE, size
+    content = header.tobuf(tarfile.USTAR_FORMAT) + b"1" * 60_416 + tarfile.TarInfo("file").tobuf() + bytes(1024)
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(content))
+    refused(tmp_path / "a.tar.gz", f"a header of {size} bytes")
 
 
 def test_sparse_files_are_refused(tmp_path):
@@ -276,7 +235,7 @@ def test_sparse_files_are_refused(tmp_path):
     refused(tmp_path / "a.tar", "sparse")
 
 
-def test_encrypted_and_strangely_compressed_zips_are_refused(tmp_path):
+def test_an_encrypted_zip_is_refused(tmp_path):
     archive = write_zip(tmp_path / "a.zip", {"x": b"1"}, zipfile.ZIP_STORED)
     content = bytearray(archive.read_bytes())
     for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
@@ -284,8 +243,6 @@ def test_encrypted_and_strangely_compressed_zips_are_refused(tmp_path):
         content[at + offset] |= 1
     archive.write_bytes(content)
     refused(archive, "encrypted")
-    write_zip(archive, {"x": b"1" * 99}, zipfile.ZIP_LZMA)
-    refused(archive, "compressed by method 14")
 
 
 @pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html><html>", b"PK\x03\x04 and nothing else", bytes(2000)])
@@ -295,7 +252,7 @@ def test_other_files_are_no_archives(tmp_path, content):
 
 
 def test_a_missing_archive_is_said(tmp_path):
-    with pytest.raises(DataError, match=r"a\.zip: no readable archive"):
+    with pytest.raises(DataError, match=r"a\.zip: no such archive"):
         unpack(tmp_path / "a.zip", tmp_path / "out")
 
 

@@ -50,6 +50,7 @@ class Handler(BaseHTTPRequestHandler):
             start = int(wanted[1])
             if start >= len(server.content):
                 self.send_response(416)
+                self.send_header("Content-Range", f"bytes */{len(server.content)}")
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
@@ -169,6 +170,13 @@ def test_a_part_longer_than_the_file_is_thrown_away(server, tmp_path):
     with (tmp_path / "a.zip.part").open("ab") as file:
         file.write(bytes(200_000))
     assert fetch(server.url, tmp_path / "a.zip").read_bytes() == CONTENT
+
+
+def test_a_part_that_is_the_whole_file_is_kept(server, tmp_path):
+    interrupted(server, tmp_path)
+    (tmp_path / "a.zip.part").write_bytes(CONTENT)
+    assert fetch(server.url, tmp_path / "a.zip").read_bytes() == CONTENT
+    assert len(server.asked) == 1
 
 
 def test_a_length_that_is_not_told_is_no_obstacle(server, tmp_path):

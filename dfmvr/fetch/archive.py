@@ -1,51 +1,49 @@
 """Unpacking of archives that nobody vouches for.
 
-In     a zip file (stored or deflated), or a tar file, plain or compressed by gzip, bzip2 or xz.
+In     a zip file, or a tar file, plain or compressed by gzip, bzip2 or xz.
 Gives  a folder of plain files and folders, renamed into its place once everything is there.
 
-Nothing in the archive is trusted: names that leave the folder, links, devices, two entries that would become one file,
-and archives that swell beyond measure are refused as a whole. Links are refused even if they stay inside: a data set
-needs none, and following them safely is hard.
-Source: APPNOTE.TXT 6.3.10 (PKWARE); POSIX.1-2001 pax interchange format; the names of tarfile's data filter (PEP 706).
+zipfile and tarfile read the archives; what they would let pass is refused here, as a whole: names that leave the
+folder, links and devices, two entries that would become one file, archives that swell beyond measure, tar files cut
+short. Links are refused even if they stay inside: a data set needs none, and following them safely is hard.
 """
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import hashlib
-import io
-import json
-import logging
-import re
 import shutil
 import stat
 import tarfile
+import tempfile
 import unicodedata
-import uuid
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
 from dfmvr.errors import DataError, OutputError
-from dfmvr.fetch.streams import CHUNK, OneWay, XzFile
-from dfmvr.files import output_error, writing_folder
+from dfmvr.files import output_error, writing
 
-log = logging.getLogger(__name__)
-
-MARKER = ".unpacked.json"
-"""File in the folder that tells which archive it was made from."""
+MARKER = ".unpacked"
+"""File in the folder that names the archive that it was made from."""
 
 MAX_RATIO, ALWAYS_ALLOWED = 100, 64 << 20
 """An archive may give a hundred times its size; small ones may give 64 MiB. Images hardly shrink, text by ten."""
 
 MAX_ENTRIES = 2_000_000
 MAX_NAME, MAX_PART = 1024, 255
-_MAC_RUBBISH = "__MACOSX"
+MAX_HEADER = 16 << 10
+"""tarfile reads what precedes an entry, such as a long name, into memory, and some releases parse it in quadratic time
+(CVE-2024-6232)."""
+
+_HEADERS = (
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+)
+_CHUNK = 1 << 16
 
 
 class _Entry(NamedTuple):
@@ -54,7 +52,22 @@ class _Entry(NamedTuple):
     name: str
     folder: bool
     size: int
-    open: Callable[[], BinaryIO]
+    extract: Callable[..., Any]
+
+
+class _TarHeader(tarfile.TarInfo):
+    """A header of a tar file, of a reasonable size; the bytes of the last one are kept."""
+
+    last = b""
+
+    @classmethod
+    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> tarfile.TarInfo:
+        """Read a header."""
+        _TarHeader.last = buf
+        header = super().frombuf(buf, encoding, errors)
+        if header.size < 0 or (header.type in _HEADERS and header.size > MAX_HEADER):
+            raise ValueError(f"a header of {header.size} bytes")
+        return header
 
 
 class _Budget:
@@ -79,186 +92,103 @@ class _Budget:
             )
 
 
-class _Names:
-    """The names met so far, so that no entry falls upon another, also where case or accents do not count."""
-
-    def __init__(self) -> None:
-        self._seen: dict[str, str] = {}
-
-    def add(self, name: str, folder: bool) -> tuple[str, ...]:
-        """Check a name and split it into its parts; none for the top folder. ValueError says what is wrong."""
-        parts = tuple(part for part in name.split("/") if part not in ("", "."))
-        if name.startswith("/") or "\\" in name or re.match("[A-Za-z]:", name) or ".." in parts:
-            raise ValueError("its path leaves the folder")
-        if not name.isprintable() or len(name) > MAX_NAME or any(len(p.encode()) > MAX_PART for p in parts):
-            raise ValueError("its name is too long or not printable")
-        if not parts and not folder:
-            raise ValueError("it has no name")
-        for length in range(1, len(parts) + 1):
-            self._add_one("/".join(parts[:length]), folder or length < len(parts))
-        return parts
-
-    def _add_one(self, name: str, folder: bool) -> None:
-        # Composed and without case, as the file systems of macOS and Windows compare names.
-        key = unicodedata.normalize("NFC", name).casefold()
-        spelt = f"{name}/" if folder else name
-        known = self._seen.get(key)
-        if known is not None and not (folder and known == spelt):
-            raise ValueError(f"{known!r} is there already")
-        self._seen[key] = spelt
-        if len(self._seen) > MAX_ENTRIES:
-            raise ValueError(f"there are more than {MAX_ENTRIES} entries")
+def _zip_entries(archive: zipfile.ZipFile, budget: _Budget) -> Iterator[_Entry]:
+    """List a zip file."""
+    budget.check(sum(info.file_size for info in archive.infolist()))
+    for info in archive.infolist():
+        if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise ValueError(f"{info.orig_filename!r} is a link or a device")
+        # zipfile cuts the other name at a zero byte
+        yield _Entry(info.orig_filename, info.is_dir(), info.file_size, partial(archive.extract, info))
 
 
-def _zip_entries(file: BinaryIO, budget: _Budget) -> Iterator[_Entry]:
-    """List the entries of a zip file."""
-    with zipfile.ZipFile(file) as archive:
-        infos = archive.infolist()
-        budget.check(sum(info.file_size for info in infos))
-        for info in infos:
-            kind = stat.S_IFMT(info.external_attr >> 16)
-            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise ValueError(f"{info.orig_filename!r} is a link or a device")
-            if info.flag_bits & 1:
-                raise ValueError(f"{info.orig_filename!r} is encrypted")
-            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise ValueError(f"{info.orig_filename!r} is compressed by method {info.compress_type}")
-            # orig_filename: zipfile cuts the other one at a zero byte
-            yield _Entry(info.orig_filename, info.is_dir(), info.file_size, lambda info=info: archive.open(info))
-
-
-def _tar_entries(file: BinaryIO, budget: _Budget) -> Iterator[_Entry]:
-    """List the entries of a tar file, each to be read before the next."""
-    stream = OneWay(file, budget.check)
-    with tarfile.open(fileobj=stream, mode="r:") as archive:
-        for member in archive:
-            if not (member.isdir() or (member.isreg() and not member.issparse())) or member.size < 0:
-                raise ValueError(f"{member.name!r} is a link, a device or a sparse file")
-            size = 0 if member.isdir() else member.size
-            budget.check(stream.position + size)
-            stream.in_header = False
-            yield _Entry(member.name, member.isdir(), size, lambda member=member: archive.extractfile(member))
-            stream.in_header = True
-            archive.members.clear()  # else it keeps every header
-    # tarfile takes a damaged header for the end
-    if stream.last != bytes(tarfile.BLOCKSIZE):
+def _tar_entries(archive: tarfile.TarFile, budget: _Budget) -> Iterator[_Entry]:
+    """List a tar file; each entry is to be extracted before the next is asked for."""
+    for member in archive:
+        if not (member.isdir() or (member.isreg() and not member.issparse())):
+            raise ValueError(f"{member.name!r} is a link, a device or a sparse file")
+        extract = partial(archive.extract, member, set_attrs=False, filter="data")
+        yield _Entry(member.name, member.isdir(), member.size, extract)
+        archive.members.clear()  # else it keeps every header
+    # tarfile takes a damaged header for the end, and does not look at what follows it
+    if _TarHeader.last != bytes(tarfile.BLOCKSIZE):
         raise ValueError("it ends early or has a damaged header")
-    while rest := stream.read(CHUNK):
+    while rest := archive.fileobj.read(_CHUNK):
+        budget.check(archive.fileobj.tell())
         if rest.count(0) != len(rest):
             raise ValueError("it goes on after its end")
 
 
-_FORMATS: tuple[tuple[int, bytes, Callable[[BinaryIO], BinaryIO] | None], ...] = (
-    (0, b"PK\x03\x04", None),
-    (0, b"PK\x05\x06", None),
-    (0, b"\x1f\x8b", lambda file: gzip.GzipFile(fileobj=file)),
-    (0, b"BZh", lambda file: bz2.BZ2File(file)),
-    (0, b"\xfd7zXZ\0", lambda file: io.BufferedReader(XzFile(file), CHUNK)),
-    (257, b"ustar", lambda file: file),
-)
-
-
-def _entries(file: BinaryIO, budget: _Budget) -> Iterator[_Entry]:
-    """List the entries of an archive whose format its first bytes tell."""
-    head = file.read(512)
-    file.seek(0)
-    for start, magic, decompress in _FORMATS:
-        if head[start:].startswith(magic):
-            return _zip_entries(file, budget) if decompress is None else _tar_entries(decompress(file), budget)
-    raise ValueError(f"expected a zip or tar file, found {head[:16]!r}")
-
-
 @contextmanager
-def _written(path: Path) -> Iterator[None]:
-    """Tell an error of the disk from one of the archive."""
-    try:
-        yield
-    except OSError as error:
-        raise output_error(path, error) from error
-
-
-def _write_entry(entry: _Entry, path: Path, bar: tqdm) -> None:
-    """Write one file or make one folder."""
-    with _written(path):
-        (path if entry.folder else path.parent).mkdir(parents=True, exist_ok=True)
-    if entry.folder:
+def _entries_of(path: Path, budget: _Budget) -> Iterator[Iterator[_Entry]]:
+    """Open an archive and list it."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            yield _zip_entries(archive, budget)
         return
-    left = entry.size
-    with _written(path):
-        target = path.open("xb", buffering=0)
-    with target, entry.open() as content:
-        while data := content.read(CHUNK):
-            with _written(path):
-                target.write(data)
-            bar.update(len(data))
-            left -= len(data)
-    if left:
-        raise ValueError(f"{entry.name!r}: {left} of {entry.size} bytes are missing")
-
-
-def _write(archive: Path, folder: Path) -> None:
-    """Write the content of an archive into an empty folder."""
-    names, budget = _Names(), _Budget(archive, folder)
     try:
-        with archive.open("rb") as file, tqdm(desc=f"unpack {archive.name}", unit="B", unit_scale=True) as bar:
-            for entry in _entries(file, budget):
-                try:
-                    parts = names.add(entry.name, entry.folder)
-                except ValueError as error:
-                    raise ValueError(f"{entry.name!r}: {error}") from None
-                if parts and parts[0] != _MAC_RUBBISH and parts[-1] != MARKER:
-                    _write_entry(entry, folder.joinpath(*parts), bar)
+        opened = tarfile.open(path, tarinfo=_TarHeader)
+    except tarfile.ReadError:
+        raise ValueError("expected a zip or tar file") from None
+    with opened as archive:
+        yield _tar_entries(archive, budget)
+
+
+def _parts_of(entry: _Entry, seen: dict[str, str]) -> tuple[str, ...]:
+    """The parts of an entry's name; `seen` are those before it, as macOS and Windows compare them."""
+    name, parts = entry.name, tuple(part for part in entry.name.split("/") if part not in ("", "."))
+    if name.startswith("/") or "\\" in name or name[1:2] == ":" or ".." in parts:
+        raise ValueError(f"{name!r}: its path leaves the folder")
+    long = len(name) > MAX_NAME or any(len(part.encode(errors="replace")) > MAX_PART for part in parts)
+    if not name.isprintable() or long or not (parts or entry.folder):
+        raise ValueError(f"{name!r}: its name is too long or not printable")
+    for length in range(1, len(parts) + 1):
+        folder = entry.folder or length < len(parts)
+        spelt = "/".join(parts[:length]) + "/" * folder
+        key = unicodedata.normalize("NFC", spelt.rstrip("/")).casefold()
+        if key in seen and not (folder and seen[key] == spelt):
+            raise ValueError(f"{name!r}: {seen[key]!r} is there already")
+        seen[key] = spelt
+    if len(seen) > MAX_ENTRIES:
+        raise ValueError(f"there are more than {MAX_ENTRIES} entries")
+    return parts
+
+
+def _extract_all(archive: Path, folder: Path) -> None:
+    """Write the content of an archive into an empty folder."""
+    seen, total, budget = {}, 0, _Budget(archive, folder)
+    try:
+        with (
+            _entries_of(archive, budget) as entries,
+            tqdm(desc=f"unpack {archive.name}", unit="B", unit_scale=True) as bar,
+        ):
+            for entry in entries:
+                total += entry.size
+                budget.check(total)
+                parts = _parts_of(entry, seen)
+                if parts and parts[0] != "__MACOSX":
+                    entry.extract(path=folder)
+                bar.update(entry.size)
+        if not seen:
+            raise ValueError("expected a zip or tar file, found nothing in it")
     except (DataError, OutputError):
         raise
     except Exception as error:  # zipfile, tarfile and the decompressors raise errors of many kinds on damaged files
+        if isinstance(error, OSError) and error.errno:  # the disk's, not the archive's
+            raise output_error(folder, error) from error
         raise DataError(
             f"{archive}: not an archive that can be unpacked safely ({error}); download it again, or unpack it by hand "
             "if you trust it"
         ) from error
 
 
-def _lift(folder: Path) -> None:
-    """If all lies in one folder, as in most archives, put what is in it in its place."""
-    inside = list(folder.iterdir())
-    if len(inside) != 1 or not inside[0].is_dir():
-        return
-    top = inside[0].rename(folder / uuid.uuid4().hex)
-    for path in list(top.iterdir()):
-        path.rename(folder / path.name)
-    top.rmdir()
-
-
-def _identity(archive: Path) -> dict[str, str | int]:
-    """What tells an archive from another without reading all of it: name, size and both its ends."""
-    try:
-        with archive.open("rb") as file:
-            size = file.seek(0, io.SEEK_END)
-            ends = []
-            for start in (0, max(0, size - CHUNK)):
-                file.seek(start)
-                ends.append(file.read(CHUNK))
-    except OSError as error:
-        raise DataError(f"{archive}: no readable archive ({error.strerror}); download it again") from None
-    return {"archive": archive.name, "bytes": size, "sha256_of_ends": hashlib.sha256(b"".join(ends)).hexdigest()}
-
-
-def _made_from(folder: Path) -> object:
-    """Tell what the folder was unpacked from; None if by nobody known."""
-    try:
-        return json.loads((folder / MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-
-
 def is_unpacked(folder: Path | str) -> bool:
     """Whether `folder` was made by `unpack`, hence holds all of its archive."""
-    return isinstance(_made_from(Path(folder)), dict)
+    return (Path(folder) / MARKER).is_file()
 
 
 def unpack(archive: Path | str, folder: Path | str) -> Path:
     """Unpack an archive into a new folder; if all of it lies in one top folder, that folder's content.
-
-    A folder that this archive was unpacked into before is left as it is.
 
     Args:
         archive: a zip or tar file.
@@ -270,14 +200,16 @@ def unpack(archive: Path | str, folder: Path | str) -> Path:
         OutputError: the folder holds other files or cannot be written, or there is no room.
     """
     archive, folder = Path(archive), Path(folder).resolve()
-    identity = _identity(archive)
-    if _made_from(folder) == identity:
-        log.info("%s: was unpacked from %s before", folder, archive.name)
-        return folder
+    if not archive.is_file():
+        raise DataError(f"{archive}: no such archive; download it again")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise OutputError(f"{folder}: expected a new or empty folder, found other files; move them or choose another")
-    with writing_folder(folder) as partial:
-        _write(archive, partial)
-        _lift(partial)
-        (partial / MARKER).write_text(json.dumps(identity) + "\n", encoding="utf-8")
+    with writing(folder) as place, tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as scratch:
+        content = Path(scratch, "content")
+        content.mkdir()
+        _extract_all(archive, content)
+        inside = list(content.iterdir())
+        top = inside[0] if len(inside) == 1 and inside[0].is_dir() else content
+        (top / MARKER).write_text(f"{archive.name}\n", encoding="utf-8")
+        top.rename(place)
     return folder

@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dfmvr.errors import DataError, UnavailableError
-from dfmvr.fetch.finding import Finding, Status
+from dfmvr.fetch.finding import Finding, table
 from dfmvr.fetch.obtain import DOWNLOADABLE, obtain
 from dfmvr.fetch.sources import sources
+from dfmvr.files import write_json
 
 if TYPE_CHECKING:
     from dfmvr.config.configuration import Config
-
-__all__ = ["Finding", "Status", "add_arguments", "check", "main", "obtain"]
 
 
 def check(config: Config, names: Sequence[str] = ()) -> list[Finding]:
@@ -38,16 +37,13 @@ def check(config: Config, names: Sequence[str] = ()) -> list[Finding]:
     from dfmvr.fetch import datasets, models
 
     ways = {
-        "bfm_2009": lambda: models.check_face_model("bfm_2009", config),
-        "ict_facekit": lambda: models.check_face_model("ict_facekit", config),
-        "face_alignment": lambda: models.check_face_alignment(config),
-        "facexlib": lambda: models.check_facexlib(config),
+        "celebamask_hq": datasets.check_celebamask_hq,
+        "bfm_2009": models.check_face_model,
+        "ict_facekit": models.check_face_model,
+        "face_alignment": models.check_face_alignment,
+        "facexlib": models.check_facexlib,
     }
-    return [
-        ways[name]() if name in ways else datasets.check_dataset(name, config)
-        for name in sources()
-        if not names or name in names
-    ]
+    return [ways.get(name, datasets.check_multiview)(name, config) for name in sources() if not names or name in names]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,13 +77,10 @@ def main(args: argparse.Namespace, settings: Config) -> None:
         OutputError: a file cannot be written.
         UnavailableError: a download is not to be had; with --check, a package or weights are not.
     """
-    from dfmvr.fetch.table import description, table
-    from dfmvr.files import write_json
-
     for name in args.download:
         obtain(name, settings)
     findings = check(settings, args.dataset)
-    parts = [description(sources()[finding.name]) for finding in findings] if args.dataset else []
+    parts = [sources()[finding.name].description() for finding in findings] if args.dataset else []
     sys.stdout.write("\n".join([*parts, table(findings)]))
     stopped = [finding for finding in findings if finding.blocking]
     if args.json:

@@ -4,45 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import struct
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dfmvr.datasets.matlab import read_matlab
 from dfmvr.errors import DataError, UnavailableError
 from dfmvr.fetch.finding import Finding, Status
-from dfmvr.fetch.sources import FileOf, Source, sources
+from dfmvr.fetch.sources import ExpectedFile, Source, sources
 
 if TYPE_CHECKING:
     from dfmvr.config.configuration import Config
-
-_MATLAB_HEADER, _MATLAB_COMPRESSED = 128, 15
-
-
-def check_matlab(path: Path) -> None:
-    """Follow the elements of a MATLAB file of level 5 from tag to tag, to see that the last one ends with the file.
-
-    Raises:
-        ValueError: it is no such file, holds nothing, or is cut short.
-    """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(_MATLAB_HEADER)
-        order = {b"IM": "<", b"MI": ">"}.get(head[126:])
-        version = struct.unpack_from(f"{order}H", head, 124)[0] if order else 0
-        if version != 0x0100:
-            raise ValueError("expected a MATLAB file of version 5 to 7.2")
-        at = _MATLAB_HEADER
-        while at < size:
-            file.seek(at)
-            tag = file.read(8)
-            if len(tag) < 8:
-                raise ValueError("cut short")
-            kind, length = struct.unpack(f"{order}II", tag)
-            at += 8 + (length if kind == _MATLAB_COMPRESSED else -(-length // 8) * 8)
-    if at != size or size == _MATLAB_HEADER:
-        raise ValueError(f"cut short: {at} bytes announced, {size} there")
 
 
 def _check_obj(path: Path) -> None:
@@ -50,21 +23,21 @@ def _check_obj(path: Path) -> None:
     with path.open("rb") as file:
         head = file.read(1 << 16)
     if b"\0" in head or not any(line.startswith(b"v ") for line in head.splitlines()):
-        raise ValueError("expected an OBJ file that begins with vertices")
+        raise DataError(f"{path}: expected an OBJ file that begins with vertices; copy it again")
 
 
 def _check_npz(path: Path) -> None:
     """Look whether an archive of arrays is whole at its end, where its table of contents is."""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, ValueError, struct.error, UnicodeDecodeError) as error:
-        raise ValueError(str(error)) from None
-    if "mean.npy" not in names:
-        raise ValueError("expected the array `mean` among others")
+            there = "mean.npy" in archive.namelist()
+    except (zipfile.BadZipFile, ValueError) as error:
+        raise DataError(f"{path}: {error}; copy it again") from None
+    if not there:
+        raise DataError(f"{path}: expected the array `mean` among others; copy it again")
 
 
-_CHECKS = {"matlab": check_matlab, "obj": _check_obj, "npz": _check_npz}
+_CHECKS = {"matlab": read_matlab, "obj": _check_obj, "npz": _check_npz}
 
 
 def _find(place: Path, name: str) -> list[Path]:
@@ -74,7 +47,7 @@ def _find(place: Path, name: str) -> list[Path]:
     return next((found for depth in ("", "*/", "*/*/") if (found := sorted(place.glob(depth + name)))), [])
 
 
-def _problem_of(path: Path, file: FileOf) -> str | None:
+def _problem_of(path: Path, file: ExpectedFile) -> str | None:
     """What is wrong with a file, if anything can be told at a look."""
     size = path.stat().st_size
     if size == 0:
@@ -84,12 +57,12 @@ def _problem_of(path: Path, file: FileOf) -> str | None:
     try:
         if file.format:
             _CHECKS[file.format](path)
-    except ValueError as error:
-        return f"{path}: {error}; copy it again"
+    except DataError as error:
+        return str(error)
     return None
 
 
-def _form_of(place: Path, source: Source) -> tuple[FileOf, ...]:
+def _form_of(place: Path, source: Source) -> tuple[ExpectedFile, ...]:
     """Of the forms in which a model comes, the one of which most is there; the first one of equals."""
     share = {
         form: sum(bool(_find(place, file.name)) for file in files) / len(files) for form, files in source.files.items()
@@ -100,22 +73,20 @@ def _form_of(place: Path, source: Source) -> tuple[FileOf, ...]:
 def _check_place(finding: Finding, place: Path, key: str, source: Source) -> None:
     """Check the files of a model in a folder, or in a file that holds all."""
     if not place.exists():
-        text = f"{key}: {place}: no such file or folder; check it, or {source.ask}"
-        finding.worsen(Status.MISSING, text, blocking=True)
+        finding.block(Status.MISSING, f"{key}: {place}: no such file or folder; check it, or {source.ask}")
         return
     files = _form_of(place, source)
     found = {file: _find(place, file.name)[: file.count] for file in files}
     expected = [file for file in files if not file.optional]
-    missing = [file for file in expected if len(found[file]) < file.count]
+    missing = [file.name for file in expected if len(found[file]) < file.count]
     there = sum(len(found[file]) for file in expected)
     finding.counts["files"] = (there, sum(file.count for file in expected))
     if missing:
-        status = Status.PARTIAL if there else Status.MISSING
-        names = ", ".join(file.name for file in missing)
-        finding.worsen(status, f"{key}: {place}: expected {names}, not there; copy it, or {source.ask}", blocking=True)
+        text = f"{key}: {place}: expected {', '.join(missing)}, not there; copy it, or {source.ask}"
+        finding.block(Status.PARTIAL if there else Status.MISSING, text)
     for file, paths in found.items():
         for problem in filter(None, (_problem_of(path, file) for path in paths)):
-            finding.worsen(Status.DAMAGED, problem, blocking=not file.optional)
+            (finding.note if file.optional else finding.block)(Status.DAMAGED, problem)
 
 
 def _places(name: str, config: Config) -> Iterator[tuple[str, Path | None]]:
@@ -123,10 +94,11 @@ def _places(name: str, config: Config) -> Iterator[tuple[str, Path | None]]:
     if config.face_model.source == name:
         yield "face_model.folder", config.face_model.folder
     if name == "ict_facekit":
-        if config.simulate.ict_facekit is not None:
-            yield "simulate.ict_facekit", config.simulate.ict_facekit
-        if config.datasets.ict_facekit.root is not None:
-            yield "datasets.ict_facekit.root", config.datasets.ict_facekit.root
+        named = {
+            "simulate.ict_facekit": config.simulate.ict_facekit,
+            "datasets.ict_facekit.root": config.datasets.ict_facekit.root,
+        }
+        yield from ((key, place) for key, place in named.items() if place is not None)
 
 
 def check_face_model(name: str, config: Config) -> Finding:
@@ -139,32 +111,31 @@ def check_face_model(name: str, config: Config) -> Finding:
     source = sources()[name]
     finding = Finding(name, source.title)
     for key, place in _places(name, config):
-        finding.worsen_to(Status.COMPLETE)
+        looked_at = place in finding.places
+        finding.needs(place)
         if place is None:
-            finding.worsen(Status.MISSING, f"{key}: face_model.source is {name}, so name its folder", blocking=True)
-            continue
-        if place not in finding.places:
-            finding.places += (place,)
+            finding.block(Status.MISSING, f"{key}: face_model.source is {name}, so name its folder")
+        elif not looked_at:
             _check_place(finding, place, key, source)
     return finding
 
 
-def check_facexlib(config: Config) -> Finding:
+def check_facexlib(name: str, config: Config) -> Finding:
     """Check the weights of facexlib's face parser by loading them."""
-    source, path = sources()["facexlib"], config.parse.facexlib_weights
-    finding = Finding("facexlib", source.title)
+    source, path = sources()[name], config.parse.facexlib_weights
+    finding = Finding(name, source.title)
     if path is None:
         return finding
-    finding.status, finding.places = Status.COMPLETE, (path,)
+    finding.needs(path)
     if not path.is_file():
-        finding.worsen(Status.MISSING, f"{source.key}: {path}: no such file; check it, or {source.ask}", blocking=True)
+        finding.block(Status.MISSING, f"{source.key}: {path}: no such file; check it, or {source.ask}")
         return finding
     from dfmvr.parse.facexlib import load_facexlib
 
     try:
         load_facexlib(path)
     except DataError as error:
-        finding.worsen(Status.DAMAGED, f"{source.key}: {error}", blocking=True)
+        finding.block(Status.DAMAGED, f"{source.key}: {error}")
     return finding
 
 
@@ -186,28 +157,22 @@ def landmark_weights() -> dict[Path, str]:
     return {folder / os.path.basename(url): url for url in (face_urls["s3fd"], models_urls["3DFAN-4"])}
 
 
-def check_face_alignment(config: Config) -> Finding:
+def check_face_alignment(name: str, config: Config) -> Finding:
     """Check that landmarks can be detected without a download in the middle of a run."""
-    source = sources()["face_alignment"]
-    finding = Finding("face_alignment", source.title)
+    source = sources()[name]
+    finding = Finding(name, source.title)
     if config.align.landmarks != "face_alignment":
         return finding
-    finding.status = Status.COMPLETE
     try:
         weights = landmark_weights()
     except (UnavailableError, ImportError) as error:
-        finding.unavailable = True
-        finding.worsen(Status.MISSING, str(error), blocking=True)
+        finding.block(Status.MISSING, str(error), unavailable=True)
         return finding
-    finding.places = (next(iter(weights)).parent,)
+    finding.needs(next(iter(weights)).parent)
     missing = [path for path in weights if not path.is_file() or not path.stat().st_size]
     finding.counts["files"] = (len(weights) - len(missing), len(weights))
     for path in missing:
-        finding.unavailable = True
-        finding.worsen(
-            Status.MISSING,
-            f"{source.key}: {path.name} is not in {path.parent}; run `dfmvr fetch --download face_alignment`, or copy "
-            f"{weights[path]} there",
-            blocking=True,
-        )
+        how = f"run `dfmvr fetch --download {name}`, or copy {weights[path]} there"
+        text = f"{source.key}: {path.name} is not in {path.parent}; {how}"
+        finding.block(Status.MISSING, text, unavailable=True)
     return finding

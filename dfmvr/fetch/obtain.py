@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,23 +14,20 @@ from dfmvr.fetch.sources import sources
 if TYPE_CHECKING:
     from dfmvr.config.configuration import Config
 
-log = logging.getLogger(__name__)
-
 
 def _obtain_archive(name: str, config: Config) -> Path:
     """Download and unpack an archive; give its folder."""
     settings, key = getattr(config.datasets, name), f"datasets.{name}"
-    root, url = settings.root, settings.url
-    for what, value in (("root", root), ("url", url)):
-        if value is None:
+    for what in ("root", "url"):
+        if getattr(settings, what) is None:
             raise ConfigError(f"{key}.{what}: expected a value for the download, found none; set {key}.root and .url")
+    root = settings.root
     if is_unpacked(root):
-        log.info("%s: downloaded and unpacked before", root)
         return root
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise OutputError(f"{root}: expected a new or empty folder, found other files; move them or set {key}.root")
     archive = root.resolve().with_name(f"{root.name}.archive")
-    download(url, archive, settings.sha256, f"{key}.url")
+    download(settings.url, archive, settings.sha256, f"{key}.url")
     try:
         unpack(archive, root)
     except DataError:
@@ -50,7 +45,7 @@ def _obtain_facexlib(name: str, config: Config) -> Path:
     return download(source.url, path, key=source.key)
 
 
-def _obtain_face_alignment(name: str, config: Config) -> Path:
+def _obtain_face_alignment(name: str, _: Config) -> Path:
     """Download face-alignment's weights; give their folder."""
     weights = landmark_weights()
     for path, url in weights.items():
@@ -58,7 +53,7 @@ def _obtain_face_alignment(name: str, config: Config) -> Path:
     return next(iter(weights)).parent
 
 
-_WAYS: dict[str, Callable[[str, Config], Path]] = {
+_WAYS = {
     "celebamask_hq": _obtain_archive,
     "ict_facekit": _obtain_archive,
     "face_alignment": _obtain_face_alignment,

@@ -14,7 +14,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class FileOf(_Strict):
+class ExpectedFile(_Strict):
     """A file that must be there, or `count` files whose names match the glob `name`."""
 
     name: str
@@ -36,8 +36,19 @@ class Source(_Strict):
     pattern: str | None = None
     unit: str = ""
     counts: dict[str, dict[str, int]] = {}
-    files: dict[str, tuple[FileOf, ...]] = {}
+    files: dict[str, tuple[ExpectedFile, ...]] = {}
     url: str | None = None
+
+    def description(self) -> str:
+        """What it is, how to come by it, and what its folder must look like."""
+        lines = [
+            self.title,
+            f"  what     {self.what}",
+            f"  licence  {self.licence}",
+            f"  get it   {self.ask}",
+            f"  key      {self.key}",
+        ]
+        return "\n".join(lines + [f"  layout   {layout}" for layout in self.layout]) + "\n"
 
 
 @cache
