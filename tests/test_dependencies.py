@@ -49,7 +49,7 @@ LICENSED = {
 
 
 CONSTANTS = {"split_seed", "trained_as", "seen_from", "VARIANTS", "PROTOCOLS"}
-DEFAULTS = {"simulate/pixel_face.py", "report/sections/results.py", "parse/parser.py"}
+DEFAULTS = {"simulate/pixel_face.py", "report/sections/results.py"}
 
 RULES = sorted((ROOT / "workflow" / "rules").glob("*.smk"))
 PACKAGE = ROOT / "dfmvr"

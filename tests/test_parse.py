@@ -17,8 +17,7 @@ from dfmvr.datasets import celebamask_hq
 from dfmvr.errors import DataError
 from dfmvr.parse import augment, metrics
 from dfmvr.parse.facexlib import load_facexlib
-from dfmvr.parse.masks import predict
-from dfmvr.parse.parser import BISENET_19, GROUPS_19, ParserSpec, load_parser, save_parser
+from dfmvr.parse.parser import BISENET_19, GROUPS_19, ParserSpec, load_parser, predict, save_parser
 from dfmvr.parse.photos import Order, Photos, batches
 from dfmvr.parse.pretrain import (
     CLASS_SHARES,

@@ -21,8 +21,7 @@ from dfmvr.face_model.views import render_views
 from dfmvr.geometry.camera import pose, project
 from dfmvr.geometry.meshes import read_mesh
 from dfmvr.networks.checkpoint import read_network
-from dfmvr.parse.masks import predict
-from dfmvr.parse.parser import load_parser, noted, save_parser
+from dfmvr.parse.parser import load_parser, noted, predict, save_parser
 from dfmvr.parse.weight_map import weight_map
 from dfmvr.reconstruct.fit import descent
 from dfmvr.reconstruct.fit.descent import refine

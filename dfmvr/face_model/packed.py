@@ -15,7 +15,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse.linalg import splu
 
 from dfmvr.errors import DataError
 from dfmvr.face_model.model import MorphableModel
@@ -24,6 +23,9 @@ from dfmvr.geometry.subdivision import loop_subdivision
 
 SHAPE_TOLERANCE_MM = 0.005
 ALBEDO_TOLERANCE = 0.01
+ROWS = 512
+"""Vertices that are unpacked at once: as many as fit into a cache."""
+
 _BASES = ("identity", "expression", "albedo")
 _SAME = ("mean", "albedo_mean", "coarse_triangles", "landmarks_68", "landmarks_106", "labels", "regions")
 _SAME += ("expression_names", "name", "coarse_vertices")
@@ -38,6 +40,8 @@ def pack(model: MorphableModel) -> dict[str, np.ndarray]:
     Raises:
         DataError: the fine mesh is no subdivision of the coarse one, as of imported models.
     """
+    from scipy.sparse.linalg import splu  # here, as reading needs none of it
+
     arrays, count = model.arrays(), model.coarse_vertices
     matrix, triangles = loop_subdivision(arrays["coarse_triangles"], count)
     if not np.array_equal(triangles, arrays["triangles"]):
@@ -69,10 +73,13 @@ def unpack(arrays: dict[str, np.ndarray], source: str) -> MorphableModel:
     try:
         coarse, bases = arrays["coarse"], np.cumsum(arrays["sizes"])[:-1]
         matrix, triangles = loop_subdivision(arrays["coarse_triangles"], len(coarse))
-        flat = matrix.astype(np.float32) @ coarse.reshape(len(coarse), -1).astype(np.float32)
-        basis = flat.reshape(-1, *coarse.shape[1:])
-        basis[arrays["rows"]] = arrays["kept"]
-        parts = dict(zip(_BASES, np.split(basis.transpose(2, 0, 1), bases), strict=True))
+        matrix, flat = matrix.astype(np.float32), coarse.reshape(len(coarse), -1).astype(np.float32)
+        fine = np.empty((coarse.shape[2], matrix.shape[0], 3), np.float32)
+        for start in range(0, matrix.shape[0], ROWS):
+            part = (matrix[start : start + ROWS] @ flat).reshape(-1, *coarse.shape[1:])
+            fine[:, start : start + ROWS] = part.transpose(2, 0, 1)
+        fine[:, arrays["rows"]] = arrays["kept"].transpose(2, 0, 1)
+        parts = dict(zip(_BASES, np.split(fine, bases), strict=True))
         same = {name: arrays[name] for name in _SAME}
     except (KeyError, ValueError, IndexError) as error:
         raise DataError(f"{source}: not a packed face model ({error}); pack it again") from None

@@ -68,7 +68,12 @@ def for_inference(network: DFMVR, precision: torch.dtype = torch.float32) -> DFM
     Returns:
         A network in evaluation mode, without gradients; in single precision on a CPU, of twice the size.
     """
-    fast = copy.deepcopy(network).eval().requires_grad_(False)
+    return made_fast(copy.deepcopy(network), precision)
+
+
+def made_fast(fast: DFMVR, precision: torch.dtype = torch.float32) -> DFMVR:
+    """The network itself, changed as `for_inference` changes its copy: to copy takes a third of the time."""
+    fast.eval().requires_grad_(False)
     for module in list(fast.modules()):
         _fold(module)
     # GPUs have libraries that do the same; half precision would lose too many digits.

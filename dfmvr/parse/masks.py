@@ -6,7 +6,6 @@ import logging
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from dfmvr.config.training import ParseSection
@@ -14,25 +13,10 @@ from dfmvr.conventions import VIEWS
 from dfmvr.errors import DataError
 from dfmvr.files import open_npy, writing_folder
 from dfmvr.parse import figures
-from dfmvr.parse.parser import ParseNet, load_parser
+from dfmvr.parse.parser import load_parser, predict
 from dfmvr.parse.weight_map import weight_map
 
 logger = logging.getLogger(__name__)
-
-
-@torch.inference_mode()
-def predict(parser: ParseNet, images: np.ndarray) -> np.ndarray:
-    """Class of every pixel.
-
-    Args:
-        parser: in evaluation mode.
-        images: (N, H, W, 3) uint8 RGB.
-    Returns:
-        (N, H, W) uint8 class ids.
-    """
-    device = next(parser.parameters()).device
-    tensor = torch.from_numpy(np.array(images)).to(device).permute(0, 3, 1, 2)
-    return parser(tensor.contiguous().float() / 255).argmax(1).to(torch.uint8).cpu().numpy()
 
 
 def open_images(folder: Path | str) -> np.ndarray:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfmvr.config.training import ParseSection
 from dfmvr.conventions import CLASSES
 from dfmvr.errors import ConfigError, DataError
 from dfmvr.files import writing
 from dfmvr.networks.bisenet import BiSeNet
+
+if TYPE_CHECKING:
+    from dfmvr.config.training import ParseSection
 
 BISENET_19 = (
     *("background", "skin", "left_brow", "right_brow", "left_eye", "right_eye", "glasses", "left_ear", "right_ear"),
@@ -96,21 +99,50 @@ class ParseNet(nn.Module):
 class FaceParser(ParseNet):
     """A trained parser that stays as it is: its parameters are frozen, and it never leaves evaluation mode.
 
-    `settings` are those by which it, and the weight maps of its masks, were made.
-
     Paper: in the authors' released code only the parameters are frozen, and the statistics of batch normalisation
     drift when the model around the parser trains.
     """
 
-    def __init__(self, spec: ParserSpec, settings: ParseSection | None = None) -> None:
+    def __init__(self, spec: ParserSpec, told: dict[str, Any] | None = None) -> None:
+        """Build it; `told` is what its file tells of the settings by which it was made."""
         super().__init__(spec)
-        self.settings = settings or ParseSection()
+        self._told = told or {}
         self.requires_grad_(False)
         self.train()
 
     def train(self, mode: bool = True) -> FaceParser:
         """Stay in evaluation mode, whatever the module around this one does."""
         return super().train(False)
+
+    @property
+    def settings(self) -> ParseSection:
+        """Those by which it, and the weight maps of its masks, were made; the defaults where its file tells none.
+
+        Raises:
+            DataError: what its file tells cannot be.
+        """
+        from dfmvr.config.training import ParseSection  # here, as the network needs none of it
+
+        known = {key: value for key, value in self._told.items() if key in ParseSection.model_fields}
+        try:
+            return ParseSection.model_validate(known)
+        except ValueError as error:
+            raise DataError(f"face parser: {' '.join(str(error).split())}; make it again with `dfmvr parse`") from None
+
+
+@torch.inference_mode()
+def predict(parser: ParseNet, images: np.ndarray) -> np.ndarray:
+    """Class of every pixel.
+
+    Args:
+        parser: in evaluation mode.
+        images: (N, H, W, 3) uint8 RGB.
+    Returns:
+        (N, H, W) uint8 class ids.
+    """
+    device = next(parser.parameters()).device
+    tensor = torch.from_numpy(np.array(images)).to(device).permute(0, 3, 1, 2)
+    return parser(tensor.contiguous().float() / 255).argmax(1).to(torch.uint8).cpu().numpy()
 
 
 def save_parser(path: Path | str, parser: ParseNet, **notes: object) -> None:
@@ -134,19 +166,18 @@ def noted(settings: ParseSection) -> dict[str, Any]:
     return settings.model_dump(mode="json", exclude={"facexlib_weights"})
 
 
-def _header(path: Path | str, metadata: dict[str, str] | None) -> tuple[ParserSpec, ParseSection]:
-    """Specification and settings, defaults where it tells none, in a file's header; DataError if it is no parser's."""
+def _header(path: Path | str, metadata: dict[str, str] | None) -> tuple[ParserSpec, dict[str, Any]]:
+    """The specification and the settings in a file's header; DataError if there is none or it is of other classes."""
     try:
         header = json.loads((metadata or {})["parser"])
         classes = tuple(header["classes"])
         spec = ParserSpec(*(int(header[key]) for key in ("image_size", "width", "output_stride", "labels")))
-        told = {key: value for key, value in header.get("settings", {}).items() if key in ParseSection.model_fields}
-        settings = ParseSection.model_validate(told)
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        told = dict(header.get("settings", {}))
+    except (KeyError, ValueError, TypeError) as error:
         raise DataError(f"{path}: no face parser ({error!r} in its header); write it with `dfmvr parse`") from None
     if classes != CLASSES:
         raise DataError(f"{path}: expected the classes {', '.join(CLASSES)}, found {', '.join(map(str, classes))}")
-    return spec, settings
+    return spec, told
 
 
 def load_parser(path: Path | str, device: torch.device | str = "cpu") -> FaceParser:

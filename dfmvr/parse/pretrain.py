@@ -22,8 +22,7 @@ from dfmvr.errors import DataError
 from dfmvr.files import writing
 from dfmvr.parse import metrics
 from dfmvr.parse.facexlib import load_facexlib
-from dfmvr.parse.masks import predict
-from dfmvr.parse.parser import ParseNet, ParserSpec
+from dfmvr.parse.parser import ParseNet, ParserSpec, predict
 from dfmvr.parse.photos import Order, Photos, batches
 
 logger = logging.getLogger(__name__)

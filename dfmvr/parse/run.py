@@ -15,8 +15,7 @@ from dfmvr.datasets.layouts import reading_options
 from dfmvr.errors import DataError
 from dfmvr.files import write_json
 from dfmvr.parse import figures
-from dfmvr.parse.masks import predict
-from dfmvr.parse.parser import ParseNet, noted, save_parser
+from dfmvr.parse.parser import ParseNet, noted, predict, save_parser
 from dfmvr.parse.photos import Photos
 from dfmvr.parse.pretrain import Trainer, evaluate
 

@@ -20,8 +20,7 @@ from dfmvr.face_model.model import MorphableModel
 from dfmvr.face_model.packed import read_model
 from dfmvr.networks.checkpoint import Trained, file_beside
 from dfmvr.networks.df_mvr import DFMVR
-from dfmvr.parse.masks import predict
-from dfmvr.parse.parser import FaceParser, load_parser
+from dfmvr.parse.parser import FaceParser, load_parser, predict
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
 from dfmvr.reconstruct.photographs.views import Landmarks, Photo, put_by_pose, put_in_place, see
 from dfmvr.reconstruct.regression import read_regressor, regress
