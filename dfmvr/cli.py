@@ -1,7 +1,8 @@
 """`dfmvr <stage>`: what every rule calls and a person can type.
 
-A stage is a module with two functions: `add_arguments(parser)` declares its files, `main(args, settings)` runs it
-with its section of the configuration (all of it for the section `*`, None for a stage without one).
+A command is a module with two functions: `add_arguments(parser)` declares its files, `main(args, settings)` runs it
+with its section of the configuration (all of it for the section `*`, None for a command without one). argparse does it,
+not click or typer: the module is imported when its command is asked for, and nothing is to be installed.
 """
 
 from __future__ import annotations
@@ -12,17 +13,20 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dfmvr import __version__
 from dfmvr.errors import ConfigError, DfmvrError
+
+if TYPE_CHECKING:
+    from dfmvr.config.configuration import Config
 
 WHOLE = "*"
 """Stands for the whole configuration where a section is named."""
 
 
-class Stage(NamedTuple):
-    """One command."""
+class Command(NamedTuple):
+    """What can be typed after `dfmvr`, in one word or two, and the module that does it."""
 
     name: str
     does: str
@@ -30,110 +34,100 @@ class Stage(NamedTuple):
     section: str | None
 
 
-STAGES = (
-    Stage("face_model", "build the morphable face model", "dfmvr.face_model.command", "face_model"),
-    Stage("simulate", "write the stand-in data sets", "dfmvr.simulate.command", "simulate"),
-    Stage("simulate real_scan", "photograph a real head scan", "dfmvr.simulate.real_scan", "simulate"),
-    Stage("fetch", "check the data that must be supplied, download what may be", "dfmvr.fetch.command", WHOLE),
-    Stage("mesh", "turn range images into triangle meshes", "dfmvr.mesh.command", "mesh"),
-    Stage("align", "find landmarks and cut aligned crops", "dfmvr.align.command", "align"),
-    Stage("align pretrain", "train the networks that find faces and landmarks", "dfmvr.align.pretrain", None),
-    Stage("parse", "train the face parse net, write masks and weight maps", "dfmvr.parse.command", "parse"),
-    Stage("train", "train one variant of DF-MVR", "dfmvr.train.command", "train"),
-    Stage("train import", "take over the authors' released weights", "dfmvr.released.import_checkpoint", None),
-    Stage("train describe", "tell the size of a variant", "dfmvr.train.describe", "train"),
-    Stage("train pack", "pack a training into the files that ship", "dfmvr.train.pack", None),
-    Stage("reconstruct", "turn photographs into meshes", "dfmvr.reconstruct.command", None),
-    Stage("reconstruct dataset", "give the aligned samples to a trained network", "dfmvr.reconstruct.dataset", None),
-    Stage("reconstruct mean_face", "predict the mean face for every sample", "dfmvr.reconstruct.mean_face", None),
-    Stage("reconstruct floor", "fit the face model to the scans", "dfmvr.reconstruct.floor", "register"),
-    Stage("register", "register meshes to scans", "dfmvr.register.command", "register"),
-    Stage("score", "measure the distance of meshes to scans", "dfmvr.score.command", "register"),
-    Stage("report", "make the tables, the figures and the page", "dfmvr.report.command", "report"),
+COMMANDS = (
+    Command("face_model", "build the morphable face model", "dfmvr.face_model.command", "face_model"),
+    Command("simulate", "write the stand-in data sets", "dfmvr.simulate.command", "simulate"),
+    Command("simulate real_scan", "photograph a real head scan", "dfmvr.simulate.real_scan", "simulate"),
+    Command("fetch", "check the data that must be supplied, download what may be", "dfmvr.fetch.command", WHOLE),
+    Command("mesh", "turn range images into triangle meshes", "dfmvr.mesh.command", "mesh"),
+    Command("align", "find landmarks and cut aligned crops", "dfmvr.align.command", "align"),
+    Command("align pretrain", "train the networks that find faces and landmarks", "dfmvr.align.pretrain", None),
+    Command("parse", "train the face parse net, write masks and weight maps", "dfmvr.parse.command", "parse"),
+    Command("train", "train one variant of DF-MVR", "dfmvr.train.command", "train"),
+    Command("train import", "take over the authors' released weights", "dfmvr.released.import_checkpoint", None),
+    Command("train describe", "tell the size of a variant", "dfmvr.train.describe", "train"),
+    Command("train pack", "pack a training into the files that ship", "dfmvr.train.pack", None),
+    Command("reconstruct", "turn photographs into meshes", "dfmvr.reconstruct.command", None),
+    Command("reconstruct dataset", "give the aligned samples to a trained network", "dfmvr.reconstruct.dataset", None),
+    Command("reconstruct mean_face", "predict the mean face for every sample", "dfmvr.reconstruct.mean_face", None),
+    Command("reconstruct floor", "fit the face model to the scans", "dfmvr.reconstruct.floor", "register"),
+    Command("register", "register meshes to scans", "dfmvr.register.command", "register"),
+    Command("score", "measure the distance of meshes to scans", "dfmvr.score.command", "register"),
+    Command("report", "make the tables, the figures and the page", "dfmvr.report.command", "report"),
 )
 
 
-def parser(stage: Stage | None = None) -> argparse.ArgumentParser:
-    """Make the parser of the program or, with a stage, of that stage's arguments."""
-    if stage is None:
-        lines = "\n".join(f"  {s.name:<22} {s.does}" for s in STAGES)
-        result = argparse.ArgumentParser(
-            prog="dfmvr",
-            description="Multi-view 3D face reconstruction with deep fusion.",
-            epilog=f"stages, in order:\n{lines}\n\n`dfmvr STAGE --help` explains each.",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        result.add_argument("--version", action="version", version=f"dfmvr {__version__}")
-        result.add_argument("stage", choices=[s.name for s in STAGES if " " not in s.name], metavar="STAGE")
-        result.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
-        return result
-    module = importlib.import_module(stage.module)
-    result = argparse.ArgumentParser(prog=f"dfmvr {stage.name}", description=f"{stage.does.capitalize()}.")
-    module.add_arguments(result)
-    if stage.section:
-        group = result.add_argument_group("settings")
+def program_parser() -> argparse.ArgumentParser:
+    """The parser of the program, up to the name of a stage."""
+    lines = "\n".join(f"  {command.name:<22} {command.does}" for command in COMMANDS)
+    parser = argparse.ArgumentParser(
+        prog="dfmvr",
+        description="Multi-view 3D face reconstruction with deep fusion.",
+        epilog=f"stages, in order:\n{lines}\n\n`dfmvr STAGE --help` explains each.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"dfmvr {__version__}")
+    parser.add_argument("stage", choices=[c.name for c in COMMANDS if " " not in c.name], metavar="STAGE")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return parser
+
+
+def command_parser(command: Command) -> argparse.ArgumentParser:
+    """The parser of a command's own arguments, and of the settings that it takes."""
+    parser = argparse.ArgumentParser(prog=f"dfmvr {command.name}", description=f"{command.does.capitalize()}.")
+    importlib.import_module(command.module).add_arguments(parser)
+    if command.section:
+        group = parser.add_argument_group("settings")
         group.add_argument("--config", metavar="FILE", help="configuration file (default: the built-in defaults)")
         group.add_argument(
             "--set", metavar="SECTION.KEY=VALUE", action="append", default=[], help="override one key; may be repeated"
         )
-        what = "configuration" if stage.section == WHOLE else f"section {stage.section}"
+        what = "configuration" if command.section == WHOLE else f"section {command.section}"
         group.add_argument("--settings", metavar="JSON", help=f"the whole {what} as JSON")
-    result.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    return result
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser
 
 
-def _read_json(text: str) -> dict[str, Any]:
-    """Read an object from JSON."""
+def _configuration(section: str, args: argparse.Namespace) -> Config:
+    """The configuration that a command is given, by `--settings` or by a file and overrides."""
+    from dfmvr.config import configuration
+
+    if args.settings is None:
+        return configuration.load(args.config, args.set)
     try:
-        value = json.loads(text)
+        told = json.loads(args.settings)
     except ValueError as error:
         raise ConfigError(f"--settings: not readable as JSON ({error})") from None
-    if not isinstance(value, dict):
-        raise ConfigError(f"--settings: expected sections as one JSON object, found {type(value).__name__}")
-    return value
+    return configuration.validate(told if section == WHOLE else {section: told}, "--settings")
 
 
-def run(stage: Stage, arguments: Sequence[str]) -> None:
-    """Run one stage with its command line arguments."""
-    args = parser(stage).parse_args(arguments)
+def run(command: Command, arguments: Sequence[str]) -> None:
+    """Run one command with its arguments."""
+    args = command_parser(command).parse_args(arguments)
     settings = None
-    if stage.section:
-        from dfmvr.config import configuration
-
-        if args.settings is None:
-            loaded = configuration.load(args.config, args.set)
-        elif stage.section == WHOLE:
-            loaded = configuration.validate(_read_json(args.settings), "--settings")
-        else:
-            loaded = configuration.load(None, [f"{stage.section}={args.settings}"])
-        settings = loaded if stage.section == WHOLE else loaded.section(stage.section)
-        args.configuration = loaded  # for a stage that looks beyond its own section
-    importlib.import_module(stage.module).main(args, settings)
+    if command.section:
+        args.configuration = _configuration(command.section, args)  # for a command that looks beyond its own section
+        settings = args.configuration if command.section == WHOLE else args.configuration.section(command.section)
+    importlib.import_module(command.module).main(args, settings)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point. Returns the exit code: 0, 2 for an error the user can mend, 130 when stopped."""
-    args = parser().parse_args(argv)
-    stages = {stage.name: stage for stage in STAGES}
-    stage, rest = stages[args.stage], args.arguments
+    args = program_parser().parse_args(argv)
+    commands = {command.name: command for command in COMMANDS}
+    command, rest = commands[args.stage], args.arguments
     two_words = " ".join([args.stage, *rest[:1]])
-    if two_words in stages:
-        stage, rest = stages[two_words], rest[1:]
+    if two_words in commands:
+        command, rest = commands[two_words], rest[1:]
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
-        run(stage, rest)
+        run(command, rest)
     except DfmvrError as error:
         if "--debug" in args.arguments:
             raise
-        sys.stderr.write(f"dfmvr {stage.name}: error: {error}\n")
-        return 2
-    except ModuleNotFoundError as error:
-        if "--debug" in args.arguments or (error.name or "dfmvr").partition(".")[0] == "dfmvr":
-            raise
-        remedy = f"{error.name} is not installed; `pip install 'dfmvr[study]'` brings all that the study needs"
-        sys.stderr.write(f"dfmvr {stage.name}: error: {remedy}\n")
+        sys.stderr.write(f"dfmvr {command.name}: error: {error}\n")
         return 2
     except KeyboardInterrupt:
-        sys.stderr.write(f"dfmvr {stage.name}: stopped\n")
+        sys.stderr.write(f"dfmvr {command.name}: stopped\n")
         return 130
     return 0

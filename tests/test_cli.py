@@ -13,12 +13,12 @@ def test_help_lists_the_stages_in_order(capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main(["--help"])
     text = capsys.readouterr().out
-    places = [text.index(f"\n  {stage.name} ") for stage in cli.STAGES]
+    places = [text.index(f"\n  {stage.name} ") for stage in cli.COMMANDS]
     assert stop.value.code == 0
     assert places == sorted(places)
 
 
-@pytest.mark.parametrize("stage", [stage.name for stage in cli.STAGES])
+@pytest.mark.parametrize("stage", [stage.name for stage in cli.COMMANDS])
 def test_every_stage_explains_itself(stage, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main([*stage.split(), "--help"])

@@ -53,13 +53,13 @@ DEFAULTS = {"simulate/pixel_face.py", "report/sections/results.py"}
 
 RULES = sorted((ROOT / "workflow" / "rules").glob("*.smk"))
 PACKAGE = ROOT / "dfmvr"
-ORDER = [stage.name for stage in cli.STAGES]
+ORDER = [stage.name for stage in cli.COMMANDS]
 
 
 def command_of(job):
     """The command that a job of the workflow runs."""
     words = job["shell"].replace("-m dfmvr", "dfmvr").split("dfmvr ", 1)[1].split()
-    names = {stage.name: stage for stage in cli.STAGES}
+    names = {stage.name: stage for stage in cli.COMMANDS}
     return names.get(" ".join(words[:2])) or names[words[0]]
 
 
@@ -138,7 +138,7 @@ def test_the_workflow_does_again_what_a_changed_file_calls_for(done, changed):
 
 
 def test_every_file_of_the_package_is_used():
-    roots = [*ENTRANCES, *(stage.module for stage in cli.STAGES)]
+    roots = [*ENTRANCES, *(stage.module for stage in cli.COMMANDS)]
     about = {"face_model": MAKERS, "simulate": [*MULTIVIEW, "celebamask_hq", "pixel_face_ict", "real_scan"]}
     roots += [root for name, modules in IN_TURN.items() for one in about.get(name, MULTIVIEW) for root in modules(one)]
     used = set(dependencies.files_reached(*roots)) | set((PACKAGE / "config").glob("*.py"))
