@@ -28,6 +28,21 @@ def people(heads_file):
     return People(AnnyHeads(heads_file, 96))
 
 
+@pytest.fixture(scope="session")
+def built():
+    """A small open model, its head generator and its summary."""
+    from dfmvr.config.data import FaceModelSection
+    from dfmvr.face_model.anny.build import build
+
+    return build(FaceModelSection(subdivisions=1, population=150, identity_components=40, albedo_components=20))
+
+
+@pytest.fixture(scope="session")
+def open_model(built):
+    """The model of `built`."""
+    return built[0]
+
+
 @pytest.fixture
 def trained(tmp_path):
     """A folder with a small network, its parser and its face model."""

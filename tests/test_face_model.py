@@ -7,10 +7,8 @@ from numpy.testing import assert_allclose
 from scipy import ndimage
 
 from dfmvr import cli
-from dfmvr.config.data import FaceModelSection
 from dfmvr.conventions import ALIGNMENT_IN_68, CLASSES, MIRRORED_68, MIRRORED_CLASS
 from dfmvr.errors import DataError
-from dfmvr.face_model.anny.build import build
 from dfmvr.face_model.anny.head import load_head
 from dfmvr.face_model.anny.heads import HeadGenerator, rigid_to
 from dfmvr.face_model.anny.landmarks import MIRRORED_106
@@ -26,13 +24,8 @@ from dfmvr.rendering.renderer import render
 
 
 @pytest.fixture(scope="module")
-def built():
-    return build(FaceModelSection(subdivisions=1, population=150, identity_components=40, albedo_components=20))
-
-
-@pytest.fixture(scope="module")
-def model(built) -> MorphableModel:
-    return built[0]
+def model(open_model):
+    return open_model
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,6 @@ from dfmvr.conventions import ALIGNMENT_IN_68, CLASSES, DROPPED_FROM_106, REGION
 from dfmvr.datasets.matlab import read_matlab
 from dfmvr.datasets.pixel_face.ground_truth import GroundTruth, write_ground_truth
 from dfmvr.errors import DataError
-from dfmvr.face_model.anny.build import build
 from dfmvr.face_model.anny.heads import HeadGenerator
 from dfmvr.face_model.bfm import files as bfm_files
 from dfmvr.face_model.bfm.build import ALIGNMENT, keypoints
@@ -39,19 +38,8 @@ from dfmvr.parse.parser import FaceParser, ParserSpec, save_parser
 from dfmvr.rendering.renderer import render
 
 ICT = Path(__file__).parents[2] / "shared" / "ict_facekit" / "model.npz"
-SMALL = FaceModelSection(subdivisions=1, population=100, identity_components=20, albedo_components=12)
 KEPT = np.setdiff1d(np.arange(106), DROPPED_FROM_106)
 MARKS = list(bfm_files.LANDMARKS_68)
-
-
-@pytest.fixture(scope="module")
-def built():
-    return build(SMALL)
-
-
-@pytest.fixture(scope="module")
-def open_model(built):
-    return built[0]
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@ import importlib.util
 import numpy as np
 import pytest
 import torch
+import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -50,23 +51,10 @@ def soup(seed, triangles=40, batch=2, reach=(60, 50)):
     return torch.from_numpy(corners), torch.arange(3 * triangles).view(-1, 3)
 
 
-def sphere(subdivisions=40, radius=80.0):
-    """Vertices and triangles, counter-clockwise from outside: a cube's faces blown up."""
-    axis = np.tan(np.linspace(-np.pi / 4, np.pi / 4, subdivisions + 1))
-    b, a = (grid.ravel() for grid in np.meshgrid(axis, axis, indexing="ij"))
-    square = np.stack((a, b, np.ones_like(a)), -1)
-    turns = [np.eye(3), np.diag([-1, 1, -1])]
-    turns += [np.array(r) for r in ([[0, 0, 1], [0, 1, 0], [-1, 0, 0]], [[0, 0, -1], [0, 1, 0], [1, 0, 0]])]
-    turns += [np.array(r) for r in ([[1, 0, 0], [0, 0, 1], [0, -1, 0]], [[1, 0, 0], [0, 0, -1], [0, 1, 0]])]
-    points = np.concatenate([square @ turn.T for turn in turns])
-    corner = np.arange((subdivisions + 1) * subdivisions).reshape(subdivisions, -1)[:, :-1].ravel()
-    step = subdivisions + 1
-    cells = np.stack((corner, corner + 1, corner + step + 1, corner, corner + step + 1, corner + step), -1)
-    triangles = np.concatenate([cells.reshape(-1, 3) + i * step**2 for i in range(6)])
-    # the squares' borders become one
-    _, first, one = np.unique((points * 1e6).round(), axis=0, return_index=True, return_inverse=True)
-    points = points[first] / np.linalg.norm(points[first], axis=1)[:, None] * radius
-    return torch.from_numpy(points), torch.from_numpy(one.reshape(-1)[triangles])
+def sphere(subdivisions=4, radius=80.0):
+    """Vertices and triangles, counter-clockwise from outside."""
+    mesh = trimesh.creation.icosphere(subdivisions, radius)
+    return torch.from_numpy(np.array(mesh.vertices)), torch.from_numpy(np.array(mesh.faces))
 
 
 @pytest.mark.parametrize("cull", [False, True])
@@ -152,7 +140,7 @@ def test_depth_and_attributes_of_a_tilted_plane_equal_ray_plane_intersections():
 
 def test_a_sphere_shows_the_disc_and_the_depths_of_its_closed_form():
     radius, size = 80.0, 112
-    vertices, triangles = sphere(60, radius)
+    vertices, triangles = sphere(5, radius)
     fragments = rasterize(project(vertices[None], size), triangles, size, cull_backfaces=True)
     u, v = np.meshgrid(np.arange(size) + 0.5 - size / 2, size / 2 - np.arange(size) - 0.5)
     ray = np.stack((u, v, np.full_like(u, -focal_px(size))), -1) / focal_px(size)
@@ -168,7 +156,7 @@ def test_a_sphere_shows_the_disc_and_the_depths_of_its_closed_form():
 
 
 def test_culling_keeps_only_triangles_that_face_the_camera():
-    vertices, triangles = sphere(8)
+    vertices, triangles = sphere(3)
     projected = project(vertices[None], 48)
     outside, inside = rasterize(projected, triangles, 48, True), rasterize(projected, triangles.flip(1), 48, True)
     assert torch.equal(rasterize(projected, triangles, 48).pix_to_face, outside.pix_to_face)
@@ -267,7 +255,7 @@ def test_wrong_input_is_named(projected, triangles, size, message):
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_cuda_equals_cpu():
-    vertices, triangles = sphere(30)
+    vertices, triangles = sphere()
     points = project(vertices[None].float(), 96)
     cpu, gpu = rasterize(points, triangles, 96), rasterize(points.cuda(), triangles.cuda(), 96)
     same = cpu.pix_to_face == gpu.pix_to_face.cpu()
@@ -277,7 +265,7 @@ def test_cuda_equals_cpu():
 
 @pytest.mark.skipif(importlib.util.find_spec("pytorch3d") is None, reason="PyTorch3D is not installed")
 def test_pytorch3d_shows_the_same():
-    vertices, triangles = sphere(30)
+    vertices, triangles = sphere()
     vertices = vertices[None].float() + torch.tensor([[[12.0, -7.0, 30.0]], [[0.0, 0.0, 0.0]]])
     ours, theirs = (render(vertices, triangles, vertices, 96, backend=backend) for backend in ("torch", "pytorch3d"))
     same = ours.fragments.pix_to_face == theirs.fragments.pix_to_face

@@ -123,7 +123,7 @@ def test_a_shared_lighting_is_as_grey_in_every_frame():
 
 
 def test_vertex_normals_of_a_sphere_point_outside():
-    vertices, triangles = sphere(24)
+    vertices, triangles = sphere()
     normals = vertex_normals(torch.stack((vertices, 2 * vertices + 5)), triangles)
     assert_allclose(normals.norm(dim=-1), np.ones(normals.shape[:2]), rtol=1e-12)
     assert_allclose(normals, (vertices / 80).expand(2, -1, -1), atol=0.02)
@@ -131,7 +131,7 @@ def test_vertex_normals_of_a_sphere_point_outside():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_normals_of_arrays_are_those_of_tensors_to_the_last_bit(dtype):
-    vertices, triangles = sphere(24)
+    vertices, triangles = sphere()
     vertices = (vertices * torch.rand(vertices.shape, generator=torch.Generator().manual_seed(3))).to(dtype)
     found = mesh_normals(vertices.numpy(), triangles.numpy())
     assert found.dtype == vertices.numpy().dtype
@@ -148,7 +148,7 @@ def test_vertex_normals_of_lone_vertices_are_zero_with_finite_gradient():
 
 def test_gradients_of_shading_equal_finite_differences():
     rng = np.random.default_rng(5)
-    vertices, triangles = sphere(2)
+    vertices, triangles = sphere(1)
     points = vertices + torch.from_numpy(rng.normal(size=(2, *vertices.shape)))
     albedo, lighting = (torch.from_numpy(rng.uniform(size=(2, count, 3))) for count in (len(vertices), 9))
     inputs = [value.requires_grad_() for value in (points, albedo, lighting)]
@@ -157,7 +157,7 @@ def test_gradients_of_shading_equal_finite_differences():
 
 def test_gradients_of_images_equal_finite_differences():
     rng = np.random.default_rng(6)
-    vertices, triangles = sphere(3)
+    vertices, triangles = sphere(1)
     angles, lighting = (torch.from_numpy(rng.normal(size=size) * 0.3) for size in ((2, 3), (2, 9, 3)))
     translation = torch.from_numpy(rng.normal(size=(2, 3)) * 5)
     albedo = torch.from_numpy(rng.uniform(size=(2, len(vertices), 3)))
@@ -172,7 +172,7 @@ def test_gradients_of_images_equal_finite_differences():
 
 
 def test_render_shows_colours_on_black():
-    vertices, triangles = sphere(20)
+    vertices, triangles = sphere()
     posed = (vertices + torch.tensor([20.0, 10, 0]))[None].expand(2, -1, -1)
     colour = torch.tensor([[0.2, 0.4, 0.6], [0.9, 0.1, 0.5]], dtype=torch.float64)
     image, alpha, fragments = render(posed, triangles, colour[:, None].expand(posed.shape), 64)
@@ -184,7 +184,7 @@ def test_render_shows_colours_on_black():
 
 
 def test_a_camera_that_sees_nothing_gives_black_and_zero_gradients():
-    vertices, triangles = sphere(4)
+    vertices, triangles = sphere(2)
     points = (vertices[None] + torch.tensor([0, 0, 2000.0])).requires_grad_()
     image, alpha, _ = render(points, triangles, torch.ones_like(points), 16)
     image.sum().backward()
@@ -194,7 +194,7 @@ def test_a_camera_that_sees_nothing_gives_black_and_zero_gradients():
 
 
 def test_render_names_what_is_wrong():
-    vertices, triangles = sphere(2)
+    vertices, triangles = sphere(1)
     with pytest.raises(ConfigError, match="torch, pytorch3d"):
         render(vertices[None], triangles, vertices[None], 8, backend="nvdiffrast")
     with pytest.raises(DataError, match="colours"):
@@ -204,7 +204,7 @@ def test_render_names_what_is_wrong():
 def test_a_missing_pytorch3d_is_reported_with_its_remedy(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pytorch3d", None)
     monkeypatch.setitem(__import__("sys").modules, "pytorch3d.renderer.mesh", None)
-    vertices, triangles = sphere(2)
+    vertices, triangles = sphere(1)
     with pytest.raises(UnavailableError, match="conda-forge"):
         render(vertices[None], triangles, vertices[None], 8, backend="pytorch3d")
 
