@@ -16,6 +16,7 @@ from PIL import Image
 from scipy import ndimage
 from scipy.io import savemat
 from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
 
 from dfmvr import cli
 from dfmvr.config.data import FaceModelSection
@@ -38,6 +39,7 @@ from dfmvr.parse.parser import FaceParser, ParserSpec, save_parser
 from dfmvr.rendering.renderer import render
 
 ICT = Path(__file__).parents[2] / "shared" / "ict_facekit" / "model.npz"
+needs_ict = pytest.mark.skipif(not ICT.exists(), reason="ICT-FaceKit's model.npz is not in the shared folder")
 KEPT = np.setdiff1d(np.arange(106), DROPPED_FROM_106)
 MARKS = list(bfm_files.LANDMARKS_68)
 
@@ -56,11 +58,15 @@ def delivery(open_model, tmp_path_factory):
     shutil.rmtree(folder)
 
 
+def import_by_command(source, folder, open_file, output, *more):
+    """With the numbers of components of the configuration's defaults."""
+    settings = ["--set", f"face_model.source={source}"] + (["--set", f"face_model.folder={folder}"] if folder else [])
+    files = ["--open-model", str(open_file), "--output", str(output / "model.npz")]
+    return cli.main(["face_model", *settings, *files, *more])
+
+
 def imported(source, folder, open_file, output, *more):
-    """Import by the command, with the numbers of components of the configuration's defaults."""
-    settings = ("--set", f"face_model.source={source}", "--set", f"face_model.folder={folder}")
-    files = ("--open-model", str(open_file), "--output", str(output / "model.npz"), *more)
-    assert cli.main(["face_model", *settings, *files]) == 0
+    assert import_by_command(source, folder, open_file, output, *more) == 0
     return MorphableModel.load(output / "model.npz")
 
 
@@ -255,9 +261,7 @@ def test_broken_bfm_files_are_one_line(what, delivery, open_file, tmp_path, caps
     copy, message = BROKEN[what]
     (tmp_path / "files").mkdir()
     copy(delivery, tmp_path / "files")
-    arguments = ["--set", "face_model.source=bfm_2009", "--set", f"face_model.folder={tmp_path / 'files'}"]
-    files = ["--open-model", str(open_file), "--output", str(tmp_path / "model.npz")]
-    assert cli.main(["face_model", *arguments, *files]) == 2
+    assert import_by_command("bfm_2009", tmp_path / "files", open_file, tmp_path) == 2
     error = capsys.readouterr().err.splitlines()
     assert re.search(message, error[-1])
     assert not (tmp_path / "model.npz").exists()
@@ -265,17 +269,14 @@ def test_broken_bfm_files_are_one_line(what, delivery, open_file, tmp_path, caps
 
 @pytest.mark.parametrize("source", ["bfm_2009", "ict_facekit"])
 def test_a_model_without_its_folder_is_one_line(source, tmp_path, capsys):
-    output = str(tmp_path / "model.npz")
-    assert cli.main(["face_model", "--set", f"face_model.source={source}", "--output", output]) == 2
-    assert "face_model.folder: expected the folder" in capsys.readouterr().err
-    away = f"face_model.folder={tmp_path / 'away'}"
-    assert cli.main(["face_model", "--set", f"face_model.source={source}", "--set", away, "--output", output]) == 2
-    assert "away, which is not there; set it" in capsys.readouterr().err
-    folder = ["--set", f"face_model.folder={tmp_path}"]
     (tmp_path / "open.npz").write_bytes(b"PK")
-    arguments = ["--open-model", str(tmp_path / "open.npz"), "--output", output]
-    assert cli.main(["face_model", "--set", f"face_model.source={source}", *folder, *arguments]) == 2
-    assert "open.npz: not a readable" in capsys.readouterr().err
+    for folder, message in {
+        None: "face_model.folder: expected the folder",
+        tmp_path / "away": "away, which is not there; set it",
+        tmp_path: "open.npz: not a readable",
+    }.items():
+        assert import_by_command(source, folder, tmp_path / "open.npz", tmp_path) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_heads_are_the_open_models_whatever_is_imported(built, ict, tmp_path, monkeypatch):
@@ -360,9 +361,8 @@ def test_ict_of_obj_files_is_the_same(ict, ict_model, open_file, tmp_path):
             assert_array_equal(again[name], value)
 
 
+@needs_ict
 def test_the_real_ict_facekit(open_file, tmp_path):
-    if not ICT.exists():
-        pytest.skip("ICT-FaceKit's model.npz is not in the shared folder")
     model = imported("ict_facekit", ICT.parent, open_file, tmp_path, "--preview", str(tmp_path / "preview.png"))
     with Image.open(tmp_path / "preview.png") as picture:
         assert np.asarray(picture).std() > 20
@@ -381,10 +381,9 @@ def test_the_real_ict_facekit(open_file, tmp_path):
     assert_array_equal(read.landmarks_68, few["landmarks_68"])
 
 
+@needs_ict
 @pytest.mark.parametrize("yaw", [-0.6, 0.0, 0.6])
 def test_the_real_ict_face_has_no_hole_where_a_camera_sees(open_model, open_file, tmp_path, yaw):
-    if not ICT.exists():
-        pytest.skip("ICT-FaceKit's model.npz is not in the shared folder")
     model, arrays = imported("ict_facekit", ICT, open_file, tmp_path), np.load(ICT)
     jaw = list(arrays["expression_names"]).index("jawOpen")
     target = torch.from_numpy(10 * arrays["expression"][jaw][arrays["landmarks_68"]].astype(np.float32)).flatten()
@@ -401,10 +400,8 @@ def test_the_real_ict_face_has_no_hole_where_a_camera_sees(open_model, open_file
 def test_warp_brings_landmarks_together_and_keeps_what_is_similar():
     rng = np.random.default_rng(2)
     points = rng.normal(size=(300, 3)) * 40
-    turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
-    turn *= np.sign(np.linalg.det(turn))
     marks = np.arange(68)
-    similar = 0.01 * points @ turn + [3, 4, 5]
+    similar = 0.01 * Rotation.random(random_state=2).apply(points) + [3, 4, 5]
     assert_allclose(warp(similar, marks, points[marks]), points, atol=1e-6)
     bent = points + 8 * np.sin(points[:, [1, 2, 0]] / 60)
     assert np.linalg.norm(warp(bent, marks, points[marks]) - points, axis=1)[marks].mean() < 0.5
