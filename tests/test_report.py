@@ -1,10 +1,10 @@
-import argparse
+"""The report on a study of which everything is known: statistics, tables, the page, and what is missing or broken."""
+
 import base64
 import io
 import json
 import re
 import shutil
-import subprocess
 from xml.etree import ElementTree
 
 import numpy as np
@@ -14,208 +14,36 @@ import torch
 from page_reader import Reader
 from PIL import Image
 from scipy.stats import t
-from toy_manifest import scanned, write_manifest
+from toy_results import BROKEN, CROP_PX, NAMES, SCANNED, UNALIGNED, context_of, report, write_results
 
 from dfmvr import cli
-from dfmvr.config import configuration
-from dfmvr.config.data import DatasetsSection
-from dfmvr.config.evaluation import PROTOCOLS, RegisterSection, ReportSection
-from dfmvr.conventions import ALIGNMENT_IN_68, ALIGNMENT_IN_101, CLASSES, DROPPED_FROM_106, REGIONS, VIEWS
-from dfmvr.datasets.pixel_face.dataset import write_sample
+from dfmvr.config.configuration import Config
+from dfmvr.conventions import REGIONS
 from dfmvr.errors import DataError
-from dfmvr.face_model.coefficients import Coefficients
-from dfmvr.face_model.model import MorphableModel
 from dfmvr.face_model.views import render_views
-from dfmvr.files import write_json, write_npz
-from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
-from dfmvr.mesh.scan import FaceScan, write_scan
-from dfmvr.register.command import register_all
 from dfmvr.report.check import check_tables
-from dfmvr.report.command import main
-from dfmvr.report.figures.panels import Source, choose_samples
+from dfmvr.report.context import read_benchmarks
+from dfmvr.report.figures.exhibits import choose_samples
 from dfmvr.report.figures.pictures import see_mesh, shade_seen, whole_millimetres
 from dfmvr.report.figures.style import error_colours
-from dfmvr.report.inputs import read_benchmarks, read_study
 from dfmvr.report.tables.statistics import percentile_interval, resample_means
 from dfmvr.report.tables.table import Column, Table, html_table, interval, latex_table, number, to_html, to_latex
-from dfmvr.score.samples import score_all
-from dfmvr.score.two_meshes import score_two
 
 METHODS = ("mean_face", "dfmvr_without_l3d", "dfmvr", "floor")
-SUBJECTS, CROP_PX, PHOTO_PX = 3, 48, 120
-
-
-# --- a small study: faces of a two-component model, photographs, scans, four methods of known quality
-
-
-def _face_model():
-    """A relief with a nose on a grid; component 0 of identity makes it longer, 1 wider, expression opens the mouth."""
-    x, y = (a.ravel() for a in np.meshgrid(np.linspace(-75, 75, 31), np.linspace(95, -95, 39)))
-    bowl, nose = -70 * ((x / 75) ** 2 + (y / 120) ** 2), np.exp(-((x / 12) ** 2) - ((y + 5) / 18) ** 2)
-    mean = np.stack([x, y, bowl + 22 * nose], -1)
-    mean -= mean.mean(0)
-    shift = np.stack([0 * x, 0 * x, nose], -1)
-    identity = np.stack([4 * shift, 2 * np.stack([x / 75, 0 * x, 0 * x], -1)])
-    mouth = np.exp(-((x / 25) ** 2) - ((y + 45) / 12) ** 2)
-    corner = (np.arange(38)[:, None] * 31 + np.arange(30)).ravel()
-    triangles = np.concatenate(
-        [np.stack([corner, corner + 31, corner + 1], -1), np.stack([corner + 1, corner + 31, corner + 32], -1)]
-    )
-    wanted = np.array([[-45, 35], [-17, 33], [17, 33], [45, 35], [0, -5], [-25, -40], [25, -40]])
-    seven = ((np.stack([x, y], -1)[:, None] - wanted) ** 2).sum(-1).argmin(0)
-    landmarks_68 = np.linspace(40, len(x) - 40, 68).astype(int)
-    landmarks_68[list(ALIGNMENT_IN_68)] = seven
-    landmarks_106 = np.linspace(30, len(x) - 30, 106).astype(int)
-    kept = np.delete(np.arange(106), DROPPED_FROM_106)
-    landmarks_106[kept[list(ALIGNMENT_IN_101)]] = seven
-    count = len(x)
-    return MorphableModel(
-        {
-            "mean": mean,
-            "identity": identity,
-            "expression": np.stack([0 * mouth, -3 * mouth, 0 * mouth], -1)[None],
-            "albedo_mean": np.stack([0.8 - 0.3 * mouth, 0.6 - 0.3 * mouth, 0.5 - 0.2 * mouth], -1),
-            "albedo": np.full((1, count, 3), 0.05),
-            "triangles": triangles,
-            "coarse_triangles": triangles,
-            "coarse_vertices": np.array(count),
-            "landmarks_68": landmarks_68,
-            "landmarks_106": landmarks_106,
-            "labels": np.ones(count, np.uint8),
-            "regions": np.where(nose > 0.3, 1, np.where(y < -25, 2, 0)).astype(np.uint8),
-            "expression_names": np.array(["open"]),
-            "name": np.array("relief"),
-        }
-    )
-
-
-def _coefficients(model, identity):
-    count = len(identity)
-    angles = torch.zeros(count, 3, 3)
-    angles[:, :, 1] = torch.tensor([-0.6, 0.0, 0.6])
-    lighting = torch.zeros(count, 3, 9, 3)
-    zeros = torch.zeros(count, 1)
-    identity = torch.as_tensor(identity, dtype=torch.float32)
-    return Coefficients(identity, zeros, zeros, lighting, angles, torch.zeros(count, 3, 3))
-
-
-def _write_data(root, model, names, identity):
-    """Photographs and scans of the samples, the first with a broken scan; returns their landmarks there."""
-    with torch.no_grad():
-        views = render_views(model, _coefficients(model, identity), PHOTO_PX)
-        vertices = model.shape(torch.as_tensor(identity, dtype=torch.float32), torch.zeros(len(identity), 1)).numpy()
-    photos = (255 * views.image.clamp(0, 1)).to(torch.uint8).permute(0, 1, 3, 4, 2).numpy()
-    for i, name in enumerate(names):
-        scan = vertices[i].astype(np.float64)
-        write_sample(root, name, list(photos[i]))
-        seven = scan[model.alignment.numpy()]
-        write_scan(root / f"{name}.npz", FaceScan(scan, seven, triangles=model.triangles.numpy()))
-    (root / f"{names[0]}.npz").write_bytes(b"broken")
-    return views.landmarks.numpy()
-
-
-def _write_method(root, method, model, names, identity):
-    folder = root / "reconstruct" / method / "pixel_face"
-    coefficients = _coefficients(model, identity)
-    with torch.no_grad():
-        vertices = model.shape(coefficients.identity, coefficients.expression).numpy()
-    for i, name in enumerate(names):
-        write_mesh(folder / "meshes" / f"{name}.ply", Mesh(vertices[i], model.triangles.numpy()))
-        seven = vertices[i][model.landmarks_68[list(ALIGNMENT_IN_68)].numpy()]
-        write_landmarks(folder / "meshes" / f"{name}.landmarks.csv", seven)
-    arrays = {field: getattr(coefficients, field).numpy() for field in Coefficients._fields}
-    write_npz(folder / "coefficients.npz", sample=np.array(names), **arrays)
-
-
-def _write_aligned(root, data, names, landmarks):
-    scale = CROP_PX / PHOTO_PX
-    crop = np.tile(np.array([[scale, 0, 0], [0, scale, 0]], np.float32), (len(names), 3, 1, 1))
-    folder = root / "align" / "pixel_face"
-    write_npz(folder / "samples.npz", sample=np.array(names), landmarks=landmarks * scale, crop=crop)
-    samples = [scanned(data, name, name[:2]) for name in (*names, "99_1")]
-    manifest = write_manifest(folder / "manifest.parquet", samples, {"99_1": "front: no photograph"})
-    np.save(folder / "images.npy", np.full((len(names), 3, CROP_PX, CROP_PX, 3), 128, np.uint8))
-    parsed = np.random.default_rng(0).integers(0, 10, (len(names), 3, CROP_PX, CROP_PX), np.uint8)
-    (root / "parse" / "pixel_face").mkdir(parents=True)
-    np.save(root / "parse" / "pixel_face" / "masks.npy", parsed)
-    np.save(root / "parse" / "pixel_face" / "weights.npy", np.where(parsed > 1, 254, 32).astype(np.uint8))
-    return manifest
-
-
-def _write_runs(root):
-    write_json(
-        root / "parse" / "metrics.json",
-        {"images": 4, "iou": dict.fromkeys(CLASSES, 0.5), "mean_iou": 0.5, "pixel_accuracy": 0.9},
-    )
-    write_json(
-        root / "face_model" / "summary.json",
-        {"population_mm": {"face_width": [140.8, 6.0]}, "held_out_rms_mm": {"other": {"model": 0.2}}},
-    )
-    for method in METHODS[1:3]:
-        steps = np.arange(40)
-        frame = pd.DataFrame({"step": steps, "epoch": steps // 10, "learning_rate": 1e-3, "total": 9 / (1 + steps)})
-        (root / "train" / method).mkdir(parents=True)
-        frame.assign(photo=0.25).to_csv(root / "train" / method / "metrics.csv", index=False)
-
-
-def _write_scan(root, folder, model):
-    """A scan of its own with photographs, and the scores of two methods on it."""
-    with torch.no_grad():
-        scan = model.shape(torch.tensor([[1.5, -1.0]]), torch.zeros(1, 1))[0].numpy()
-    write_mesh(folder / "scan.ply", Mesh(scan, model.triangles.numpy()))
-    seven = model.landmarks_68[list(ALIGNMENT_IN_68)].numpy()
-    write_landmarks(folder / "scan.landmarks.csv", scan[seven])
-    for view in VIEWS:
-        Image.new("RGB", (50, 50), "gray").save(folder / f"{view}.jpg")
-    for method in ("mean_face", "dfmvr"):
-        mesh = root / "reconstruct" / method / "pixel_face" / "meshes" / "01_1.ply"
-        landmarks = (mesh.with_suffix(".landmarks.csv"), folder / "scan.landmarks.csv")
-        score = score_two(mesh, folder / "scan.ply", landmarks, ("mm", "mm"), RegisterSection())
-        write_json(root / "score" / method / "real_scan.json", score)
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    root, data = tmp_path_factory.mktemp("results"), tmp_path_factory.mktemp("data")
-    torch.set_num_threads(1)
-    rng, model = np.random.default_rng(5), _face_model()
-    names = [f"{s:02d}_{e}" for s in range(SUBJECTS) for e in (1, 2)]
-    truth = rng.normal(size=(len(names), 2))
-    landmarks = _write_data(data, model, names, truth)
-    model.save(root / "face_model" / "face_model.npz")
-    manifest = _write_aligned(root, data, names, landmarks)
-    for method, share in zip(METHODS, (0, 0.4, 0.7, 0.97), strict=True):
-        noise = 0.1 * rng.normal(size=truth.shape) * (share > 0)
-        _write_method(root, method, model, names, share * truth + noise)
-        meshes = root / "reconstruct" / method / "pixel_face" / "meshes"
-        registrations = register_all(meshes, manifest, RegisterSection())
-        registrations.write(root / "register" / method / "pixel_face.npz")
-        scores = score_all(meshes, manifest, registrations, RegisterSection(), root / "face_model/face_model.npz")
-        path = root / "score" / method / "pixel_face.parquet"
-        path.parent.mkdir(parents=True)
-        scores.assign(method=method, dataset="pixel_face").to_parquet(path)
-    _write_scan(root, tmp_path_factory.mktemp("scan"), model)
-    _write_runs(root)
+    root = tmp_path_factory.mktemp("results")
+    write_results(root, tmp_path_factory.mktemp("data"))
     return root
-
-
-def _report(results, output, **settings):
-    args = argparse.Namespace(
-        results=results,
-        scores=[],
-        benchmarks=None,
-        study=None,
-        output=output,
-        tables=output.parent / "tables",
-    )
-    main(args, ReportSection(**{"bootstrap": 500, "panels": 2, **settings}))
-    return output.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
 def page(results, tmp_path_factory):
     output = tmp_path_factory.mktemp("page") / "report.html"
-    return _report(results, output), output
+    assert report(results, output, METHODS) == 0
+    return output.read_text(encoding="utf-8"), output.parent / "tables"
 
 
 @pytest.fixture
@@ -302,18 +130,6 @@ def test_a_table_has_a_row_for_each_block_and_row():
     assert r"\textit{A \& B}" in latex_table(table)
 
 
-def test_latex_tables_compile(page, tmp_path):
-    if shutil.which("pdflatex") is None:
-        pytest.skip("pdflatex is not installed")
-    tables = sorted((page[1].parent / "tables").glob("*.tex"))
-    body = "\n".join(path.read_text(encoding="utf-8") for path in tables)
-    preamble = r"\documentclass{article}\usepackage[utf8]{inputenc}\usepackage{booktabs,graphicx}\begin{document}"
-    (tmp_path / "all.tex").write_text(preamble + "\n" + body + "\n" + r"\end{document}", encoding="utf-8")
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-2000:]
-
-
 # --- the whole page
 
 
@@ -332,20 +148,20 @@ def test_every_entry_of_the_contents_leads_somewhere(page):
 
 
 def test_table_1_in_csv_equals_the_scores(results, page):
-    table = pd.read_csv(page[1].parent / "tables" / "table_1.csv").set_index("method")
+    table = pd.read_csv(page[1] / "table_1.csv").set_index("method")
     scores = pd.concat(pd.read_parquet(p) for p in results.glob("score/*/*.parquet"))
     rows = scores[(scores.protocol == "paper") & (scores.region == "all") & (scores.status == "ok")]
     assert set(METHODS) < set(table.index)
     for method in METHODS:
         errors = rows.loc[rows.method == method, "rmse_mm"]
-        assert table.loc[method, "samples"] == len(errors) == 2 * SUBJECTS - 1
+        assert table.loc[method, "samples"] == len(errors) == len(NAMES)
         assert table.loc[method, "mean_mm"] == pytest.approx(errors.mean(), rel=1e-12)
         assert table.loc[method, "std_mm"] == pytest.approx(errors.std(), rel=1e-12)
     assert table.loc["mean_face", "mean_mm"] > table.loc["dfmvr", "mean_mm"] > table.loc["floor", "mean_mm"]
 
 
 def test_methods_that_were_not_run_have_the_papers_numbers_alone(page):
-    table = pd.read_csv(page[1].parent / "tables" / "table_1.csv")
+    table = pd.read_csv(page[1] / "table_1.csv")
     theirs = table[table["mean_mm"].isna()]
     assert list(theirs["paper_method"]) == ["Shang et al.", "Deng et al."]
     assert theirs[["samples", "std_mm", "gap_closed", "difference_to_dfmvr_mm"]].isna().all(axis=None)
@@ -359,72 +175,72 @@ def test_data_bear_the_names_of_stand_ins(page):
 
 
 def test_samples_set_aside_are_counted_with_their_reasons(page):
-    tables = page[1].parent / "tables"
+    tables = page[1]
     counts = pd.read_csv(tables / "samples.csv").set_index("step")
-    assert list(counts.loc["align, test", ["samples", "kept", "set_aside"]]) == [7, 6, 1]
-    assert list(counts.loc["score, DF-MVR", ["samples", "kept", "set_aside"]]) == [6, 5, 1]
+    assert list(counts.loc["align, test", ["samples", "kept", "set_aside"]]) == [10, 9, 1]
+    assert list(counts.loc["score, DF-MVR", ["samples", "kept", "set_aside"]]) == [9, 8, 1]
     reasons = pd.read_csv(tables / "set_aside.csv").set_index("sample")["reason"]
-    assert reasons["99_1"] == "front: no photograph"
-    assert reasons["00_1"].str.contains("00_1.npz: not a readable").all()
+    assert reasons[UNALIGNED] == "front: no photograph"
+    assert reasons[BROKEN].str.contains(f"{BROKEN}.npz: not a readable").all()
 
 
 def test_regions_and_protocols_have_every_method(results, page):
-    regions = pd.read_csv(page[1].parent / "tables" / "regions.csv")
+    regions = pd.read_csv(page[1] / "regions.csv")
     nose = pd.read_parquet(results / "score" / "dfmvr" / "pixel_face.parquet").query(
         "protocol == 'paper' and region == 'nose' and status == 'ok'"
     )
     found = regions.set_index("method").loc["dfmvr", "nose_rmse_mm"]
     assert found == pytest.approx(nose["rmse_mm"].mean(), rel=1e-12)
-    protocols = pd.read_csv(page[1].parent / "tables" / "protocols.csv")
-    assert set(zip(protocols.protocol, protocols.method, strict=True)) >= {(p, m) for p in PROTOCOLS for m in METHODS}
+    protocols = pd.read_csv(page[1] / "protocols.csv")
+    assert set(zip(protocols.protocol, protocols.method, strict=True)) >= {
+        (p, m) for p in Config().register_.protocols for m in METHODS
+    }
 
 
 def test_the_real_scan_has_the_numbers_of_its_score(results, page):
-    table = pd.read_csv(page[1].parent / "tables" / "real_scan.csv").set_index(["protocol", "method"])
-    for method in ("mean_face", "dfmvr"):
+    table = pd.read_csv(page[1] / "real_scan.csv").set_index(["protocol", "method"])
+    for method in SCANNED:
         score = json.loads((results / "score" / method / "real_scan.json").read_text())
         assert table.loc[("metrical", method), "rmse_mm"] == score["protocols"]["metrical"]["rmse_mm"]
-    assert (page[1].parent / "tables" / "figures" / "real_scan_shapes.jpg").exists()
+    assert (page[1] / "figures" / "real_scan_shapes.jpg").exists()
 
 
 def test_figures_and_tables_are_written_in_every_format(page):
-    names = {path.name for path in (page[1].parent / "tables").rglob("*.*")}
+    names = {path.name for path in (page[1]).rglob("*.*")}
     stems = ("cumulative_errors", "regions", "training_df_mvr_pixel_face", "parser")
     assert names >= {f"{stem}.{suffix}" for stem in stems for suffix in ("pdf", "svg", "png")}
     assert sum(name.startswith("sample_") and name.endswith("_shapes.jpg") for name in names) == 2
-    tables = page[1].parent / "tables"
+    tables = page[1]
     stems = [{path.stem for path in tables.glob(f"*.{suffix}")} for suffix in ("csv", "tex", "html")]
     assert stems[0] == stems[1] == stems[2]
 
 
 def test_every_table_passes_the_check(results, page):
-    check_tables(page[1].parent / "tables", results)
+    check_tables(page[1], results)
 
 
 def test_the_same_results_give_the_same_files(results, page, tmp_path):
-    again = _report(results, tmp_path / "report.html")
-    assert again == page[0]
-    for path in sorted((page[1].parent / "tables").rglob("*.*")):
-        twin = tmp_path / "tables" / path.relative_to(page[1].parent / "tables")
+    assert report(results, tmp_path / "report.html", METHODS) == 0
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == page[0]
+    for path in sorted((page[1]).rglob("*.*")):
+        twin = tmp_path / "tables" / path.relative_to(page[1])
         assert twin.read_bytes() == path.read_bytes(), path.name
 
 
-def test_error_maps_show_what_was_scored(results):
+def test_error_maps_show_what_was_scored(results, tmp_path):
     scores = pd.read_parquet(results / "score" / "dfmvr" / "pixel_face.parquet")
-    row = scores.query("sample == '01_1' and protocol == 'paper' and region == 'all'").iloc[0]
-    errors = (
-        Source(results, "pixel_face", METHODS, PROTOCOLS["paper"], DatasetsSection()).shapes("01_1").errors_mm["dfmvr"]
-    )
+    row = scores.query("sample == 'p1_45' and protocol == 'paper' and region == 'all'").iloc[0]
+    errors = context_of(results, tmp_path).source("pixel_face").shapes("p1_45", METHODS).errors_mm["dfmvr"]
     assert np.isfinite(errors).sum() == row["points"]
     assert np.sqrt(np.nanmean(errors**2)) == pytest.approx(row["rmse_mm"], rel=1e-9)
 
 
-def test_photographs_are_cut_anew_in_register_with_the_landmarks(results):
-    source = Source(results, "pixel_face", METHODS, PROTOCOLS["paper"], DatasetsSection())
-    photo = source.photographs("01_2")[1].astype(float)
-    truth = source.aligned["landmarks"][source.index("01_2")][1] * len(photo) / CROP_PX
+def test_photographs_are_cut_anew_in_register_with_the_landmarks(results, tmp_path):
+    source = context_of(results, tmp_path).source("pixel_face")
+    photo = source.photographs("p1_45")[1].astype(float)
+    truth = source.aligned["landmarks"][source.index("p1_45")][1] * len(photo) / CROP_PX
     with torch.no_grad():
-        found = render_views(source.model, source.coefficients("floor", "01_2"), len(photo))
+        found = render_views(source.model, source.coefficients("floor", "p1_45"), len(photo))
     drawn = 255 * found.image[0, 1].permute(1, 2, 0).numpy()
     inside = found.alpha[0, 1].numpy() > 0
     assert np.abs(drawn - photo)[inside].mean() < 4
@@ -487,38 +303,40 @@ def test_benchmarks_are_summed_by_stage(tmp_path):
         ("register/floor/pixel_face.npz", "pixel_face.npz"),
     ],
 )
-def test_a_missing_input_is_named_in_one_line(copied, tmp_path, gone, message):
+def test_a_missing_input_is_named_in_one_line(copied, tmp_path, gone, message, capsys):
     path = copied / gone
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    with pytest.raises(DataError, match=message) as caught:
-        _report(copied, tmp_path / "report.html")
-    assert "\n" not in str(caught.value)
+    assert report(copied, tmp_path / "report.html") == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
     assert not (tmp_path / "report.html").exists()
 
 
-def test_a_broken_score_file_is_named(copied):
+def test_a_broken_score_file_is_named(copied, tmp_path):
     path = copied / "score" / "dfmvr" / "pixel_face.parquet"
     path.write_bytes(b"not parquet")
     with pytest.raises(DataError, match=re.escape(str(path))):
-        read_study(copied)
+        context_of(copied, tmp_path)
     pd.DataFrame({"sample": ["a"]}).to_parquet(path)
     with pytest.raises(DataError, match="expected the columns subject"):
-        read_study(copied)
+        context_of(copied, tmp_path)
 
 
 def test_stages_that_did_not_run_leave_their_sections_out(copied, tmp_path):
     shutil.rmtree(copied / "train")
     (copied / "parse" / "metrics.json").unlink()
-    reader = Reader(_report(copied, tmp_path / "report.html", panels=0))
-    assert not {"training", "parser", "samples"} & set(reader.ids)
-    assert {"table_1", "regions", "set_aside"} <= set(reader.ids)
+    assert report(copied, tmp_path / "report.html", panels=0) == 0
+    ids = set(Reader((tmp_path / "report.html").read_text(encoding="utf-8")).ids)
+    assert not {"training", "parser", "samples"} & ids
+    assert {"table_1", "regions", "set_aside"} <= ids
 
 
 def test_the_command_writes_the_page(results, tmp_path):
     output = tmp_path / "out" / "report.html"
     arguments = ["report", "--results", str(results), "--output", str(output), "--tables", str(tmp_path / "tables")]
     scores = [str(results / "score" / method / "pixel_face.parquet") for method in ("mean_face", "dfmvr")]
-    arguments += ["--scores", *scores, "--study", configuration.Config().as_json()]
+    arguments += ["--scores", *scores, "--study", Config().as_json()]
     assert cli.main([*arguments, "--settings", '{"bootstrap": 200, "panels": 0}']) == 0
     text = output.read_text(encoding="utf-8")
     assert "train.seed" in text

@@ -11,8 +11,9 @@ import pytest
 from page_reader import WEBGL, Reader, found_in_browser
 from PIL import Image
 
+from dfmvr.report.chapter import Chapter, Maker
 from dfmvr.report.figures import scenes
-from dfmvr.report.page import Maker, Section, write_page
+from dfmvr.report.page import write_page
 from dfmvr.report.sections import provenance
 from dfmvr.report.tables.table import Column, Table, number
 
@@ -70,14 +71,15 @@ def _square_page(tmp_path):
         [np.stack([corner, corner + 1, corner + 11], -1), np.stack([corner + 1, corner + 12, corner + 11], -1)]
     )
     errors = np.where(vertices[:, 0] < 0, 0.0, 4.0)
-    section = Section("Square", "square", ["`code`"], makers=[Maker("score", "square")])
+    chapter = Chapter("Square", "square", tmp_path, makers=[Maker("score", "square")])
+    chapter.say("`code`")
     layers = [scenes.Layer(f"</script>{i}", vertices, triangles, errors + 4 * i) for i in range(2)]
-    section.scene("Square", scenes.scene(layers, 4.0), _picture(tmp_path), "A square", "Caption")
+    chapter.scene("Square", scenes.scene(layers, 4.0), _picture(tmp_path), "A square", "Caption")
     frame = pd.DataFrame({"name": ["b", "c", "a"], "value": [-1.5, np.nan, 0.25]})
     small = Column("value", lambda row: number(row["value"], 2, signed=True), ends=lambda row: "9.0 to 9.9")
-    section.table(Table("t", "T", "C", frame, (Column("name", lambda row: row["name"], left=True), small)))
+    chapter.table(Table("t", "T", "C", frame, (Column("name", lambda row: row["name"], left=True), small)))
     path = tmp_path / "square.html"
-    write_page(path, "T", "L", [], [section])
+    write_page(path, "L", [], [chapter])
     return path
 
 
@@ -92,7 +94,12 @@ def test_a_page_with_a_scene_is_sound_and_asks_for_nothing(tmp_path):
 
 
 def test_a_page_without_a_scene_has_no_viewer(tmp_path):
-    write_page(tmp_path / "p.html", "T", "L", [], [Section("A", "a", ["text"])])
+    chapters = [Chapter(name, name, tmp_path) for name in ("one", "empty")]
+    for chapter in chapters:
+        chapter.say("A text.")
+    chapters[0].note("A note.")
+    write_page(tmp_path / "p.html", "L", [], chapters)
+    assert {"one"} == set(Reader((tmp_path / "p.html").read_text(encoding="utf-8")).ids)
     assert "webgl2" not in (tmp_path / "p.html").read_text(encoding="utf-8")
 
 

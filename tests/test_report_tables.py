@@ -13,12 +13,13 @@ from toy_study import MEANS, write_study
 
 from dfmvr import cli
 from dfmvr.config import configuration
+from dfmvr.config.evaluation import ReportSection
 from dfmvr.errors import DataError
 from dfmvr.files import read_json, write_json
 from dfmvr.report.check import check_tables
-from dfmvr.report.inputs import SCORE_COLUMNS
-from dfmvr.report.tables.comparisons import Bootstrap, compare, resample, samples_by_yaw
-from dfmvr.report.tables.errors import errors_by_method, errors_of
+from dfmvr.report.context import SCORE_COLUMNS
+from dfmvr.report.tables.comparisons import bootstrapped, compare, samples_by_yaw
+from dfmvr.report.tables.errors import errors_of, side_by_side
 from dfmvr.report.tables.orders import paper_difference, ranking_frame, verdict
 from dfmvr.study.paper import COMPARISONS, paper_numbers
 
@@ -44,14 +45,14 @@ def _scores(errors, dataset="pixel_face", **columns):
 
 def test_only_samples_that_every_method_was_scored_on_are_compared():
     scores = _scores({"floor": [1, 1, np.nan, 1], "dfmvr": [2, np.nan, 2, 3]})
-    for table in (errors_by_method(scores, "pixel_face", "paper"), errors_of(scores, "pixel_face", "paper").table):
+    for table in (side_by_side(scores, "pixel_face").dropna(), errors_of(scores, "pixel_face").table):
         assert list(table.columns) == ["dfmvr", "floor"]
         assert list(table.index.get_level_values("sample")) == ["s0", "s3"]
-    assert len(errors_of(scores, "pixel_face", "paper", methods=["floor"]).table) == 3
+    assert len(errors_of(scores, "pixel_face", methods=["floor"]).table) == 3
 
 
 def test_seeds_are_averaged_sample_by_sample():
-    errors = errors_of(_scores({"deng": [1.0, 2], "deng_seed1": [3, 3], "deng_seed2": [2, 4]}), "pixel_face", "paper")
+    errors = errors_of(_scores({"deng": [1.0, 2], "deng_seed1": [3, 3], "deng_seed2": [2, 4]}), "pixel_face")
     assert errors.table["deng"].tolist() == [2, 3]
     assert errors.seeds == {"deng": 3}
     assert errors.seed_std["deng"] == pytest.approx(np.std([1.5, 3, 3], ddof=1))
@@ -60,23 +61,23 @@ def test_seeds_are_averaged_sample_by_sample():
 def test_the_best_view_is_chosen_for_each_sample_within_each_seed():
     views = {"shang_from_left": [1, 5], "shang_from_front": [2, 4], "shang_from_right": [3, 6]}
     other = {"shang_seed1_from_left": [7, 1], "shang_seed1_from_front": [5, 1], "shang_seed1_from_right": [6, 1]}
-    errors = errors_of(_scores(views), "pixel_face", "paper")
+    errors = errors_of(_scores(views), "pixel_face")
     assert errors.table.to_dict("list") == {"shang_best": [1, 4], "shang_mean": [2, 5]}
-    errors = errors_of(_scores(views | other), "pixel_face", "paper")
+    errors = errors_of(_scores(views | other), "pixel_face")
     assert errors.table["shang_best"].tolist() == [3, 2.5]  # not the smallest of all six
     assert errors.seeds["shang_best"] == 2
 
 
 def test_views_of_which_one_is_missing_are_no_best():
     scores = _scores({"shang_from_left": [1, 5], "shang_from_front": [2, 4]})
-    assert list(errors_of(scores, "pixel_face", "paper").table) == ["shang_from_left", "shang_from_front"]
-    assert errors_of(scores, "pixel_face", "paper", methods=["shang_best", "shang_mean"]).table.empty
+    assert list(errors_of(scores, "pixel_face").table) == ["shang_from_left", "shang_from_front"]
+    assert errors_of(scores, "pixel_face", methods=["shang_best", "shang_mean"]).table.empty
 
 
 def test_comparison_numbers_follow_their_definitions():
     scores = _scores({"mean_face": [4, 2, 3, 3], "dfmvr": [2, 1, 2, 2], "floor": [1, 1, 1, 1]})
-    errors = errors_of(scores, "pixel_face", "paper")
-    rows = compare(errors, resample(errors, Bootstrap(200, 0), "pixel_face"), "dfmvr").set_index("method")
+    errors = errors_of(scores, "pixel_face")
+    rows = compare(bootstrapped(errors, ReportSection(bootstrap=200)), "dfmvr").set_index("method")
     assert rows.loc["dfmvr", "mean_mm"] == 1.75
     assert rows.loc["dfmvr", "std_mm"] == 0.5
     assert rows.loc["dfmvr", "ratio_to_mean_face"] == pytest.approx(1.75 / 3)
@@ -95,7 +96,7 @@ def _by_yaw(missing=()):
     rows = [(f"p{i}_{-y}", f"p{i}", y) for i in range(30) for y in yaws if (i, y) not in missing]
     frame = pd.DataFrame(rows, columns=["sample", "subject", "left_yaw"])
     frame = frame.assign(method="deng", dataset="bosphorus", protocol="paper", region="all", status="ok", rmse_mm=1.0)
-    return frame, errors_of(frame, "bosphorus", "paper")
+    return frame, errors_of(frame, "bosphorus")
 
 
 def test_columns_of_yaws_have_the_same_subjects():
@@ -117,7 +118,7 @@ def test_random_yaws_are_drawn_anew_with_another_seed_only():
 def test_one_yaw_has_no_random_column_and_unknown_yaws_have_none():
     frame, errors = _by_yaw()
     only = frame[frame["left_yaw"] == -45]
-    assert list(samples_by_yaw(only, errors_of(only, "bosphorus", "paper"), 0)) == ["45"]
+    assert list(samples_by_yaw(only, errors_of(only, "bosphorus"), 0)) == ["45"]
     assert samples_by_yaw(frame.assign(left_yaw=np.nan), errors, 0) == {}
 
 

@@ -45,10 +45,6 @@ UPWARD = {
 }
 SHARED_NAMES = {
     "Losses",
-    "Part",
-    "Section",
-    "Seen",
-    "Source",
     "System",
 }
 FACES_WITH_CODE = {"assets", "datasets", "webpage"}

@@ -1,22 +1,32 @@
-"""What the figures of single samples show: which methods stand beside each other, on which samples.
-
-In: the scores and the files behind `source.Source`. Out: one `Exhibit` a data set.
-"""
+"""What the figures of single samples show: which methods stand beside each other, on which samples."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from dfmvr.config.data import DatasetsSection
 from dfmvr.conventions import VIEWS
-from dfmvr.report.figures.panels import Chosen, choose_samples
-from dfmvr.report.figures.source import Source
-from dfmvr.report.inputs import WHOLE
-from dfmvr.report.sections.results import PROTOCOL, Report, protocol_settings
+from dfmvr.report.context import Context
+from dfmvr.report.source import SampleSource, Shapes
+from dfmvr.report.tables.errors import one_training_each, side_by_side
+from dfmvr.report.tables.table import number
 from dfmvr.study.methods import one_of_each_kind, ours_among, read_key
+
+MOST_ROWS = 3
+"""Samples in a picture, at the most."""
+
+
+class Chosen(NamedTuple):
+    """A sample for a picture."""
+
+    sample: str
+    rank: int  # 1 = smallest error
+    of: int
+    error_mm: float
 
 
 class Exhibit(NamedTuple):
@@ -24,18 +34,38 @@ class Exhibit(NamedTuple):
 
     dataset: str
     name: str  # in print
-    source: Source
+    source: SampleSource
     errors: pd.DataFrame  # mm, one row a sample, one column a compared method
     subjects: pd.Series  # of each sample
     ours: str
+    manifest: pd.DataFrame
+    most: int  # samples in a picture that shows one a row
+
+    @property
+    def methods(self) -> list[str]:
+        """The compared methods."""
+        return list(self.errors.columns)
+
+    def shapes(self, sample: str) -> Shapes:
+        """The scan of a sample and the registered meshes of the compared methods."""
+        return self.source.shapes(sample, self.methods)
 
     def rmse_mm(self, sample: str) -> dict[str, float]:
         """Errors of the compared methods on a sample."""
         return self.errors.loc[sample].to_dict()
 
+    def place(self, sample: str) -> str:
+        """What a sample is called in a caption."""
+        return f"{self.name}, sample {sample}"
+
     def chosen(self, count: int) -> list[Chosen]:
         """Samples over the whole range of DF-MVR's errors."""
         return choose_samples(self.errors[self.ours], count)
+
+    @property
+    def samples(self) -> list[str]:
+        """The samples that a picture with a row a sample shows."""
+        return [one.sample for one in self.chosen(self.most)]
 
     def worst(self, count: int) -> list[Chosen]:
         """The samples with DF-MVR's largest errors, the worst first."""
@@ -43,23 +73,55 @@ class Exhibit(NamedTuple):
         worst = order.head(count)
         return [Chosen(str(name), len(order) - i, len(order), value) for i, (name, value) in enumerate(worst.items())]
 
+    @property
+    def left_yaws(self) -> pd.Series:
+        """Nominal yaw of the left view by sample, degrees, where it is known."""
+        rows = self.manifest[self.manifest["view"] == "left"].set_index("sample")
+        return rows["yaw"].reindex(self.errors.index).dropna()
 
-def errors_of_tests(scores: pd.DataFrame, dataset: str) -> pd.DataFrame:
+    def told(self, column: str) -> pd.Series:
+        """What the manifest tells of each sample in a column."""
+        return self.manifest.drop_duplicates("sample").set_index("sample")[column].reindex(self.errors.index)
+
+
+def choose_samples(errors: pd.Series, count: int) -> list[Chosen]:
+    """Choose samples over the whole range of errors: median, worst, best, then the quarters between, and so on.
+
+    Args:
+        errors: by sample.
+        count: how many; fewer if there are fewer.
+    Returns:
+        The chosen ones from the smallest error to the largest.
+    """
+    order = errors.sort_index(kind="stable").sort_values(kind="stable")
+    shares = [0.5, 1.0, 0.0]
+    step = 0.25
+    while len(shares) < count:
+        shares += [s for s in np.arange(step, 1, 2 * step)][::-1]
+        step /= 2
+    places: list[int] = []
+    for share in shares + list(np.linspace(0, 1, len(order))):
+        place = round(share * (len(order) - 1))
+        if place not in places and len(places) < min(count, len(order)):
+            places.append(place)
+    return [Chosen(str(order.index[i]), i + 1, len(order), float(order.iloc[i])) for i in sorted(places)]
+
+
+def angle(yaw_deg: float) -> str:
+    """An angle to the left or right in print, without its sign."""
+    return f"{number(abs(yaw_deg), 0)}°"
+
+
+def tests_on(context: Context, dataset: str) -> pd.DataFrame:
     """The errors of every test as it was run: one row a sample, one column a method, NaN where it was set aside."""
-    rows = scores[
-        (scores["dataset"] == dataset)
-        & (scores["protocol"] == PROTOCOL)
-        & (scores["region"] == WHOLE)
-        & (scores["status"] == "ok")
-    ]
-    return rows.pivot_table(index="sample", columns="method", values="rmse_mm", aggfunc="first")
+    return side_by_side(context.scores, dataset).droplevel("subject").sort_index()
 
 
 def compared_methods(errors: pd.DataFrame) -> list[str]:
     """The methods to be shown; of one that sees one view, the view with the smallest mean error, as the paper has it.
 
     Args:
-        errors: what `errors_of_tests` gives.
+        errors: what `tests_on` gives.
     """
     shown = []
     for method in map(read_key, one_of_each_kind(list(errors.columns))):
@@ -68,23 +130,36 @@ def compared_methods(errors: pd.DataFrame) -> list[str]:
     return shown
 
 
-def source_of(report: Report, dataset: str, methods: list[str]) -> Source:
-    """The files of a data set and of methods tested on it."""
-    reading = DatasetsSection.model_validate(report.configuration.get("datasets", {}))
-    return Source(report.study.root, dataset, methods, protocol_settings(report), reading)
+def _exhibit(context: Context, dataset: str, errors: pd.DataFrame) -> Exhibit:
+    subjects = context.scores[context.scores["dataset"] == dataset].drop_duplicates("sample").set_index("sample")
+    subjects = subjects["subject"][errors.index]
+    most = min(MOST_ROWS, context.configuration.report.panels)
+    place = dataset, context.name(dataset), context.source(dataset)
+    return Exhibit(*place, errors, subjects, ours_among(errors.columns), context.manifests[dataset], most)
 
 
-def gather(report: Report) -> list[Exhibit]:
+@lru_cache(maxsize=1)
+def exhibits(context: Context) -> list[Exhibit]:
     """One exhibit for each data set that DF-MVR was scored on; none where the report shall have no panels."""
     found = []
-    for dataset in report.study.datasets if report.settings.panels else []:
-        errors = errors_of_tests(report.study.scores, dataset)
+    for dataset in context.datasets if context.configuration.report.panels else []:
+        errors = tests_on(context, dataset)
         methods = compared_methods(errors)
-        ours = ours_among(methods)
-        if ours is None:
-            continue
-        errors = errors[methods].dropna()
-        subjects = report.study.scores.query("dataset == @dataset").drop_duplicates("sample").set_index("sample")
-        source = source_of(report, dataset, methods)
-        found.append(Exhibit(dataset, report.name(dataset), source, errors, subjects["subject"][errors.index], ours))
+        if ours_among(methods):
+            found.append(_exhibit(context, dataset, errors[methods].dropna()))
+    return found
+
+
+def whole_range(context: Context) -> list[Exhibit]:
+    """The same of the samples that every method has; of one that sees one view, the front view alone is shown.
+
+    Pictures cannot be averaged: of a method with several seeds the first is shown, under its own name.
+    """
+    found = []
+    for dataset in context.datasets if context.configuration.report.panels else []:
+        errors = tests_on(context, dataset)
+        errors = errors[[key for key in one_training_each(context.methods) if key in errors]].dropna()
+        methods = one_of_each_kind(list(errors.columns))
+        if ours_among(methods):
+            found.append(_exhibit(context, dataset, errors[methods]))
     return found

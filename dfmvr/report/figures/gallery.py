@@ -1,12 +1,11 @@
 """Pictures after the paper's Figs. 2, 4 to 7, 9, 10, 12, 13 and 15 to 17: rows of samples, columns of what is compared.
 
-Each function draws one picture from a `source.Source`; which samples and methods it shows is the caller's choice.
+Each function draws one picture from an `Exhibit`; which samples and methods it shows is the caller's choice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,19 +14,20 @@ from PIL import Image, ImageDraw
 from dfmvr.config.training import ParseSection
 from dfmvr.conventions import ALIGNMENT_POINTS, VIEWS
 from dfmvr.geometry.camera import project
+from dfmvr.geometry.rotation import euler_to_rotmat
 from dfmvr.parse.figures import PALETTE
 from dfmvr.parse.weight_map import weight_map
-from dfmvr.report.figures.panels import draw_landmarks, error_tile
-from dfmvr.report.figures.pictures import TILE_PX, Tile, close_up, colour_bar, grid, see_mesh, shade_seen
-from dfmvr.report.figures.source import Shapes, Source
+from dfmvr.register.crop import inside_crop
+from dfmvr.register.landmarks import align_landmarks
+from dfmvr.report.figures.exhibits import Exhibit
+from dfmvr.report.figures.panels import draw_landmarks, enlarged, error_tile, grey, mesh_tile, over, rendered
+from dfmvr.report.figures.pictures import Tile, close_up, colour_bar, grid, see_mesh, shade_seen
+from dfmvr.report.source import TILE_PX, SampleSource, Shapes
 from dfmvr.report.tables.table import number
 from dfmvr.study.methods import read_key
 
-if TYPE_CHECKING:
-    from dfmvr.face_model.views import Views
-
-TURNED_DEG = -30.0
-"""Yaw of the meshes that stand beside each other: depth shows best from the side."""
+SMALL_PX = 200
+"""Tiles of pictures with many columns."""
 
 ZOOM = 2.6
 EYES, MOUTH = slice(36, 48), slice(48, 68)
@@ -36,67 +36,70 @@ EYES, MOUTH = slice(36, 48), slice(48, 68)
 EVALUATED, BESIDE, OUTSIDE = (0.35, 0.62, 0.90), (0.70, 0.30, 0.04), (0.86, 0.86, 0.86)
 """Parts of a scan: measured; in the crop but beside the prediction's edge; out of the crop."""
 
+FRONT = VIEWS.index("front")
+OF_VIEWS = [f"{view} view" for view in VIEWS]
 
-def input_panel(source: Source, sample: str, settings: ParseSection) -> Image.Image:
+
+def _photos(source: SampleSource, sample: str) -> list[Tile]:
+    return [Tile(photo) for photo in source.photographs(sample)]
+
+
+def _heads(methods: Sequence[str]) -> list[str]:
+    return [read_key(method).short_name for method in methods]
+
+
+def input_panel(exhibit: Exhibit, sample: str, settings: ParseSection) -> Image.Image:
     """What goes in: photograph, crop, mask of the face, and the weight map before and after dilation (Figs. 2, 4)."""
+    source = exhibit.source
     crops, i = source.crops(sample), source.index(sample)
     rows = []
-    for v, photo in enumerate(source.photographs(sample)):
-        mask = np.asarray(source.parsed("masks")[i, v])
+    for v, photo in enumerate(_photos(source, sample)):
+        mask, whole = (np.asarray(source.parsed(name)[i, v]) for name in ("masks", "weights"))
         bare = weight_map(mask, settings.model_copy(update={"dilation_px": 0.0}))
-        whole = np.asarray(source.parsed("weights")[i, v])
-        pictures = [PALETTE[mask], *(np.repeat(weights[..., None], 3, -1) for weights in (bare, whole))]
-        rows.append([Tile(photo), *(Tile(_squares(picture)) for picture in (crops[v], *pictures))])
+        rows.append([photo, *(Tile(enlarged(p)) for p in (crops[v], PALETTE[mask], grey(bare), grey(whole)))])
     heads = ("photograph", f"crop of {crops.shape[1]} px", "face mask", "weights, not dilated", "weight map")
-    return grid(rows, heads, [f"{name} view" for name in VIEWS], 200)
+    return grid(rows, heads, OF_VIEWS, SMALL_PX)
 
 
-def _squares(small: np.ndarray) -> np.ndarray:
-    """Enlarge a picture (S, S, 3) to a tile, every pixel staying a square."""
-    return np.asarray(Image.fromarray(small).resize((TILE_PX, TILE_PX), Image.Resampling.NEAREST))
+def result_panel(exhibit: Exhibit, sample: str) -> Image.Image:
+    """Three views: photograph, classes, weights, DF-MVR's result over the photograph, landmarks."""
+    source, views = exhibit.source, rendered(exhibit.source, exhibit.ours, sample)
+    i, truth, rows = source.index(sample), source.landmarks(sample), []
+    for v, photo in enumerate(source.photographs(sample)):
+        mask, weight = (enlarged(source.parsed(name)[i, v]) for name in ("masks", "weights"))
+        points = draw_landmarks(photo, truth[v], views.landmarks[0, v].numpy())
+        rows.append([Tile(image) for image in (photo, PALETTE[mask], grey(weight), over(views, v, photo), points)])
+    return grid(rows, ("photograph", "parsed classes", "weight map", "result over photo", "landmarks"), OF_VIEWS)
 
 
-def mesh_tile(mesh: tuple[np.ndarray, np.ndarray], text: str = "", yaw_deg: float = TURNED_DEG) -> Tile:
-    """A mesh in grey."""
-    return Tile(shade_seen(see_mesh(*mesh, yaw_deg, TILE_PX)), text)
-
-
-def comparison_panel(
-    source: Source, samples: Sequence[str], methods: Sequence[str], rmse_mm: Sequence[dict[str, float]]
-) -> Image.Image:
-    """Photographs, the mesh of every method with its error, and the scan; a row a sample (Figs. 5, 6).
-
-    Args:
-        rmse_mm: errors of each sample by method.
-    """
+def comparison_panel(exhibit: Exhibit, samples: Sequence[str], methods: Sequence[str]) -> Image.Image:
+    """Photographs, the mesh of every method with its error, and the scan; a row a sample (Figs. 5, 6)."""
     rows = []
-    for sample, errors in zip(samples, rmse_mm, strict=True):
-        shapes = source.shapes(sample)
-        photos = [Tile(photo) for photo in source.photographs(sample)]
+    for sample in samples:
+        shapes, errors = exhibit.shapes(sample), exhibit.rmse_mm(sample)
         meshes = [mesh_tile(shapes.predictions[m], f"{number(errors[m], 2)} mm") for m in methods]
-        rows.append([*photos, *meshes, mesh_tile(shapes.scan)])
-    heads = [*(f"{view} view" for view in VIEWS), *(read_key(m).short_name for m in methods), "scan"]
-    return grid(rows, heads, list(samples), 200)
+        rows.append([*_photos(exhibit.source, sample), *meshes, mesh_tile(shapes.scan)])
+    return grid(rows, [*OF_VIEWS, *_heads(methods), "scan"], list(samples), SMALL_PX)
 
 
-def close_up_panel(source: Source, samples: Sequence[str], methods: Sequence[str]) -> Image.Image:
+def close_up_panel(exhibit: Exhibit, samples: Sequence[str], methods: Sequence[str]) -> Image.Image:
     """Eyes and mouth on the photograph, on every method's mesh and on the scan; two rows a sample (Fig. 7)."""
-    side = round(TILE_PX * ZOOM)
+    source, side = exhibit.source, round(TILE_PX * ZOOM)
     rows, names = [], []
     for sample in samples:
-        shapes = source.shapes(sample)
-        photo, points = source.photographs(sample, side)[VIEWS.index("front")], _landmark_shares(source, shapes)
-        marked = source.landmarks(sample)[VIEWS.index("front")] / TILE_PX
+        shapes = exhibit.shapes(sample)
+        photo, points = source.photographs(sample, side)[FRONT], _landmark_shares(source, shapes)
+        marked = source.landmarks(sample)[FRONT] / TILE_PX
         seen = [see_mesh(*mesh, 0.0, side) for mesh in (*(shapes.predictions[m] for m in methods), shapes.scan)]
         for name, which in (("eyes", EYES), ("mouth", MOUTH)):
             middle, on_photo = points[which].mean(0), np.nanmean(marked[which], 0)
             tiles = [Tile(shade_seen(close_up(view, middle, TILE_PX))) for view in seen]
             rows.append([Tile(_cut(photo, on_photo)), *tiles])
             names.append(f"{sample}: {name}")
-    return grid(rows, ["front view", *(read_key(m).short_name for m in methods), "scan"], names, 200)
+    return grid(rows, ["front view", *_heads(methods), "scan"], names, SMALL_PX)
 
 
-def _landmark_shares(source: Source, shapes: Shapes) -> np.ndarray:
+def _landmark_shares(source: SampleSource, shapes: Shapes) -> np.ndarray:
     """Where the 68 landmarks of the last prediction are seen from the front, in shares of the picture; (68, 2)."""
     vertices, _ = next(reversed(shapes.predictions.values()))
     points = torch.as_tensor(vertices[source.model.landmarks_68.numpy()], dtype=torch.float64)
@@ -110,70 +113,45 @@ def _cut(photo: np.ndarray, centre: np.ndarray) -> np.ndarray:
     return photo[y - half : y + half, x - half : x + half]
 
 
-def single_view_panel(
-    source: Source, sample: str, families: dict[str, Sequence[str]], rmse_mm: dict[str, float]
-) -> Image.Image:
+def single_view_panel(exhibit: Exhibit, sample: str, families: dict[str, Sequence[str]]) -> Image.Image:
     """What each method makes of one view alone: a row a method, a column a view, the scan at the end (Fig. 9).
 
     Args:
         families: printed name of a method to its tests on the left, front and right view; "" where one was not run.
-        rmse_mm: errors of the sample by test.
     """
-    shapes = source.shapes(sample)
-    rows: list[list[Tile | None]] = [[*(Tile(photo) for photo in source.photographs(sample)), mesh_tile(shapes.scan)]]
+    shapes, rmse_mm = exhibit.shapes(sample), exhibit.rmse_mm(sample)
+    rows: list[list[Tile | None]] = [[*_photos(exhibit.source, sample), mesh_tile(shapes.scan)]]
     for tests in families.values():
         tiles = [mesh_tile(shapes.predictions[t], f"{number(rmse_mm[t], 2)} mm") if t else None for t in tests]
         rows.append([*tiles, None])
-    return grid(rows, [*(f"{view} view" for view in VIEWS), "scan"], ["the one input", *families], 220)
+    return grid(rows, [*OF_VIEWS, "scan"], ["the one input", *families], 220)
 
 
-def texture_panel(source: Source, samples: Sequence[str], method: str, names: Sequence[str]) -> Image.Image:
+def texture_panel(exhibit: Exhibit, samples: Sequence[str], method: str, names: Sequence[str]) -> Image.Image:
     """Photographs, the bare mesh, and the face as rendered in every view; a row a sample (Figs. 10, 16, 17)."""
-    rows = []
+    source, rows = exhibit.source, []
     for sample in samples:
-        views = _views(source, method, sample)
+        views = rendered(source, method, sample)
         mesh = views.vertices[0].numpy(), source.model.triangles.numpy()
-        rendered = [Tile(_on_white(views, v)) for v in range(len(VIEWS))]
-        rows.append([*(Tile(photo) for photo in source.photographs(sample)), mesh_tile(mesh, yaw_deg=0.0), *rendered])
-    heads = [*(f"{view} view" for view in VIEWS), "mesh", *(f"rendered, {view}" for view in VIEWS)]
-    return grid(rows, heads, names, 200)
+        faces = [Tile(over(views, v, 255)) for v in range(len(VIEWS))]
+        rows.append([*_photos(source, sample), mesh_tile(mesh, yaw_deg=0.0), *faces])
+    return grid(rows, [*OF_VIEWS, "mesh", *(f"rendered, {view}" for view in VIEWS)], names, SMALL_PX)
 
 
-def _views(source: Source, method: str, sample: str) -> Views:
-    from dfmvr.face_model.views import render_views
-
-    with torch.inference_mode():
-        return render_views(source.model, source.coefficients(method, sample), TILE_PX)
-
-
-def _on_white(views: Views, view: int) -> np.ndarray:
-    """What a view of the first face shows, on white; uint8 (S, S, 3)."""
-    alpha = views.alpha[0, view].numpy()[..., None]
-    drawn = views.image[0, view].permute(1, 2, 0).numpy().clip(0, 1)
-    return np.round(255 * (alpha * drawn + 1 - alpha)).astype(np.uint8)
-
-
-def landmark_panel(source: Source, samples: Sequence[str], method: str, names: Sequence[str]) -> Image.Image:
-    """True and predicted landmarks on the three photographs; a row a sample (Figs. 12, 15)."""
-    rows = []
+def landmark_panel(exhibit: Exhibit, samples: Sequence[str], names: Sequence[str]) -> Image.Image:
+    """True landmarks and those of DF-MVR on the three photographs; a row a sample (Figs. 12, 15)."""
+    source, rows = exhibit.source, []
     for sample in samples:
-        views, truth = _views(source, method, sample), source.landmarks(sample)
-        photos = source.photographs(sample)
-        drawn = (draw_landmarks(p, truth[v], views.landmarks[0, v].numpy()) for v, p in enumerate(photos))
-        known = np.isfinite(truth).all(-1)
-        errors = np.linalg.norm(views.landmarks[0].numpy() - truth, axis=-1)
+        found, truth = rendered(source, exhibit.ours, sample).landmarks[0].numpy(), source.landmarks(sample)
+        drawn = (draw_landmarks(p, truth[v], found[v]) for v, p in enumerate(source.photographs(sample)))
+        known, errors = np.isfinite(truth).all(-1), np.linalg.norm(found - truth, axis=-1)
         texts = [f"{number(float(errors[v][known[v]].mean() * 224 / TILE_PX), 1)} px" for v in range(len(VIEWS))]
         rows.append([Tile(image, text) for image, text in zip(drawn, texts, strict=True)])
-    return grid(rows, [f"{view} view" for view in VIEWS], names)
+    return grid(rows, OF_VIEWS, names)
 
 
 def error_map_panel(
-    source: Source,
-    samples: Sequence[str],
-    rmse_mm: Sequence[dict[str, float]],
-    scale_mm: float,
-    view: str,
-    names: Sequence[str],
+    exhibit: Exhibit, samples: Sequence[str], scale_mm: float, view: str, names: Sequence[str]
 ) -> Image.Image:
     """The error maps of all methods beside each other, with one scale; a row a sample (Fig. 13).
 
@@ -181,33 +159,31 @@ def error_map_panel(
         view: the photograph that stands before them.
     """
     rows = []
-    for i, (sample, errors) in enumerate(zip(samples, rmse_mm, strict=True)):
-        shapes = source.shapes(sample)
-        maps = [error_tile(shapes, method, errors[method], scale_mm) for method in source.methods]
-        photo = source.photographs(sample)[VIEWS.index(view)]
-        rows.append([Tile(photo), *maps, None if i else Tile(colour_bar(scale_mm))])
-    return grid(rows, [f"{view} view", *(read_key(m).short_name for m in source.methods), ""], names, 200)
+    for i, sample in enumerate(samples):
+        shapes, errors = exhibit.shapes(sample), exhibit.rmse_mm(sample)
+        maps = [error_tile(shapes, method, errors[method], scale_mm) for method in exhibit.methods]
+        photo = _photos(exhibit.source, sample)[VIEWS.index(view)]
+        rows.append([photo, *maps, None if i else Tile(colour_bar(scale_mm))])
+    return grid(rows, [f"{view} view", *_heads(exhibit.methods), ""], names, SMALL_PX)
 
 
-def worst_panel(source: Source, sample: str, method: str, rmse_mm: float, scale_mm: float) -> Image.Image:
-    """Photographs, mesh, scan and error map of one sample, all from the front (Fig. 14)."""
-    shapes = source.shapes(sample)
-    tiles = [Tile(photo) for photo in source.photographs(sample)]
-    tiles += [mesh_tile(mesh, yaw_deg=0.0) for mesh in (shapes.predictions[method], shapes.scan)]
-    tiles += [error_tile(shapes, method, rmse_mm, scale_mm), Tile(colour_bar(scale_mm))]
-    heads = [*(f"{view} view" for view in VIEWS), read_key(method).short_name, "scan", "error", ""]
-    return grid([tiles], heads, [""], 200)
+def worst_panel(exhibit: Exhibit, sample: str, scale_mm: float) -> Image.Image:
+    """Photographs, DF-MVR's mesh, scan and error map of one sample, all from the front (Fig. 14)."""
+    shapes, ours = exhibit.shapes(sample), exhibit.ours
+    meshes = [mesh_tile(mesh, yaw_deg=0.0) for mesh in (shapes.predictions[ours], shapes.scan)]
+    error = error_tile(shapes, ours, exhibit.rmse_mm(sample)[ours], scale_mm)
+    tiles = [*_photos(exhibit.source, sample), *meshes, error, Tile(colour_bar(scale_mm))]
+    return grid([tiles], [*OF_VIEWS, *_heads([ours]), "scan", "error", ""], [""], SMALL_PX)
 
 
-def crop_panel(source: Source, sample: str, method: str) -> Image.Image:
+def crop_panel(exhibit: Exhibit, sample: str) -> Image.Image:
     """The part of a scan that is measured, from three sides, with the seven landmarks of the registration."""
-    from dfmvr.register.crop import inside_crop
-
-    shapes, scan = source.shapes(sample), source.scan(sample)
-    inside, measured = inside_crop(scan, source.protocol), np.isfinite(shapes.errors_mm[method])
+    shapes, scan = exhibit.shapes(sample), exhibit.source.scan(sample)
+    inside, measured = inside_crop(scan, exhibit.source.protocol), np.isfinite(shapes.errors_mm[exhibit.ours])
     parts = np.where(measured[:, None], EVALUATED, np.where(inside[:, None], BESIDE, OUTSIDE))
     vertices, triangles = shapes.scan
-    moved = _moved_like(scan.vertices, vertices, scan.landmarks)
+    every = max(1, len(vertices) // 1000)  # the scan was moved as a whole: some points tell how
+    moved = align_landmarks(scan.vertices[::every], vertices[::every]).apply(scan.landmarks)
     tiles = []
     for yaw in (0.0, -50.0, 50.0):
         seen = see_mesh(vertices, triangles, yaw, TILE_PX, parts)
@@ -215,18 +191,8 @@ def crop_panel(source: Source, sample: str, method: str) -> Image.Image:
     return grid([tiles], ["front", "from one side", "from the other"], [""])
 
 
-def _moved_like(before: np.ndarray, after: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Move points (n, 3) as a scan was moved from `before` to `after`, both (N, 3)."""
-    from dfmvr.register.landmarks import align_landmarks
-
-    every = max(1, len(before) // 1000)
-    return align_landmarks(before[::every], after[::every]).apply(points)
-
-
 def _turned(points: np.ndarray, yaw_deg: float) -> np.ndarray:
     """Where points (n, 3) mm are seen after a turn, px of a tile; (n, 3) with their depth."""
-    from dfmvr.geometry.rotation import euler_to_rotmat
-
     rotation = euler_to_rotmat(torch.tensor([0.0, np.radians(yaw_deg), 0.0], dtype=torch.float64))
     return project(torch.as_tensor(points, dtype=torch.float64) @ rotation.T, TILE_PX).numpy()
 

@@ -1,91 +1,68 @@
-"""Panels of single samples after Figs. 5 and 13 of the paper: what goes in, what comes out, and how far it is off."""
+"""What pictures of single samples are put together from: meshes, error maps, landmarks, enlarged masks, legends."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 from PIL import Image, ImageDraw
 
-from dfmvr.conventions import CLASSES, VIEWS
+from dfmvr.conventions import CLASSES
+from dfmvr.face_model.views import Views, render_views
 from dfmvr.parse.figures import PALETTE
-from dfmvr.report.figures.pictures import TILE_PX, Tile, colour_bar, error_picture, font, grid, see_mesh, shade_seen
-from dfmvr.report.figures.source import Shapes, Source, registered_shapes
+from dfmvr.report.figures.pictures import Tile, colour_bar, error_picture, font, grid, see_mesh, shade_seen
 from dfmvr.report.figures.style import PREDICTION_COLOUR, TRUTH_COLOUR
+from dfmvr.report.source import TILE_PX, SampleSource, Shapes
 from dfmvr.report.tables.table import number
 from dfmvr.study.methods import read_key
 
-__all__ = [
-    "Chosen",
-    "Shapes",
-    "Source",
-    "choose_samples",
-    "class_legend",
-    "draw_landmarks",
-    "error_scale",
-    "error_tile",
-    "inputs_panel",
-    "registered_shapes",
-    "shapes_panel",
-]
+TURNED_DEG = -30.0
+"""Yaw of the meshes that stand beside each other: depth shows best from the side."""
 
 THREE_QUARTERS_DEG = -40.0
 
 
-class Chosen(NamedTuple):
-    """A sample for a panel."""
-
-    sample: str
-    rank: int  # 1 = smallest error
-    of: int
-    error_mm: float
+def mesh_tile(mesh: tuple[np.ndarray, np.ndarray], text: str = "", yaw_deg: float = TURNED_DEG) -> Tile:
+    """A mesh in grey."""
+    return Tile(shade_seen(see_mesh(*mesh, yaw_deg, TILE_PX)), text)
 
 
-def choose_samples(errors: pd.Series, count: int) -> list[Chosen]:
-    """Choose samples over the whole range of errors: median, worst, best, then the quarters between, and so on.
-
-    Args:
-        errors: by sample.
-        count: how many; fewer if there are fewer.
-    Returns:
-        The chosen ones from the smallest error to the largest.
-    """
-    order = errors.sort_index(kind="stable").sort_values(kind="stable")
-    shares = [0.5, 1.0, 0.0]
-    step = 0.25
-    while len(shares) < count:
-        shares += [s for s in np.arange(step, 1, 2 * step)][::-1]
-        step /= 2
-    places: list[int] = []
-    for share in shares + list(np.linspace(0, 1, len(order))):
-        place = round(share * (len(order) - 1))
-        if place not in places and len(places) < min(count, len(order)):
-            places.append(place)
-    return [Chosen(str(order.index[i]), i + 1, len(order), float(order.iloc[i])) for i in sorted(places)]
+def error_tile(shapes: Shapes, method: str, rmse_mm: float, scale_mm: float) -> Tile:
+    """The scan from the front, coloured by its distance from a prediction, with the sample's error under it."""
+    error = shapes.errors_mm[method]
+    values = np.stack([np.nan_to_num(error), np.isfinite(error)], -1)
+    seen = see_mesh(*shapes.scan, 0.0, TILE_PX, values)
+    return Tile(error_picture(seen, scale_mm), f"RMSE {number(rmse_mm, 2)} mm")
 
 
-def inputs_panel(source: Source, sample: str, method: str) -> Image.Image:
-    """Three views: photograph, classes, weights, the result over the photograph, landmarks."""
-    from dfmvr.face_model.views import render_views
+def error_scale(all_shapes: Sequence[Shapes]) -> float:
+    """One scale for several error maps: the 95th percentile of all distances, in whole mm, at least 2."""
+    errors = np.concatenate([e[np.isfinite(e)] for shapes in all_shapes for e in shapes.errors_mm.values()])
+    return float(max(2, np.ceil(np.percentile(errors, 95))))
 
-    i = source.index(sample)
+
+def shapes_panel(shapes: Shapes, rmse_mm: dict[str, float], scale_mm: float) -> Image.Image:
+    """Scan and predictions from the front and from the side, and the distance of the scan from each prediction."""
+    meshes = [shapes.scan, *shapes.predictions.values()]
+    front, side = ([mesh_tile(mesh, yaw_deg=yaw) for mesh in meshes] for yaw in (0.0, THREE_QUARTERS_DEG))
+    maps = [error_tile(shapes, method, rmse_mm[method], scale_mm) for method in shapes.predictions]
+    heads = ["scan", *(read_key(method).short_name for method in shapes.predictions)]
+    rows = [front, side, [Tile(colour_bar(scale_mm)), *maps]]
+    return grid(rows, heads, ["front", "three-quarter", "error on scan"])
+
+
+def rendered(source: SampleSource, method: str, sample: str) -> Views:
+    """The face that a method found, as the three cameras see it, at the size of a tile."""
     with torch.inference_mode():
-        views = render_views(source.model, source.coefficients(method, sample), TILE_PX)
-    truth = source.landmarks(sample)
-    rows = []
-    for v, photo in enumerate(source.photographs(sample)):
-        mask, weight = (_enlarge(source.parsed(name)[i, v]) for name in ("masks", "weights"))
-        alpha = views.alpha[0, v].numpy()[..., None]
-        drawn = 255 * views.image[0, v].permute(1, 2, 0).numpy().clip(0, 1)
-        over = np.round(alpha * drawn + (1 - alpha) * photo).astype(np.uint8)
-        points = draw_landmarks(photo, truth[v], views.landmarks[0, v].numpy())
-        tiles = (photo, PALETTE[mask], np.repeat(weight[..., None], 3, -1), over, points)
-        rows.append([Tile(image) for image in tiles])
-    heads = ("photograph", "parsed classes", "weight map", "result over photo", "landmarks")
-    return grid(rows, heads, [f"{name} view" for name in VIEWS])
+        return render_views(source.model, source.coefficients(method, sample), TILE_PX)
+
+
+def over(views: Views, view: int, background: np.ndarray | float) -> np.ndarray:
+    """What a view of the first face shows, over a background with values to 255; uint8 (S, S, 3)."""
+    alpha = views.alpha[0, view].numpy()[..., None]
+    drawn = 255 * views.image[0, view].permute(1, 2, 0).numpy().clip(0, 1)
+    return np.round(alpha * drawn + (1 - alpha) * background).astype(np.uint8)
 
 
 def draw_landmarks(photo: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -108,39 +85,14 @@ def draw_landmarks(photo: np.ndarray, truth: np.ndarray, predicted: np.ndarray) 
     return np.asarray(image.resize(photo.shape[:2], Image.Resampling.BOX))
 
 
-def _enlarge(small: np.ndarray) -> np.ndarray:
-    """Enlarge (S, S) uint8 to a tile, every pixel staying what it is."""
-    return np.asarray(Image.fromarray(np.ascontiguousarray(small)).resize((TILE_PX, TILE_PX), Image.Resampling.NEAREST))
+def enlarged(small: np.ndarray) -> np.ndarray:
+    """A picture (S, S) or (S, S, 3) uint8 at the size of a tile, every pixel staying a square."""
+    return np.asarray(Image.fromarray(np.ascontiguousarray(small)).resize((TILE_PX,) * 2, Image.Resampling.NEAREST))
 
 
-def shapes_panel(shapes: Shapes, rmse_mm: dict[str, float], scale_mm: float) -> Image.Image:
-    """Scan and predictions from the front and from the side, and the distance of the scan from each prediction."""
-    front, side, maps = [], [], []
-    heads = ["scan"]
-    meshes = {"": shapes.scan, **shapes.predictions}
-    for method, (vertices, triangles) in meshes.items():
-        for row, yaw in ((front, 0.0), (side, THREE_QUARTERS_DEG)):
-            row.append(Tile(shade_seen(see_mesh(vertices, triangles, yaw, TILE_PX))))
-        if not method:
-            maps.append(Tile(colour_bar(scale_mm)))
-            continue
-        heads.append(read_key(method).short_name)
-        maps.append(error_tile(shapes, method, rmse_mm[method], scale_mm))
-    return grid([front, side, maps], heads, ["front", "three-quarter", "error on scan"])
-
-
-def error_tile(shapes: Shapes, method: str, rmse_mm: float, scale_mm: float) -> Tile:
-    """The scan from the front, coloured by its distance from a prediction, with the sample's error under it."""
-    error = shapes.errors_mm[method]
-    values = np.stack([np.nan_to_num(error), np.isfinite(error)], -1)
-    seen = see_mesh(*shapes.scan, 0.0, TILE_PX, values)
-    return Tile(error_picture(seen, scale_mm), f"RMSE {number(rmse_mm, 2)} mm")
-
-
-def error_scale(all_shapes: Sequence[Shapes]) -> float:
-    """One scale for all error maps of the page: the 95th percentile of all distances, in whole mm, at least 2."""
-    errors = np.concatenate([e[np.isfinite(e)] for shapes in all_shapes for e in shapes.errors_mm.values()])
-    return float(max(2, np.ceil(np.percentile(errors, 95))))
+def grey(weights: np.ndarray) -> np.ndarray:
+    """Weights (S, S) as a picture (S, S, 3)."""
+    return np.repeat(weights[..., None], 3, -1)
 
 
 def class_legend() -> Image.Image:

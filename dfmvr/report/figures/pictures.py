@@ -10,17 +10,19 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import matplotlib
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
+from scipy.ndimage import binary_erosion, gaussian_filter
 
 from dfmvr.geometry.normals import vertex_normals
 from dfmvr.geometry.rotation import euler_to_rotmat
 from dfmvr.geometry.vectors import unit
 from dfmvr.rendering.renderer import render
 from dfmvr.report.figures.style import error_colours
+from dfmvr.report.source import TILE_PX
 
-TILE_PX = 240
 SMALLEST_LETTERS = 9
 _FINER = 2
 _SURFACE, _OUTSIDE = (0.80, 0.80, 0.80), (0.72, 0.72, 0.74)
@@ -28,7 +30,7 @@ _LIGHTS = (((0.35, 0.45, 0.82), 0.72), ((-0.7, 0.1, 0.7), 0.22))
 """Direction to each light (unit length within 1 %) and its strength; the rest of the light is even."""
 
 
-class Seen(NamedTuple):
+class SeenMesh(NamedTuple):
     """What the camera sees of a mesh, at `_FINER` times the size of the tile."""
 
     mask: np.ndarray  # (S, S) bool
@@ -38,7 +40,7 @@ class Seen(NamedTuple):
 
 def see_mesh(
     vertices: np.ndarray, triangles: np.ndarray, yaw_deg: float, size: int, values: np.ndarray | None = None
-) -> Seen:
+) -> SeenMesh:
     """Rasterise a mesh turned about the vertical axis.
 
     Args:
@@ -56,10 +58,10 @@ def see_mesh(
         channels.append(torch.as_tensor(np.asarray(values), dtype=torch.float32)[None])
     seen = render(points, faces, torch.cat(channels, -1), size * _FINER, cull_backfaces=True)
     image = seen.image[0].permute(1, 2, 0).numpy()
-    return Seen(seen.alpha[0, 0].numpy() > 0, image[..., :3], image[..., 3:] if values is not None else None)
+    return SeenMesh(seen.alpha[0, 0].numpy() > 0, image[..., :3], image[..., 3:] if values is not None else None)
 
 
-def shade_seen(seen: Seen, colours: np.ndarray | None = None) -> np.ndarray:
+def shade_seen(seen: SeenMesh, colours: np.ndarray | None = None) -> np.ndarray:
     """Light what is seen, grey or in `colours` (S, S, 3), on white; uint8 (size, size, 3)."""
     normals = unit(seen.normals)
     light = np.full(seen.mask.shape, 0.24)
@@ -70,7 +72,7 @@ def shade_seen(seen: Seen, colours: np.ndarray | None = None) -> np.ndarray:
     return _shrink(image)
 
 
-def error_picture(seen: Seen, scale_mm: float) -> np.ndarray:
+def error_picture(seen: SeenMesh, scale_mm: float) -> np.ndarray:
     """Colour what is seen by its error, with a dark line at every whole millimetre; uint8 (size, size, 3).
 
     Args:
@@ -89,8 +91,6 @@ def whole_millimetres(error: np.ndarray, measured: np.ndarray, blur_px: float = 
 
     The lines are drawn from smoothed errors, as the noise of a scan would tear them; the colours are not smoothed.
     """
-    from scipy.ndimage import binary_erosion, gaussian_filter
-
     weight = gaussian_filter(measured.astype(float), blur_px)
     smooth = gaussian_filter(np.where(measured, error, 0.0), blur_px) / np.maximum(weight, 1e-9)
     whole = np.floor(smooth)
@@ -100,13 +100,13 @@ def whole_millimetres(error: np.ndarray, measured: np.ndarray, blur_px: float = 
     return lines & binary_erosion(measured, iterations=3)
 
 
-def close_up(seen: Seen, centre: tuple[float, float], size: int) -> Seen:
+def close_up(seen: SeenMesh, centre: tuple[float, float], size: int) -> SeenMesh:
     """Cut a part of what is seen: `size` pixels of the final tile around `centre`, in shares of width and height."""
     half, side = size * _FINER // 2, seen.mask.shape[0]
     x, y = (int(np.clip(round(share * side), half, side - half)) for share in centre)
     part = np.s_[y - half : y + half, x - half : x + half]
     values = None if seen.values is None else seen.values[part]
-    return Seen(seen.mask[part], seen.normals[part], values)
+    return SeenMesh(seen.mask[part], seen.normals[part], values)
 
 
 def _shrink(image: np.ndarray) -> np.ndarray:
@@ -119,8 +119,6 @@ def _shrink(image: np.ndarray) -> np.ndarray:
 @cache
 def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
     """The letters of the plots, which Matplotlib carries."""
-    import matplotlib
-
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)
 

@@ -1,20 +1,19 @@
-"""The plots of the page. Each function draws one figure and leaves saving to `dfmvr.report.figures.style`."""
+"""The plots of the page. Each function draws one figure and leaves saving to `style.save_figure`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from dfmvr.report.inputs import WHOLE
+from dfmvr.report.context import WHOLE, Context
+from dfmvr.report.figures.style import styled
 from dfmvr.study.methods import OURS, one_of_each_kind, read_key
-
-if TYPE_CHECKING:
-    from matplotlib.artist import Artist
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 def figure_text(name: str) -> str:
@@ -24,10 +23,15 @@ def figure_text(name: str) -> str:
     return f"{before}$_{{\\mathrm{{{subscript}}}}}${after}" if mark else name
 
 
+def _look(method: str, width: float = 1.0, name: str = "") -> dict[str, Any]:
+    """How a method's line is drawn, `width` times as wide as usual, and what the legend calls it."""
+    line, name = read_key(method).line, name or read_key(method).name
+    dashes = line.dashes or (None, None)
+    return {"color": line.colour, "dashes": dashes, "linewidth": width * line.width, "label": figure_text(name)}
+
+
 def _axes(count: int, width: float, height: float, columns: int, sharex: bool = False) -> tuple[Figure, list[Axes]]:
     """A grid of `count` axes, `columns` abreast, each of the given size in inches."""
-    from matplotlib.figure import Figure
-
     columns = min(columns, count)
     rows = -(-count // columns)
     size = (width * columns, height * rows)
@@ -39,6 +43,7 @@ def _axes(count: int, width: float, height: float, columns: int, sharex: bool = 
     return figure, axes[:count]
 
 
+@styled()
 def cumulative_errors(errors: dict[str, pd.DataFrame]) -> Figure:
     """Share of the samples whose error is at most x, a panel for each data set.
 
@@ -50,22 +55,14 @@ def cumulative_errors(errors: dict[str, pd.DataFrame]) -> Figure:
         for method in _few(table.columns):
             values = np.sort(table[method].to_numpy())
             share = np.arange(1, len(values) + 1) / len(values)
-            style = read_key(method).line
-            ax.step(
-                np.r_[values[0], values],
-                np.r_[0, 100 * share],
-                where="post",
-                color=style.colour,
-                dashes=style.dashes or (None, None),
-                linewidth=style.width,
-                label=figure_text(read_key(method).name),
-            )
+            ax.step(np.r_[values[0], values], np.r_[0, 100 * share], where="post", **_look(method))
         ax.set(title=name, xlabel="RMSE of a sample (mm)", ylabel="samples (%)", ylim=(0, 100), xlim=(0, None))
     _legend_below(figure, *axes)
     return figure
 
 
-def region_errors(frame: pd.DataFrame, regions: Iterable[str], names: dict[str, str]) -> Figure:
+@styled()
+def region_errors(frame: pd.DataFrame, regions: Sequence[str], context: Context) -> Figure:
     """Mean error of every method in every region with its interval, a panel for each data set.
 
     Args:
@@ -73,7 +70,6 @@ def region_errors(frame: pd.DataFrame, regions: Iterable[str], names: dict[str, 
         regions: the regions, from top to bottom.
     """
     datasets = list(dict.fromkeys(frame["dataset"]))
-    regions = list(regions)
     chosen = {dataset: _few(dict.fromkeys(rows["method"])) for dataset, rows in frame.groupby("dataset")}
     step, room = 0.16, max(1.0, 0.16 * (max(map(len, chosen.values())) + 1.5))
     figure, axes = _axes(len(datasets), 4.6, 0.42 * room * len(regions) + 1.1, 2)
@@ -87,7 +83,7 @@ def region_errors(frame: pd.DataFrame, regions: Iterable[str], names: dict[str, 
             ax.hlines(y, mine["rmse_mm_low"], mine["rmse_mm_high"], color=style.colour, linewidth=1.4)
             label = figure_text(read_key(method).name)
             ax.plot(mine["rmse_mm"], y, style.marker, color=style.colour, markersize=5, label=label)
-        ax.set(title=names.get(dataset, dataset), xlabel="mean RMSE (mm)", xlim=(0, None))
+        ax.set(title=context.name(dataset), xlabel="mean RMSE (mm)", xlim=(0, None))
         ax.set_yticks(range(len(regions)), ["whole face" if r == WHOLE else r for r in regions])
         ax.set_ylim(len(regions) - 0.5, -0.5)
         ax.grid(axis="y", visible=False)
@@ -97,6 +93,7 @@ def region_errors(frame: pd.DataFrame, regions: Iterable[str], names: dict[str, 
     return figure
 
 
+@styled()
 def training_curves(training: dict[str, pd.DataFrame], terms: dict[str, str]) -> Figure:
     """Every loss against the epoch, a panel for each term, one line a training run.
 
@@ -110,16 +107,7 @@ def training_curves(training: dict[str, pd.DataFrame], terms: dict[str, str]) ->
             known = frame.reindex(columns=["epoch", term]).dropna()  # steps without renderings have no photo loss
             if known.empty:
                 continue
-            style = read_key(variant).line
-            label = figure_text(read_key(variant).name)
-            ax.plot(
-                known["epoch"],
-                known[term],
-                color=style.colour,
-                dashes=style.dashes or (None, None),
-                linewidth=style.width * 0.8,
-                label=label,
-            )
+            ax.plot(known["epoch"], known[term], **_look(variant, 0.8))
         ax.set_title(figure_text(title))
         ax.set_xlabel("epoch")
         ax.set_ylim(bottom=0)
@@ -127,6 +115,7 @@ def training_curves(training: dict[str, pd.DataFrame], terms: dict[str, str]) ->
     return figure
 
 
+@styled()
 def errors_by_weight(frame: pd.DataFrame, titles: dict[str, str], usual: dict[str, float]) -> Figure:
     """Mean error against the weight of a loss, and the paired difference from the usual weight below it (Fig. 11).
 
@@ -136,8 +125,6 @@ def errors_by_weight(frame: pd.DataFrame, titles: dict[str, str], usual: dict[st
         titles: loss to its symbol and name; one column of panels each.
         usual: the weight of each loss that the study uses.
     """
-    from matplotlib.figure import Figure
-
     losses = [loss for loss in titles if loss in set(frame["loss"])]
     figure = Figure(figsize=(3.6 * len(losses), 4.4), layout="constrained")
     grid = figure.subplots(2, len(losses), squeeze=False, sharex="col", sharey="row", height_ratios=(1.25, 1))
@@ -147,16 +134,8 @@ def errors_by_weight(frame: pd.DataFrame, titles: dict[str, str], usual: dict[st
         for ax, name in ((top, "mean"), (bottom, "difference")):
             ends = rows[name] - rows[f"{name}_low"], rows[f"{name}_high"] - rows[name]
             spread = np.clip(np.nan_to_num(np.stack([end.to_numpy(float) for end in ends])), 0, None)
-            ax.errorbar(
-                rows["weight"],
-                rows[name],
-                spread,
-                color=style.colour,
-                marker="o",
-                markersize=5,
-                linewidth=1.4,
-                capsize=3,
-            )
+            look = {"color": style.colour, "marker": "o", "markersize": 5, "linewidth": 1.4, "capsize": 3}
+            ax.errorbar(rows["weight"], rows[name], spread, **look)
             chosen = rows["weight"] == usual[loss]
             ax.plot(rows["weight"][chosen], rows[name][chosen], "o", color="white", markersize=2.4, zorder=4)
         top.set_title(figure_text(titles[loss]))
@@ -168,33 +147,22 @@ def errors_by_weight(frame: pd.DataFrame, titles: dict[str, str], usual: dict[st
     return figure
 
 
-def errors_by_yaw(frame: pd.DataFrame, labels: dict[str, str]) -> Figure:
+@styled()
+def errors_by_yaw(frame: pd.DataFrame) -> Figure:
     """Mean error of every method against the yaw of the left view, with intervals (Fig. 12).
 
     Args:
         frame: one row a method and yaw: method, yaw (degrees), mean, low, high in mm.
-        labels: printed name of each method.
     """
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(5.4, 4.2), layout="constrained")
     ax = figure.subplots()
     methods = list(dict.fromkeys(frame["method"]))
     for i, method in enumerate(methods):
-        rows, style = frame[frame["method"] == method].sort_values("yaw"), read_key(method).line
+        rows, line = frame[frame["method"] == method].sort_values("yaw"), read_key(method).line
         place = rows["yaw"] + 0.5 * (i - (len(methods) - 1) / 2)  # beside each other, so that no interval hides another
-        ax.vlines(place, rows["low"], rows["high"], color=style.colour, linewidth=1.3)
-        ax.plot(
-            place,
-            rows["mean"],
-            style.marker,
-            linestyle="-",
-            dashes=style.dashes or (None, None),
-            color=style.colour,
-            markersize=5,
-            linewidth=style.width * 0.8,
-            label=figure_text(labels[method]),
-        )
+        ax.vlines(place, rows["low"], rows["high"], color=line.colour, linewidth=1.3)
+        look = _look(method, 0.8, read_key(method).short_name)
+        ax.plot(place, rows["mean"], line.marker, linestyle="-", markersize=5, **look)
     yaws = sorted(frame["yaw"].unique())
     ax.set_xticks(yaws, [f"{yaw:g}\u00b0" for yaw in yaws])
     ax.set(xlabel="yaw of the left view", ylabel="mean RMSE (mm)", ylim=(0, None))
@@ -202,6 +170,7 @@ def errors_by_yaw(frame: pd.DataFrame, labels: dict[str, str]) -> Figure:
     return figure
 
 
+@styled()
 def class_scores(scores: dict[str, dict[str, float]], mean: float) -> Figure:
     """Intersection over union of every class of the face parser.
 

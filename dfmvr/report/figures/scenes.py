@@ -17,8 +17,8 @@ from scipy.sparse import coo_array, diags_array
 from scipy.spatial import KDTree
 
 from dfmvr.geometry.surface import import_open3d
-from dfmvr.report.figures.source import Shapes
 from dfmvr.report.figures.style import ERROR_STOPS
+from dfmvr.report.source import Shapes
 from dfmvr.study.methods import read_key
 from dfmvr.webpage import held_numbers
 

@@ -6,15 +6,12 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 
 from dfmvr.files import writing
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 
 TRUTH_COLOUR, PREDICTION_COLOUR = "#1f6fff", "#ff2a1a"
 """Landmarks of the ground truth and of the prediction (Fig. 12 of the paper shows them so)."""
@@ -54,12 +51,11 @@ _RC = {
 @contextmanager
 def styled() -> Iterator[None]:
     """Within this block figures have the style of the report and need no display."""
-    import matplotlib
-
     with matplotlib.rc_context(_RC):
         yield
 
 
+@styled()
 def save_figure(figure: Figure, name: str, folder: Path) -> bytes:
     """Write a figure as PDF, SVG and PNG into `folder` and give the SVG's bytes, for the page.
 
@@ -72,12 +68,6 @@ def save_figure(figure: Figure, name: str, folder: Path) -> bytes:
         with writing(folder / f"{name}.{suffix}") as partial:
             figure.savefig(partial, metadata=metadata)
     return (folder / f"{name}.svg").read_bytes()
-
-
-def save_picture(picture: bytes, name: str, folder: Path) -> None:
-    """Write a JPEG picture into `folder`."""
-    with writing(folder / f"{name}.jpg") as partial:
-        partial.write_bytes(picture)
 
 
 def error_colours(errors_mm: np.ndarray, scale_mm: float) -> np.ndarray:

@@ -15,11 +15,12 @@ import torch
 from scipy.stats import rankdata
 
 from dfmvr.conventions import CLASSES
+from dfmvr.face_model.views import see_landmarks
 from dfmvr.geometry.vectors import dot, length
 from dfmvr.report.captions import caption
+from dfmvr.report.context import PROTOCOL, WHOLE
 from dfmvr.report.figures.exhibits import Exhibit
-from dfmvr.report.figures.pictures import TILE_PX
-from dfmvr.report.inputs import WHOLE
+from dfmvr.report.source import TILE_PX
 from dfmvr.report.tables.statistics import percentile_interval
 from dfmvr.report.tables.table import number, percent
 from dfmvr.study.methods import FLOOR, MEAN_FACE
@@ -84,20 +85,22 @@ def measure(exhibit: Exhibit, scores: pd.DataFrame) -> pd.DataFrame:
         table["found"] = [100 * float((t.identity * o.identity).sum() / t.identity.square().sum()) for t, o in pairs]
     table["landmarks_px"] = [_landmark_error(exhibit, sample) for sample in samples]
     table = table.join(_of_photographs(exhibit, samples))
-    rows = scores[
-        (scores["dataset"] == exhibit.dataset) & (scores["region"] == WHOLE) & (scores["protocol"] == "paper")
-    ]
-    coverage = rows[rows["method"] == exhibit.ours].set_index("sample")["coverage"]
+    rows = _rows_of(exhibit, scores)
+    coverage = rows[rows["region"] == WHOLE].set_index("sample")["coverage"]
     table["coverage"] = 100 * coverage.reindex(table.index)
     scales = [getattr(source.registration(exhibit.ours, sample), "scale", np.nan) for sample in samples]
     table["size_off"] = 100 * np.abs(np.log(np.array(scales, float)))
     return table[[name for name in MEASURES if name in table and table[name].notna().all()]]
 
 
+def _rows_of(exhibit: Exhibit, scores: pd.DataFrame) -> pd.DataFrame:
+    """The scores of DF-MVR on the data set."""
+    ours = (scores["dataset"] == exhibit.dataset) & (scores["method"] == exhibit.ours)
+    return scores[ours & (scores["protocol"] == PROTOCOL)]
+
+
 def _landmark_error(exhibit: Exhibit, sample: str) -> float:
     """Mean distance of the reconstruction's landmarks from the photographs', px of a 224 px crop."""
-    from dfmvr.face_model.views import see_landmarks
-
     with torch.inference_mode():
         _, found = see_landmarks(exhibit.source.model, exhibit.source.coefficients(exhibit.ours, sample), TILE_PX)
     distances = np.linalg.norm(found[0].numpy() - exhibit.source.landmarks(sample), axis=-1)
@@ -164,7 +167,7 @@ def shown(value: float, rule: Measure) -> str:
     return f"{number(value, rule.digits)}{space}{rule.unit}"
 
 
-class Part(NamedTuple):
+class RegionErrors(NamedTuple):
     """The region of the face that a sample's error comes from most, beyond its usual share."""
 
     region: str
@@ -173,16 +176,10 @@ class Part(NamedTuple):
     share: float  # of the sample's squared error
 
 
-def worst_region(scores: pd.DataFrame, exhibit: Exhibit, sample: str) -> Part | None:
+def worst_region(scores: pd.DataFrame, exhibit: Exhibit, sample: str) -> RegionErrors | None:
     """The region whose share of the squared error most exceeds its median share; None without regions."""
-    rows = scores[
-        (scores["dataset"] == exhibit.dataset)
-        & (scores["method"] == exhibit.ours)
-        & (scores["protocol"] == "paper")
-        & (scores["region"] != WHOLE)
-        & (scores["points"] > 0)
-        & scores["sample"].isin(exhibit.errors.index)
-    ]
+    rows = _rows_of(exhibit, scores)
+    rows = rows[(rows["region"] != WHOLE) & (rows["points"] > 0) & rows["sample"].isin(exhibit.errors.index)]
     if sample not in set(rows["sample"]):
         return None
     rows = rows.assign(squares=rows["rmse_mm"] ** 2 * rows["points"])
@@ -190,7 +187,7 @@ def worst_region(scores: pd.DataFrame, exhibit: Exhibit, sample: str) -> Part | 
     shares = squares.div(squares.sum(axis=1), axis=0)
     region = (shares.loc[sample] - shares.median()).idxmax()
     errors = rows[rows["region"] == region].set_index("sample")["rmse_mm"]
-    return Part(region, float(errors[sample]), float(errors.median()), float(shares.loc[sample, region]))
+    return RegionErrors(region, float(errors[sample]), float(errors.median()), float(shares.loc[sample, region]))
 
 
 def not_converged(exhibit: Exhibit, sample: str) -> bool:

@@ -1,23 +1,25 @@
-"""Sections of the page about the run itself: training, parser, face model, samples set aside, methods."""
+"""Chapters about the run itself: training, parser, face model, samples set aside, methods."""
 
 from __future__ import annotations
 
-from functools import partial
+import platform
+from importlib import metadata
 from typing import Any
 
 import pandas as pd
 import yaml
 
-from dfmvr.config.training import AlignSection, TrainSection
+from dfmvr import __version__
 from dfmvr.report.captions import caption
+from dfmvr.report.chapter import Chapter, chapter_of
+from dfmvr.report.context import OK, PROTOCOL, Context, Run
 from dfmvr.report.figures import plots
-from dfmvr.report.inputs import Run
-from dfmvr.report.page import Section
-from dfmvr.report.sections import account
-from dfmvr.report.sections.results import PROTOCOL, Report, protocol_settings
 from dfmvr.report.tables import run_tables
+from dfmvr.report.tables.printed import spaced
 from dfmvr.report.tables.table import number, percent, write_table
 from dfmvr.study.methods import FAMILIES, read_key
+
+PACKAGES = ("torch", "numpy", "scipy", "pandas", "open3d-cpu", "open3d", "opencv-python-headless", "pillow", "anny")
 
 SHOWN_SET_ASIDE = 30
 
@@ -56,40 +58,37 @@ LOSSES = {
 """Titles of the losses by training method; a term that is not here bears its own name."""
 
 
-def training_section(report: Report) -> Section:
+@chapter_of("Training", "training")
+def training_chapter(context: Context, chapter: Chapter) -> None:
     """Loss curves and final losses of every training, by training method."""
-    section = Section("Training", "training")
-    for family in dict.fromkeys([*FAMILIES, *(run.method for run in report.study.training.values())]):
-        runs = {name: run for name, run in report.study.training.items() if run.method == family}
+    for family in dict.fromkeys([*FAMILIES, *(run.method for run in context.training.values())]):
+        runs = {name: run for name, run in context.training.items() if run.method == family}
         if runs:
-            _training(report, section, family, runs)
-    return section
+            _training(context, chapter, family, runs)
 
 
-def _training(report: Report, section: Section, family: str, runs: dict[str, Run]) -> None:
+def _training(context: Context, chapter: Chapter, family: str, runs: dict[str, Run]) -> None:
     """Add the losses of the trainings of one method."""
     title = FAMILIES.get(family, family)
-    section.heading(title)
+    chapter.heading(title)
     known = LOSSES.get(family, {})
     present = dict.fromkeys(c for run in runs.values() for c in run.metrics if run.metrics[c].notna().any())
     terms = [*(c for c in known if c in present), *(c for c in present if c not in (*known, *_NO_LOSS))]
-    titles = {c: known.get(c, c.replace("_", " ")) for c in terms}
-    report.table(section, run_tables.loss_table(runs, titles, report.names, family))
+    titles = {c: known.get(c, spaced(c)) for c in terms}
+    chapter.table(run_tables.loss_table(runs, titles, context, family))
     for data in dict.fromkeys(run.data for run in runs.values()):
-        own = {name: run.metrics for name, run in runs.items() if run.data == data}
-        curves = {v: _in_blocks(metrics, terms) for v, metrics in own.items()}
-        draw = partial(plots.training_curves, curves, titles)
-        alt = f"Loss curves of every training of {title} on {report.name(data)}"
-        text = caption("training", data=report.name(data), samples=_training_samples(report, data))
-        report.plot(section, f"training_{family}_{data}", draw, alt, text)
+        curves = {name: _in_blocks(run.metrics, terms) for name, run in runs.items() if run.data == data}
+        alt = f"Loss curves of every training of {title} on {context.name(data)}"
+        text = caption("training", data=context.name(data), samples=_training_samples(context, data))
+        chapter.plot(plots.training_curves(curves, titles), f"training_{family}_{data}", alt, text)
 
 
-def _training_samples(report: Report, dataset: str) -> int | str:
+def _training_samples(context: Context, dataset: str) -> int | str:
     """Number of samples trained on."""
-    manifest = report.study.manifests.get(dataset)
+    manifest = context.manifests.get(dataset)
     if manifest is None:
         return "unknown"
-    return manifest.loc[(manifest["status"] == "ok") & (manifest["split"] == "train"), "sample"].nunique()
+    return manifest.loc[(manifest["status"] == OK) & (manifest["split"] == "train"), "sample"].nunique()
 
 
 _NO_LOSS = ("step", "epoch", "learning_rate", "lr", "seconds")
@@ -104,25 +103,24 @@ def _in_blocks(frame: pd.DataFrame, terms: list[str], most: int = 60) -> pd.Data
     return frame[present].assign(epoch=fractional).groupby(blocks).mean()
 
 
-def parser_section(report: Report) -> Section:
+@chapter_of("Face parser", "parser")
+def parser_chapter(context: Context, chapter: Chapter) -> None:
     """The face parser's agreement with the truth."""
-    section = Section("Face parser", "parser")
-    found = report.study.parser
+    found = context.summary("parse", "metrics.json")
     if not found:
-        return section
+        return
     kinds = {"photographs": found, "black background": found.get("black_background")}
     kinds = {kind: values for kind, values in kinds.items() if values}
     scores = {kind: {c: _known(v) for c, v in values["iou"].items()} for kind, values in kinds.items()}
-    data = report.name("celebamask_hq")
+    data = context.name("celebamask_hq")
     size = f", n = {found['images']} images" if "images" in found else ""
-    draw = partial(plots.class_scores, scores, _known(found["mean_iou"]))
+    figure = plots.class_scores(scores, _known(found["mean_iou"]))
     text = caption("parser", data=data, size=size)
-    report.plot(section, "parser", draw, "Intersection over union of every class", text)
-    report.table(section, run_tables.parser_table(kinds, data))
-    path = report.study.root / "parse" / "examples.png"
+    chapter.plot(figure, "parser", "Intersection over union of every class", text)
+    chapter.table(run_tables.parser_table(kinds, data))
+    path = context.root / "parse" / "examples.png"
     if path.exists():
-        section.figure(path.read_bytes(), "Examples of the face parser", caption("parser_examples", data=data), 0.6)
-    return section
+        chapter.figure(path.read_bytes(), "Examples of the face parser", caption("parser_examples", data=data), 0.6)
 
 
 def _known(value: float | None) -> float:
@@ -130,23 +128,20 @@ def _known(value: float | None) -> float:
     return float("nan") if value is None else float(value)
 
 
-def face_model_section(report: Report) -> Section:
+@chapter_of("Face model", "face_model")
+def face_model_chapter(context: Context, chapter: Chapter) -> None:
     """Measures of the face model."""
-    section = Section("Face model", "face_model")
-    found = dict(report.study.face_model or {})
+    found = context.summary("face_model", "summary.json")
     if not found:
-        return section
-    measures = found.pop("population_mm", None)
-    if measures:
-        report.table(section, run_tables.measure_table(measures))
-    held_out = found.pop("held_out_rms_mm", None)
-    if held_out:
-        report.table(section, run_tables.held_out_table(held_out))
-    section.pairs("Face model", _flat(found.pop("sizes", {})) + _flat(found))
-    path = report.study.root / "face_model" / "preview.png"
+        return
+    if measures := found.pop("population_mm", None):
+        chapter.table(run_tables.measure_table(measures))
+    if held_out := found.pop("held_out_rms_mm", None):
+        chapter.table(run_tables.held_out_table(held_out))
+    chapter.pairs("Face model", _flat(found.pop("sizes", {})) + _flat(found))
+    path = context.root / "face_model" / "preview.png"
     if path.exists():
-        section.figure(path.read_bytes(), "Faces of the face model", caption("face_model_preview"), 0.6)
-    return section
+        chapter.figure(path.read_bytes(), "Faces of the face model", caption("face_model_preview"), 0.6)
 
 
 def _flat(values: dict[str, Any], place: str = "") -> list[tuple[str, str]]:
@@ -165,65 +160,85 @@ def _flat(values: dict[str, Any], place: str = "") -> list[tuple[str, str]]:
     return rows
 
 
-def account_section(report: Report) -> Section:
+@chapter_of("Samples set aside", "set_aside")
+def set_aside_chapter(context: Context, chapter: Chapter) -> None:
     """Samples set aside."""
-    section = Section("Samples set aside", "set_aside")
-    report.table(section, run_tables.count_table(account.count_frame(report.study, PROTOCOL, report.names)))
-    aside = account.set_aside_frame(report.study, PROTOCOL, report.names)
-    if aside.empty:
-        section.note(caption("set_aside_none"))
-        write_table(run_tables.set_aside_table(aside, SHOWN_SET_ASIDE), report.folder)
+    chapter.table(run_tables.count_table(context))
+    aside = run_tables.set_aside_table(context, SHOWN_SET_ASIDE)
+    if aside.frame.empty:
+        chapter.note(caption("set_aside_none"))
+        write_table(aside, context.folder)
     else:
-        report.table(section, run_tables.set_aside_table(aside, SHOWN_SET_ASIDE), SHOWN_SET_ASIDE)
-    return section
+        chapter.table(aside, SHOWN_SET_ASIDE)
 
 
-def method_section(report: Report) -> Section:
+@chapter_of("How this was made", "methods")
+def method_chapter(context: Context, chapter: Chapter) -> None:
     """How the numbers were made."""
-    section = Section("How this was made", "methods")
-    names = ", ".join(report.name(d) for d in report.study.datasets)
-    methods = ", ".join(dict.fromkeys(read_key(m).first.name for m in report.study.methods))
-    section.paragraphs += [caption("methods_data", data=names, methods=methods)]
-    section.paragraphs += [text for condition, text in _explained(report) if condition]
-    section.paragraphs += [
-        caption("methods_error", radius=number(protocol_settings(report).crop_radius_mm, 0)),
-        caption("methods_intervals", resamples=report.settings.bootstrap, seed=report.settings.seed),
-        caption("methods_commands"),
+    settings = context.configuration.report
+    names = ", ".join(context.name(d) for d in context.datasets)
+    methods = ", ".join(dict.fromkeys(read_key(m).first.name for m in context.methods))
+    chapter.say(caption("methods_data", data=names, methods=methods))
+    for condition, text in _explained(context):
+        if condition:
+            chapter.say(text)
+    chapter.say(caption("methods_error", radius=number(context.protocols[PROTOCOL].crop_radius_mm, 0)))
+    chapter.say(caption("methods_intervals", resamples=settings.bootstrap, seed=settings.seed))
+    chapter.say(caption("methods_commands"))
+    if context.benchmarks is not None:
+        chapter.table(run_tables.runtime_table(context.benchmarks))
+    chapter.heading("Versions and seeds")
+    chapter.pairs("Versions and seeds", [*_versions(), *_seeds(context.told)])
+    chapter.code(yaml.safe_dump(context.told, sort_keys=False, allow_unicode=True), "Settings")
+
+
+def _explained(context: Context) -> list[tuple[bool, str]]:
+    """What is said of some methods, and whether any of them was tested."""
+    methods = list(map(read_key, context.methods))
+    variants = {method.variant for method in methods}
+    families = {variant.family for variant in variants}
+    return [
+        (context.configured and "df_mvr" in families, _training_settings(context)),
+        ("deng" in families, caption("methods_deng")),
+        ("shang" in families, caption("methods_shang")),
+        (any(set(variant.tables) == {"table_4"} for variant in variants), caption("methods_ablation")),
+        (any(variant.key == "dfmvr_mixed" for variant in variants), caption("methods_mixed")),
+        (any(variant.across for variant in variants), caption("methods_across", data=context.name("multi_pie"))),
+        (any(method.seed for method in methods), caption("methods_seeds")),
     ]
-    if report.study.benchmarks is not None:
-        report.table(section, run_tables.runtime_table(account.runtime_frame(report.study.benchmarks)))
-    section.heading("Versions and seeds")
-    section.pairs("Versions and seeds", [*account.versions(), *account.seeds(report.configuration)])
-    section.code(yaml.safe_dump(report.configuration, sort_keys=False, allow_unicode=True), "Settings")
-    return section
 
 
-def _training_settings(report: Report) -> str:
+def _training_settings(context: Context) -> str:
     """How DF-MVR was trained."""
-    train = TrainSection.model_validate(report.configuration.get("train", {}))
-    align = AlignSection.model_validate(report.configuration.get("align", {}))
+    train = context.configuration.train
     return caption(
         "methods_training",
         epochs=train.epochs,
         batch=train.batch_size,
-        size=align.image_size,
+        size=context.configuration.align.image_size,
         rate=f"{train.learning_rate:g}",
         share=percent(train.landmark_share),
         place=caption("methods_first" if train.landmark_first else "methods_spread"),
     )
 
 
-def _explained(report: Report) -> list[tuple[bool, str]]:
-    """What is said of some methods, and whether any of them was tested."""
-    methods = list(map(read_key, report.study.methods))
-    variants = {method.variant for method in methods}
-    families = {variant.family for variant in variants}
-    return [
-        ("train" in report.configuration and "df_mvr" in families, _training_settings(report)),
-        ("deng" in families, caption("methods_deng")),
-        ("shang" in families, caption("methods_shang")),
-        (any(set(variant.tables) == {"table_4"} for variant in variants), caption("methods_ablation")),
-        (any(variant.key == "dfmvr_mixed" for variant in variants), caption("methods_mixed")),
-        (any(variant.across for variant in variants), caption("methods_across", data=report.name("multi_pie"))),
-        (any(method.seed for method in methods), caption("methods_seeds")),
-    ]
+def _versions() -> list[tuple[str, str]]:
+    """Names and versions of this program, Python and the packages that compute."""
+    found = [("dfmvr", __version__), ("Python", platform.python_version())]
+    for name in PACKAGES:
+        try:
+            found.append((name, metadata.version(name)))
+        except metadata.PackageNotFoundError:
+            continue
+    return [*found, ("machine", f"{platform.system()} {platform.machine()}")]
+
+
+def _seeds(settings: dict[str, Any], place: str = "") -> list[tuple[str, str]]:
+    """Every key named `seed` of nested settings, with its place, such as `train.seed`."""
+    found = []
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            found += _seeds(value, f"{place}{key}.")
+        elif key == "seed":
+            found.append((f"{place}{key}", str(value)))
+    return found

@@ -1,17 +1,19 @@
-"""What made each section of the page: the steps of the workflow, their settings, and the files that they left."""
+"""What made each chapter of the page: the steps of the workflow, their settings, and the files that they left."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import yaml
 
 from dfmvr.report.captions import caption
-from dfmvr.report.page import Maker, Section
-from dfmvr.report.sections.results import Report
+from dfmvr.report.chapter import Chapter, Maker
+from dfmvr.report.context import Context
 
 FILES = {
     "simulate": ("simulate/*/",),
     "face_model": ("face_model/face_model.npz", "face_model/summary.json"),
-    "mesh": ("mesh/*/*.ply",),
+    "mesh": ("mesh/*/scans/*.npz", "mesh/*/scans.csv"),
     "align": ("align/*/manifest.parquet", "align/*/samples.npz", "align/*/images.npy"),
     "parse": ("parse/metrics.json", "parse/*/masks.npy", "parse/*/weights.npy"),
     "train": ("train/*/metrics.csv",),
@@ -42,29 +44,28 @@ STEPS = {
     "methods": ("report",),
     "makers": (),
 }
-"""Steps whose output a section shows, by the section's anchor; others show scores."""
+"""Steps whose output a chapter shows, by the chapter's anchor; others show scores."""
 OTHERS = ("score", "report")
 
 
-def name_makers(report: Report, sections: list[Section]) -> Section:
-    """Note at the foot of every section what made it, and give the section that tells of the steps."""
-    for section in sections:
-        steps = STEPS.get(section.anchor, OTHERS)
-        section.makers = [Maker(step, f"made_{step}") for step in steps]
-    section = Section("What made what", "makers", [caption("makers")])
+def maker_chapter(context: Context, chapters: Sequence[Chapter]) -> Chapter:
+    """Note at the foot of every chapter what made it, and tell of the steps in one of its own."""
+    for chapter in chapters:
+        chapter.makers = [Maker(step, f"made_{step}") for step in STEPS.get(chapter.anchor, OTHERS)]
+    makers = Chapter("What made what", "makers", context.folder)
+    makers.say(caption("makers"))
     for step in FILES:
-        _step(report, section, step)
-    return section
+        _step(context, makers, step)
+    return makers
 
 
-def _step(report: Report, section: Section, step: str) -> None:
+def _step(context: Context, chapter: Chapter, step: str) -> None:
     """Tell of a step: its rules and command, its settings as far as they are known, its files."""
-    section.heading(f"`{step}`", f"made_{step}")
-    section.note(caption("maker_rule", stage=step))
-    settings = report.configuration.get(step)
-    if settings:
-        section.code(yaml.safe_dump({step: settings}, sort_keys=False, allow_unicode=True), "Settings")
-    found = {pattern: len(list(report.study.root.glob(pattern))) for pattern in FILES[step]}
+    chapter.heading(f"`{step}`", f"made_{step}")
+    chapter.note(caption("maker_rule", stage=step))
+    if settings := context.told.get(step):
+        chapter.code(yaml.safe_dump({step: settings}, sort_keys=False, allow_unicode=True), "Settings")
+    found = {pattern: len(list(context.root.glob(pattern))) for pattern in FILES[step]}
     if any(found.values()):
         lines = [f"{pattern}: {count}" for pattern, count in found.items() if count]
-        section.code("\n".join(lines), "Files, below the results folder, and how many there are")
+        chapter.code("\n".join(lines), "Files, below the results folder, and how many there are")

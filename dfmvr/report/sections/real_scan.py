@@ -1,4 +1,4 @@
-"""The section about a head scan of a real person, whose photographs are simulated with the scan's own texture.
+"""The chapter about a head scan of a real person, whose photographs are simulated with the scan's own texture.
 
 Read: score/<method>/real_scan.json, and the meshes that it names; the photographs lie beside the scan.
 """
@@ -12,34 +12,40 @@ import numpy as np
 import pandas as pd
 
 from dfmvr.conventions import VIEWS
+from dfmvr.datasets.images import read_image, resize_image
 from dfmvr.errors import DataError
 from dfmvr.files import read_json
+from dfmvr.geometry.meshes import read_landmarks, read_mesh
+from dfmvr.geometry.surface import Surface
+from dfmvr.mesh.scan import FaceScan
+from dfmvr.register.icp import Registration
 from dfmvr.report.captions import caption
-from dfmvr.report.figures import panels, pictures, style
-from dfmvr.report.page import Section
-from dfmvr.report.sections.results import PROTOCOL, Report, protocol_settings
-from dfmvr.report.tables import printed
+from dfmvr.report.chapter import Chapter, chapter_of
+from dfmvr.report.context import OK, PROTOCOL, Context
+from dfmvr.report.figures import panels, pictures
+from dfmvr.report.figures.gallery import OF_VIEWS
+from dfmvr.report.source import TILE_PX, Shapes, registered_shapes
+from dfmvr.report.tables.printed import real_scan_table
 
 SCORE = "real_scan.json"
 
 
-def real_scan_section(report: Report) -> Section:
+@chapter_of("A scan of a real person", "real_scan")
+def real_scan_chapter(context: Context, chapter: Chapter) -> None:
     """Scores and shapes of every method on the scan; empty where it was not scored.
 
     Raises:
         DataError: a score file or what it names is missing or malformed.
     """
-    section = Section("A scan of a real person", "real_scan")
-    paths = {m: report.study.root / "score" / m / SCORE for m in report.study.methods}
+    paths = {method: context.root / "score" / method / SCORE for method in context.methods}
     scores = {method: _read(path) for method, path in paths.items() if path.exists()}
     if not scores:
-        return section
-    section.paragraphs.append(caption("real_scan"))
-    report.table(section, printed.real_scan_table(_frame(scores)))
-    scored = {m: s for m, s in scores.items() if s["protocols"][PROTOCOL]["status"] == "ok"}
-    if report.settings.panels and scored:
-        _pictures(report, section, scored)
-    return section
+        return
+    chapter.say(caption("real_scan"))
+    chapter.table(real_scan_table(_frame(scores)))
+    scored = {m: s for m, s in scores.items() if s["protocols"][PROTOCOL]["status"] == OK}
+    if context.configuration.report.panels and scored:
+        _pictures(context, chapter, scored)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -61,35 +67,22 @@ def _frame(scores: dict[str, dict[str, Any]]) -> pd.DataFrame:
     return frame.sort_values("protocol", key=lambda names: names.map(order.index), kind="stable", ignore_index=True)
 
 
-def _pictures(report: Report, section: Section, scores: dict[str, dict[str, Any]]) -> None:
+def _pictures(context: Context, chapter: Chapter, scores: dict[str, dict[str, Any]]) -> None:
     """Photographs, scan, meshes and error maps."""
-    from dfmvr.datasets.images import read_image, resize_image
-
     folder = Path(next(iter(scores.values()))["ground_truth"]).parent
-    size = pictures.TILE_PX
-    photos = [[pictures.Tile(resize_image(read_image(folder / f"{view}.jpg"), size)) for view in VIEWS]]
-    shapes = _shapes(report, scores)
+    photos = [[pictures.Tile(resize_image(read_image(folder / f"{view}.jpg"), TILE_PX)) for view in VIEWS]]
+    shapes = _shapes(context, scores)
     errors = {method: score["protocols"][PROTOCOL]["rmse_mm"] for method, score in scores.items()}
-    shown = panels.shapes_panel(shapes, errors, panels.error_scale([shapes]))
-    images = {
-        "inputs": (pictures.grid(photos, [f"{view} view" for view in VIEWS], [""]), "Photographs of the scan"),
-        "shapes": (shown, "Scan, meshes and error maps of a real person"),
-    }
-    for kind, (image, alt) in images.items():
-        picture = pictures.encode(image)
-        style.save_picture(picture, f"real_scan_{kind}", report.folder / "figures")
-        section.figure(picture, alt, caption(f"real_scan_{kind}", protocol=PROTOCOL), 0.8)
+    drawn = panels.shapes_panel(shapes, errors, panels.error_scale([shapes]))
+    inputs = pictures.grid(photos, OF_VIEWS, [""])
+    told = {kind: caption(f"real_scan_{kind}", protocol=PROTOCOL) for kind in ("inputs", "shapes")}
+    chapter.picture(inputs, "real_scan_inputs", "Photographs of the scan", told["inputs"])
+    chapter.picture(drawn, "real_scan_shapes", "Scan, meshes and error maps of a real person", told["shapes"])
 
 
-def _shapes(report: Report, scores: dict[str, dict[str, Any]]) -> panels.Shapes:
-    from dfmvr.geometry.meshes import read_landmarks, read_mesh
-    from dfmvr.geometry.surface import Surface
-    from dfmvr.mesh.scan import FaceScan
-    from dfmvr.register.icp import Registration
-
+def _shapes(context: Context, scores: dict[str, dict[str, Any]]) -> Shapes:
     path = Path(next(iter(scores.values()))["ground_truth"])
-    surface = read_mesh(path)
-    landmarks = read_landmarks(path.with_suffix(".landmarks.csv"))
+    surface, landmarks = read_mesh(path), read_landmarks(path.with_suffix(".landmarks.csv"))
     scan = FaceScan(surface.vertices, landmarks, triangles=surface.triangles)
     surfaces, registrations = {}, {}
     for method, score in scores.items():
@@ -97,4 +90,5 @@ def _shapes(report: Report, scores: dict[str, dict[str, Any]]) -> panels.Shapes:
         surfaces[method] = Surface(mesh.vertices, mesh.triangles)
         rotation, translation = np.array(found["rotation"]), np.array(found["translation"])
         registrations[method] = Registration(found["scale"], rotation, translation)
-    return panels.registered_shapes(scan, surfaces, registrations, protocol_settings(report))
+    protocol = context.configuration.register_.protocols[PROTOCOL]
+    return registered_shapes(scan, surfaces, registrations, protocol)

@@ -3,118 +3,140 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable
+from functools import lru_cache
+from operator import sub, truediv
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from dfmvr.report.tables.errors import Errors, errors_of
-from dfmvr.report.tables.statistics import Resampled, resample_means
+from dfmvr.config.evaluation import ReportSection
+from dfmvr.report.context import PROTOCOL, WHOLE, Context
+from dfmvr.report.tables.errors import PairedErrors, errors_of
+from dfmvr.report.tables.statistics import Interval, Resampled, resample_means
 from dfmvr.study.methods import FLOOR, MEAN_FACE, read_key
-from dfmvr.study.paper import COMPARISONS, RANDOM, ComparedRow, Comparison
-
-BESIDE = ("ratio_to_mean_face", "difference_to_dfmvr_mm", "gap_closed")
-"""How a method stands to others; each has an interval."""
+from dfmvr.study.paper import COMPARISONS, RANDOM, Comparison
 
 CORRESPONDENCE = "correspondence_mm"
 """Column of the scores: distance of corresponding points."""
 
-UNCOUNTED = (MEAN_FACE, FLOOR)
-"""Rows that every table has, whatever its methods."""
+RATIO, DIFFERENCE, GAP = "ratio_to_mean_face", "difference_to_dfmvr_mm", "gap_closed"
+"""How a method stands to others; each has an interval."""
 
 
-class Bootstrap(NamedTuple):
-    """How intervals are made."""
+def ended(name: str) -> list[str]:
+    """The columns of a value with its interval."""
+    return [name, f"{name}_low", f"{name}_high"]
 
-    resamples: int
-    seed: int
+
+NUMBERS = ["samples", "subjects", "seeds", *ended("mean_mm"), "std_mm", "seed_std_mm"]
+NUMBERS += [*ended(RATIO), *ended(DIFFERENCE), *ended(GAP)]
+"""Columns of `compare` after the method."""
+
+
+class Bootstrapped(NamedTuple):
+    """Errors of several methods, and resamples of their means."""
+
+    errors: PairedErrors
+    resampled: Resampled
+
+    def interval(self, statistic: Callable[..., np.ndarray], *methods: str) -> Interval:
+        """A statistic of the methods' means with its interval; NaN where a method has no errors."""
+        columns = list(self.errors.table)
+        if not set(methods) <= set(columns):
+            return Interval(np.nan, np.nan, np.nan)
+        places = [columns.index(method) for method in methods]
+        return self.resampled.interval(lambda means: statistic(*(means[..., place] for place in places)))
+
+    def cells(self, name: str, statistic: Callable[..., np.ndarray], *methods: str) -> dict[str, float]:
+        """The same as columns."""
+        return dict(zip(ended(name), self.interval(statistic, *methods), strict=True))
+
+    def mean(self, name: str, method: str) -> dict[str, float]:
+        """The mean error with its interval as columns."""
+        return self.cells(name, lambda mean: mean, method)
+
+    def ratio(self, method: str) -> dict[str, float]:
+        """The mean error as a part of the mean face's; nothing for the mean face itself."""
+        return self.cells(RATIO, truediv, method, MEAN_FACE) if method != MEAN_FACE else {}
+
+    @property
+    def size(self) -> dict[str, int]:
+        """Numbers of samples and subjects."""
+        return {"samples": len(self.errors.table), "subjects": self.resampled.subjects}
+
+
+def bootstrapped(errors: PairedErrors, settings: ReportSection) -> Bootstrapped:
+    """Resample the subjects.
+
+    The seed depends on the data set alone, so that all tables of one data set rest on the same resamples.
+    """
+    rng = np.random.default_rng([settings.seed, zlib.crc32(errors.dataset.encode())])
+    return Bootstrapped(errors, resample_means(errors.table.to_numpy(), errors.subjects, settings.bootstrap, rng))
+
+
+def compare(found: Bootstrapped, ours: str) -> pd.DataFrame:
+    """One row a method: mean and spread, and how it stands to the mean face, to `ours` and to the floor.
+
+    Columns that cannot be computed (no mean face, no floor, fewer than two subjects or seeds) hold NaN.
+    """
+    rows = []
+    for method, errors in found.errors.table.items():
+        row = {"method": method, **found.size, "seeds": found.errors.seeds[method], **found.mean("mean_mm", method)}
+        row |= {"std_mm": errors.std(ddof=1), "seed_std_mm": found.errors.seed_std[method]} | found.ratio(method)
+        row |= found.cells(DIFFERENCE, sub, method, ours) if method != ours else {}
+        if method not in (MEAN_FACE, FLOOR):
+            row |= found.cells(GAP, lambda m, top, low: (top - m) / (top - low), method, MEAN_FACE, FLOOR)
+        rows.append(row)
+    return pd.DataFrame(rows, columns=["method", *NUMBERS])
 
 
 class Block(NamedTuple):
     """Part of a comparison: one data set and, where the table has such columns, one yaw of the left view."""
 
-    dataset: str
     yaw: str
-    errors: Errors
+    found: Bootstrapped
 
 
-def resample(errors: Errors, bootstrap: Bootstrap, dataset: str) -> Resampled:
-    """Resample the subjects.
+class Compared(NamedTuple):
+    """One of the paper's tables with our numbers."""
 
-    The seed depends on the data set alone, so that all tables of one data set rest on the same resamples.
-    """
-    rng = np.random.default_rng([bootstrap.seed, zlib.crc32(dataset.encode())])
-    return resample_means(errors.table.to_numpy(), errors.subjects, bootstrap.resamples, rng)
-
-
-def compare(errors: Errors, resampled: Resampled, ours: str) -> pd.DataFrame:
-    """One row a method: mean and spread, and how it stands to the mean face, to `ours` and to the floor.
-
-    Columns that cannot be computed (no mean face, no floor, fewer than two subjects or seeds) hold NaN.
-    """
-    place = {method: i for i, method in enumerate(errors.table.columns)}
-    top, bottom, reference = (place.get(method) for method in (MEAN_FACE, FLOOR, ours))
-    nothing = (np.nan, np.nan, np.nan)
-    rows = []
-    for method, i in place.items():
-        beside = dict.fromkeys(BESIDE, nothing)
-        if top is not None and i != top:
-            beside[BESIDE[0]] = resampled.interval(lambda m, i=i: m[..., i] / m[..., top])
-        if reference is not None and i != reference:
-            beside[BESIDE[1]] = resampled.interval(lambda m, i=i: m[..., i] - m[..., reference])
-        if None not in (top, bottom) and i not in (top, bottom):
-            beside[BESIDE[2]] = resampled.interval(
-                lambda m, i=i: (m[..., top] - m[..., i]) / (m[..., top] - m[..., bottom])
-            )
-        row = {"method": method, "samples": len(errors.table), "subjects": resampled.subjects}
-        row |= {"seeds": errors.seeds[method], **_named("mean_mm", resampled.interval(lambda m, i=i: m[..., i]))}
-        row |= {"std_mm": errors.table[method].std(ddof=1), "seed_std_mm": errors.seed_std[method]}
-        rows.append(row | {key: value for name, found in beside.items() for key, value in _named(name, found).items()})
-    return pd.DataFrame(rows, columns=["method", *_columns()])
+    comparison: Comparison
+    frame: pd.DataFrame  # as `comparison_frame` gives it
+    blocks: list[Block]
 
 
-def _named(name: str, values: Sequence[float]) -> dict[str, float]:
-    """A value and the ends of its interval as columns."""
-    return dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
+@lru_cache(maxsize=1)
+def compared(context: Context) -> list[Compared]:
+    """Fill in the paper's tables, as far as there are scores."""
+    methods = {read_key(name).first.key for name in context.methods}
+    tables = []
+    for comparison in COMPARISONS:
+        if set(comparison.datasets) & set(context.datasets) and comparison.is_of(methods):
+            blocks = blocks_of(context, comparison)
+            tables.append(Compared(comparison, comparison_frame(context, comparison, blocks), blocks))
+    return tables
 
 
-def _columns() -> list[str]:
-    """Columns of `compare` after the method."""
-    triples = [name + end for name in BESIDE for end in ("", "_low", "_high")]
-    means = ["mean_mm", "mean_mm_low", "mean_mm_high", "std_mm", "seed_std_mm"]
-    return ["samples", "subjects", "seeds", *means, *triples]
-
-
-def known_comparisons(scores: pd.DataFrame) -> list[Comparison]:
-    """The paper's tables for which there are scores."""
-    methods = set(scores["method"].map(lambda name: read_key(name).first.key))
-    return [c for c in COMPARISONS if set(c.datasets) & set(scores["dataset"]) and c.is_of(methods)]
-
-
-def blocks_of(scores: pd.DataFrame, comparison: Comparison, protocol: str, seed: int) -> list[Block]:
-    """The parts of a comparison for which there are scores, each with the samples that all of its methods have.
-
-    Args:
-        seed: seed of the yaws drawn for the column `random`.
-    """
-    methods = list(comparison.rows)
-    blocks = []
+def blocks_of(context: Context, comparison: Comparison) -> list[Block]:
+    """The parts of a comparison for which there are scores, each with the samples that all of its methods have."""
+    settings, blocks = context.configuration.report, []
     for dataset in comparison.datasets:
-        chosen = scores if comparison.left_yaw is None else scores[scores["left_yaw"] == comparison.left_yaw]
-        errors = errors_of(chosen, dataset, protocol, methods=methods)
-        if errors.table.empty:
-            continue
-        if not comparison.by_yaw:
-            blocks.append(Block(dataset, "", errors))
-            continue
-        for yaw, samples in samples_by_yaw(chosen[chosen["dataset"] == dataset], errors, seed).items():
-            part = chosen[chosen["sample"].isin(samples)]
-            blocks.append(Block(dataset, yaw, errors_of(part, dataset, protocol, methods=methods)))
+        scores = context.scores
+        if comparison.left_yaw is not None:
+            scores = scores[scores["left_yaw"] == comparison.left_yaw]
+        errors = errors_of(scores, dataset, methods=comparison.rows)
+        parts = {"": errors}
+        if comparison.by_yaw and not errors.table.empty:
+            by_yaw = samples_by_yaw(scores[scores["dataset"] == dataset], errors, settings.seed)
+            chosen = {yaw: scores[scores["sample"].isin(samples)] for yaw, samples in by_yaw.items()}
+            parts = {yaw: errors_of(part, dataset, methods=comparison.rows) for yaw, part in chosen.items()}
+        blocks += [Block(yaw, bootstrapped(part, settings)) for yaw, part in parts.items() if not part.table.empty]
     return blocks
 
 
-def samples_by_yaw(scores: pd.DataFrame, errors: Errors, seed: int) -> dict[str, list[str]]:
+def samples_by_yaw(scores: pd.DataFrame, errors: PairedErrors, seed: int) -> dict[str, list[str]]:
     """Samples of every yaw of the left view, and of a yaw drawn at random for each subject.
 
     All columns have the same subjects: those with a sample at every yaw. The draw is one whole number below the number
@@ -145,100 +167,73 @@ def samples_by_yaw(scores: pd.DataFrame, errors: Errors, seed: int) -> dict[str,
     return found
 
 
-def comparison_frame(
-    scores: pd.DataFrame, comparison: Comparison, protocol: str, bootstrap: Bootstrap, names: dict[str, str]
-) -> pd.DataFrame:
+def comparison_frame(context: Context, comparison: Comparison, blocks: list[Block]) -> pd.DataFrame:
     """One of the paper's tables: our numbers for every data set there is, with the paper's in columns of their own.
 
-    Args:
-        names: printed name of each data set.
     Returns:
         data, dataset, left_yaw (where the table has such columns), method, label, what each row of Table IV is, the
         columns of `compare` (empty for a method that was not run), and paper_method, paper_data, paper_mean_mm,
         paper_std_mm. The paper's numbers stand beside the first data set only.
     """
-    blocks = blocks_of(scores, comparison, protocol, bootstrap.seed)
     rows = []
-    for block in blocks:
-        resampled = resample(block.errors, bootstrap, block.dataset)
-        found = compare(block.errors, resampled, comparison.ours).set_index("method")
+    for yaw, found in blocks:
+        dataset = found.errors.dataset
+        numbers = compare(found, comparison.ours).set_index("method")
         for method, row in comparison.rows.items():
-            paper = _beside(comparison, row, block.yaw) if block.dataset == blocks[0].dataset else {}
-            if method not in found.index and not paper and method not in UNCOUNTED:
+            beside: dict[str, Any] = {}
+            if row.printed and dataset == blocks[0].found.errors.dataset:
+                beside = {"paper_method": row.paper, "paper_data": comparison.paper_data}
+                beside |= {"paper_mean_mm": row.paper_mean(yaw), "paper_std_mm": row.printed.get("std", np.nan)}
+            if method not in numbers.index and not beside and method not in (MEAN_FACE, FLOOR):
                 continue
-            place = {"data": names.get(block.dataset, block.dataset), "dataset": block.dataset}
-            place |= {"left_yaw": block.yaw, "method": method, "label": row.label}
+            place = {"data": context.name(dataset), "dataset": dataset, "left_yaw": yaw}
+            place |= {"method": method, "label": row.label}
             place |= {key: row.printed.get(key, "") for key in comparison.design}
-            numbers = found.loc[method].to_dict() if method in found.index else {}
-            rows.append(place | numbers | paper)
+            rows.append(place | (numbers.loc[method].to_dict() if method in numbers.index else {}) | beside)
     columns = ["data", "dataset", *(["left_yaw"] if comparison.by_yaw else []), "method", "label", *comparison.design]
-    columns += [*_columns(), "paper_method", "paper_data", "paper_mean_mm", "paper_std_mm"]
-    return (
-        pd.DataFrame(rows, columns=columns)
-        .astype(dict.fromkeys(["paper_method", "paper_data"], object))
-        .fillna({"paper_method": "", "paper_data": ""})
+    frame = pd.DataFrame(
+        rows, columns=[*columns, *NUMBERS, "paper_method", "paper_data", "paper_mean_mm", "paper_std_mm"]
     )
+    texts = dict.fromkeys(("paper_method", "paper_data"), "")
+    return frame.astype(dict.fromkeys(texts, object)).fillna(texts)
 
 
-def _beside(comparison: Comparison, row: ComparedRow, yaw: str) -> dict[str, Any]:
-    """The paper's own numbers for a row as columns; empty where it has none."""
-    if not row.printed:
-        return {}
-    return {
-        "paper_method": row.paper,
-        "paper_data": comparison.paper_data,
-        "paper_mean_mm": row.paper_mean(yaw),
-        "paper_std_mm": row.printed.get("std", np.nan),
-    }
+def by_group(context: Context, key: str) -> pd.DataFrame:
+    """Mean errors of every method for each value of a column of the scores: each `region` or `protocol`.
 
-
-def by_group(scores: pd.DataFrame, bootstrap: Bootstrap, key: str, within: dict[str, str]) -> pd.DataFrame:
-    """Mean errors of every method for each value of a column of the scores, such as each region or protocol.
-
-    Args:
-        key: `region` or `protocol`.
-        within: value of the other of the two, e.g. {"protocol": "paper"}.
     Returns:
         dataset, method, the key, samples, subjects, then value, low, high and std of rmse_mm and of mean_mm.
     """
     rows = []
-    for dataset in dict.fromkeys(scores["dataset"]):
-        for value in dict.fromkeys(scores[key]):
-            place = within | {key: value}
-            tables = {s: errors_of(scores, dataset, **place, statistic=s) for s in ("rmse_mm", "mean_mm")}
+    for dataset in dict.fromkeys(context.scores["dataset"]):
+        for value in dict.fromkeys(context.scores[key]):
+            place = {"protocol": PROTOCOL, "region": WHOLE} | {key: value}
+            tables = {s: errors_of(context.scores, dataset, **place, statistic=s) for s in ("rmse_mm", "mean_mm")}
             if any(errors.table.empty for errors in tables.values()):
                 continue
-            found = {s: resample(errors, bootstrap, dataset) for s, errors in tables.items()}
-            for i, method in enumerate(tables["rmse_mm"].table.columns):
-                row = {"dataset": dataset, "method": method, key: value}
-                row |= {"samples": len(tables["rmse_mm"].table), "subjects": found["rmse_mm"].subjects}
+            found = {s: bootstrapped(errors, context.configuration.report) for s, errors in tables.items()}
+            for method in tables["rmse_mm"].table:
+                row = {"dataset": dataset, "method": method, key: value} | found["rmse_mm"].size
                 for statistic, errors in tables.items():
-                    row |= _named(statistic, found[statistic].interval(lambda m, i=i: m[..., i]))
-                    row[f"{statistic}_std"] = errors.table[method].std(ddof=1)
+                    std = {f"{statistic}_std": errors.table[method].std(ddof=1)}
+                    row |= found[statistic].mean(statistic, method) | std
                 rows.append(row)
     return pd.DataFrame(rows)
 
 
-def by_correspondence(scores: pd.DataFrame, bootstrap: Bootstrap, protocol: str) -> pd.DataFrame:
+def by_correspondence(context: Context) -> pd.DataFrame:
     """Mean errors of corresponding points of every method, where the true surface has the predictions' topology.
 
     Returns:
         dataset, method, samples, subjects, correspondence_mm and its ratio to the mean face's, with their intervals;
         empty where nothing corresponds.
     """
-    rows = []
+    scores, rows = context.scores, []
     for dataset in dict.fromkeys(scores["dataset"]) if CORRESPONDENCE in scores else []:
-        known = scores[scores[CORRESPONDENCE].notna()]
-        errors = errors_of(known, dataset, protocol, statistic=CORRESPONDENCE)
-        if errors.table.empty:
-            continue
-        found = resample(errors, bootstrap, dataset)
-        place = {method: i for i, method in enumerate(errors.table.columns)}
-        for method, i in place.items():
-            row = {"dataset": dataset, "method": method, "samples": len(errors.table), "subjects": found.subjects}
-            row |= _named(CORRESPONDENCE, found.interval(lambda m, i=i: m[..., i]))
-            ratio = (np.nan, np.nan, np.nan)
-            if MEAN_FACE in place and method != MEAN_FACE:
-                ratio = found.interval(lambda m, i=i, k=place[MEAN_FACE]: m[..., i] / m[..., k])
-            rows.append(row | _named("ratio_to_mean_face", ratio))
+        errors = errors_of(scores[scores[CORRESPONDENCE].notna()], dataset, statistic=CORRESPONDENCE)
+        if not errors.table.empty:
+            found = bootstrapped(errors, context.configuration.report)
+            for m in errors.table:
+                row = {"dataset": dataset, "method": m, **found.size, **found.mean(CORRESPONDENCE, m)}
+                rows.append(row | dict.fromkeys(ended(RATIO), np.nan) | found.ratio(m))
     return pd.DataFrame(rows)

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from dfmvr.report.inputs import WHOLE
-from dfmvr.study.methods import BEST, MEAN, VARIANTS, TestedMethod, in_order, read_key
-
-DERIVED = {
-    method.key: method
-    for variant in VARIANTS.values()
-    if variant.one_view
-    for method in (TestedMethod(variant, view=BEST), TestedMethod(variant, view=MEAN))
-}
-"""What is made of several tested methods: the smallest or the mean of their errors, sample by sample."""
+from dfmvr.report.context import OK, PROTOCOL, WHOLE
+from dfmvr.study.methods import BEST, MEAN, TestedMethod, in_order, read_key
 
 
-class Errors(NamedTuple):
+class PairedErrors(NamedTuple):
     """Errors of several methods on the samples that all of them were scored on."""
 
+    dataset: str
     table: pd.DataFrame  # one row a sample (index: subject, sample), one column a method; means over its seeds
     seeds: dict[str, int]
     """Trainings of each method."""
@@ -40,80 +33,63 @@ class Errors(NamedTuple):
         return self.table.index.get_level_values("subject").to_numpy()
 
 
+def side_by_side(
+    scores: pd.DataFrame, dataset: str, protocol: str = PROTOCOL, region: str = WHOLE, statistic: str = "rmse_mm"
+) -> pd.DataFrame:
+    """Errors of all tests on a data set as they were run, every seed and view a column.
+
+    Returns:
+        One row a sample (index: subject, sample), one column a method, in order; NaN where one was set aside.
+    """
+    place = {"dataset": dataset, "protocol": protocol, "region": region, "status": OK}
+    chosen = scores[np.logical_and.reduce([scores[column] == value for column, value in place.items()])]
+    wide = chosen.pivot_table(index=["subject", "sample"], columns="method", values=statistic, aggfunc="first")
+    return wide[in_order(wide.columns)].sort_index()
+
+
 def errors_of(
     scores: pd.DataFrame,
     dataset: str,
-    protocol: str,
+    protocol: str = PROTOCOL,
     region: str = WHOLE,
     statistic: str = "rmse_mm",
-    methods: Iterable[str] | None = None,
-) -> Errors:
+    methods: Collection[str] | None = None,
+) -> PairedErrors:
     """Put the errors of all methods on one data set side by side.
 
     Only samples that every method was scored on are kept, so that the columns are comparable and paired; a method
-    without any score has no column. A method of `DERIVED` takes the place of those that it is made from.
+    without any score has no column. What is made of several single views takes their place.
 
     Args:
         scores: the scores of all methods and data sets, as the stage `score` writes them.
         statistic: `rmse_mm` (root mean square point-to-plane) or `mean_mm` (mean unsigned point-to-surface).
         methods: those compared; None: all.
     """
-    wide = _side_by_side(scores, dataset, protocol, region, statistic)
-    columns = {_method_and_seed(name): wide[name] for name in wide.columns}
-    if methods is not None:
-        wanted = set(methods)
-        wanted |= {part.key for name in wanted & set(DERIVED) for part in DERIVED[name].parts}
-        columns = {key: values for key, values in columns.items() if key[0] in wanted}
-    columns = _with_derived(columns)
-    if methods is not None:
-        columns = {key: values for key, values in columns.items() if key[0] in set(methods)}
-    names = in_order({method for method, _ in columns})
-    every = pd.DataFrame(columns, index=wide.index).dropna().sort_index()
-    trainings = {name: every[[key for key in columns if key[0] == name]] for name in names}
-    return Errors(
+    wide = side_by_side(scores, dataset, protocol, region, statistic)
+    columns = _with_views_folded({read_key(name): wide[name] for name in wide.columns})
+    columns = {method: values for method, values in columns.items() if methods is None or method.first.key in methods}
+    names = in_order({method.first.key for method in columns})
+    every = pd.DataFrame({(m.first.key, m.seed): values for m, values in columns.items()}, index=wide.index)
+    every = every.dropna().sort_index()
+    trainings = {name: every[[key for key in every if key[0] == name]] for name in names}
+    return PairedErrors(
+        dataset,
         pd.DataFrame({name: table.mean(axis=1) for name, table in trainings.items()}, index=every.index),
         {name: table.shape[1] for name, table in trainings.items()},
         {name: float(table.mean().std(ddof=1)) for name, table in trainings.items()},
     )
 
 
-def _method_and_seed(name: str) -> tuple[str, int]:
-    method = read_key(name)
-    return method.first.key, method.seed
-
-
-def _with_derived(columns: dict[tuple[str, int], pd.Series]) -> dict[tuple[str, int], pd.Series]:
+def _with_views_folded(columns: dict[TestedMethod, pd.Series]) -> dict[TestedMethod, pd.Series]:
     """Replace the single views of a method by the best and the mean of them, for every seed that has them all."""
-    made, used = {}, set()
-    for name, method in DERIVED.items():
-        for seed in sorted({seed for _, seed in columns}):
-            keys = [(part.key, seed) for part in method.parts]
-            if set(keys) <= set(columns):
-                views = np.stack([columns[key] for key in keys], -1)
-                made[name, seed] = pd.Series(
-                    views.min(-1) if method.view == BEST else views.mean(-1), columns[keys[0]].index
-                )
-                used |= set(keys)
-    return {key: values for key, values in columns.items() if key not in used} | made
-
-
-def errors_by_method(
-    scores: pd.DataFrame, dataset: str, protocol: str, region: str = WHOLE, statistic: str = "rmse_mm"
-) -> pd.DataFrame:
-    """Errors of all methods by their own names, every seed and view a column, on the samples that all have."""
-    wide = _side_by_side(scores, dataset, protocol, region, statistic)
-    return wide[in_order(wide.columns)].dropna().sort_index()
-
-
-def _side_by_side(scores: pd.DataFrame, dataset: str, protocol: str, region: str, statistic: str) -> pd.DataFrame:
-    """One row a sample (index: subject, sample), one column a method; NaN where one was set aside."""
-    chosen = scores[
-        (scores["dataset"] == dataset)
-        & (scores["protocol"] == protocol)
-        & (scores["region"] == region)
-        & (scores["status"] == "ok")
-    ]
-    return chosen.pivot_table(index=["subject", "sample"], columns="method", values=statistic, aggfunc="first")
+    folded = dict(columns)
+    for variant, seed in {(method.variant, method.seed): None for method in columns if method.variant.one_view}:
+        best, mean = (TestedMethod(variant, seed, view) for view in (BEST, MEAN))
+        if set(best.parts) <= set(columns):
+            views = pd.concat([folded.pop(part) for part in best.parts], axis=1).to_numpy()
+            index = columns[best.parts[0]].index
+            folded |= {best: pd.Series(views.min(-1), index), mean: pd.Series(views.mean(-1), index)}
+    return folded
 
 
 def one_training_each(methods: Iterable[str]) -> list[str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+from functools import lru_cache
+from operator import sub
+
 import pandas as pd
 from scipy.stats import kendalltau, rankdata
 
-from dfmvr.report.tables.comparisons import Bootstrap, blocks_of, resample
+from dfmvr.report.context import PROTOCOL, Context
+from dfmvr.report.tables.comparisons import Compared, compared, ended
 from dfmvr.report.tables.statistics import Interval
 from dfmvr.study.methods import FLOOR
 from dfmvr.study.paper import Comparison
@@ -14,8 +17,7 @@ from dfmvr.study.paper import Comparison
 FOUND, CONTRADICTED, UNDECIDED, NOT_RUN = "found", "contradicted", "undecided", "not run"
 
 _CLAIM_COLUMNS = ["place", "table", "data", "dataset", "left_yaw", "better", "worse", "better_label", "worse_label"]
-_CLAIM_COLUMNS += ["paper_difference_mm", "samples", "subjects", "difference_mm", "difference_mm_low"]
-_CLAIM_COLUMNS += ["difference_mm_high", "verdict"]
+_CLAIM_COLUMNS += ["paper_difference_mm", "samples", "subjects", *ended("difference_mm"), "verdict"]
 
 
 def verdict(difference: Interval | tuple[float, float, float]) -> str:
@@ -24,33 +26,32 @@ def verdict(difference: Interval | tuple[float, float, float]) -> str:
     return FOUND if high < 0 else CONTRADICTED if low > 0 else UNDECIDED
 
 
-def claims_frame(
-    scores: pd.DataFrame, comparison: Comparison, protocol: str, bootstrap: Bootstrap, names: dict[str, str]
-) -> pd.DataFrame:
+@lru_cache(maxsize=1)
+def tested_claims(context: Context) -> pd.DataFrame:
+    """The claims of all tables of which any could be tested."""
+    tables = [claims_frame(context, table) for table in compared(context)]
+    tested = [claims for claims in tables if (claims["verdict"] != NOT_RUN).any()]
+    return pd.concat(tested, ignore_index=True) if tested else pd.DataFrame()
+
+
+def claims_frame(context: Context, table: Compared) -> pd.DataFrame:
     """One row a pair of methods whose order the paper's table reports: the paired difference of their errors here.
 
     Returns:
         Names of table, data and methods, the paper's own difference, samples, subjects, the difference (better - worse)
         with its interval, and the verdict; a pair of which a method was not run has no numbers.
     """
-    rows = []
-    for block in blocks_of(scores, comparison, protocol, bootstrap.seed):
-        resampled = resample(block.errors, bootstrap, block.dataset)
-        place = {method: i for i, method in enumerate(block.errors.table.columns)}
-        data = names.get(block.dataset, block.dataset)
-        shared = {"place": f"{comparison.title}, {data}", "table": comparison.name, "data": data}
-        shared |= {"dataset": block.dataset, "left_yaw": block.yaw}
-        for pair in comparison.claims:
-            labels = {
-                f"{side}_label": comparison.rows[m].label for side, m in zip(("better", "worse"), pair, strict=True)
-            }
-            row = shared | dict(zip(("better", "worse"), pair, strict=True)) | labels
-            row |= {"paper_difference_mm": paper_difference(comparison, pair, block.yaw), "verdict": NOT_RUN}
-            if set(pair) <= set(place):
-                first, second = (place[method] for method in pair)
-                found = resampled.interval(lambda m, i=first, j=second: m[..., i] - m[..., j])
-                row |= {"samples": len(block.errors.table), "subjects": resampled.subjects, "verdict": verdict(found)}
-                row |= {"difference_mm": found.value, "difference_mm_low": found.low, "difference_mm_high": found.high}
+    comparison, rows = table.comparison, []
+    for yaw, found in table.blocks:
+        dataset, data = found.errors.dataset, context.name(found.errors.dataset)
+        place = {"place": f"{comparison.title}, {data}", "table": comparison.name, "data": data, "dataset": dataset}
+        for better, worse in comparison.claims:
+            row = place | {"left_yaw": yaw, "better": better, "worse": worse}
+            row |= {"better_label": comparison.rows[better].label, "worse_label": comparison.rows[worse].label}
+            row |= {"paper_difference_mm": paper_difference(comparison, (better, worse), yaw), "verdict": NOT_RUN}
+            if {better, worse} <= set(found.errors.table):
+                row |= found.size | found.cells("difference_mm", sub, better, worse)
+                row["verdict"] = verdict(found.interval(sub, better, worse))
             rows.append(row)
     return pd.DataFrame(rows, columns=_CLAIM_COLUMNS)
 
@@ -61,7 +62,7 @@ def paper_difference(comparison: Comparison, pair: tuple[str, str], yaw: str = "
     return better - worse
 
 
-def ranking_frame(by_protocol: pd.DataFrame, statistics: dict[str, str], reference: str) -> pd.DataFrame:
+def ranking_frame(by_protocol: pd.DataFrame, statistics: dict[str, str], reference: str = PROTOCOL) -> pd.DataFrame:
     """Rank of every method under every protocol by what the protocol calls its error; the floor has none.
 
     Args:
@@ -84,15 +85,13 @@ def ranking_frame(by_protocol: pd.DataFrame, statistics: dict[str, str], referen
         for protocol in errors:
             tau = float(kendalltau(errors[reference], errors[protocol]).statistic)
             ranks = rankdata(errors[protocol], method="min")
+            place = {"dataset": dataset, "protocol": protocol, "statistic": statistics[protocol]}
             for method, error, rank in zip(errors.index, errors[protocol], ranks, strict=True):
-                rows.append(
-                    {"dataset": dataset, "protocol": protocol, "statistic": statistics[protocol], "method": method}
-                    | {"error_mm": error, "rank": int(rank), "kendall_tau": tau}
-                )
+                rows.append(place | {"method": method, "error_mm": error, "rank": int(rank), "kendall_tau": tau})
     columns = ["dataset", "protocol", "statistic", "method", "error_mm", "rank", "kendall_tau"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def count_verdicts(claims: pd.DataFrame) -> dict[str, int]:
     """Number of claims of each verdict."""
-    return {kind: int(np.sum(claims["verdict"] == kind)) for kind in (FOUND, CONTRADICTED, UNDECIDED, NOT_RUN)}
+    return {kind: int((claims["verdict"] == kind).sum()) for kind in (FOUND, CONTRADICTED, UNDECIDED, NOT_RUN)}

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import pandas as pd
 
 from dfmvr.report.captions import caption
-from dfmvr.report.inputs import WHOLE
-from dfmvr.report.tables.errors import DERIVED
-from dfmvr.report.tables.table import Column, Table, interval, number, percent
-from dfmvr.study.methods import OURS, OURS_ACROSS, read_key
+from dfmvr.report.context import PROTOCOL, WHOLE, Context
+from dfmvr.report.tables.comparisons import CORRESPONDENCE, DIFFERENCE, GAP, RATIO, Compared
+from dfmvr.report.tables.orders import NOT_RUN
+from dfmvr.report.tables.table import Column, Table, number, number_column, percent, signed, text_column
+from dfmvr.study.methods import BEST, OURS, OURS_ACROSS, read_key
 from dfmvr.study.paper import DESIGN, RANDOM, Comparison
-
-NOT_RUN = "not run"
 
 PROTOCOLS = {
     "paper": "95 mm about the nose tip, size free",
@@ -23,112 +23,82 @@ PROTOCOLS = {
 }
 """What sets each built-in protocol apart."""
 
+STATISTICS = {"rmse_mm": "RMSE, point to plane", "mean_mm": "mean distance, point to surface"}
+"""What the statistics of the scores are, by their columns."""
 
-class Told(NamedTuple):
-    """What captions tell of a run."""
+METHOD = Column("method", lambda row: read_key(row["method"]).name, left=True)
 
-    protocol: str
-    resamples: int
-    names: dict[str, str]
-    """Printed names of the data sets."""
-    licensed: frozenset[str] = frozenset()
-    """Data sets that are the real ones, no stand-ins."""
-
-    def name(self, dataset: str) -> str:
-        """Printed name of a data set."""
-        return self.names.get(dataset, dataset)
+two, four, whole = (partial(number, digits=digits) for digits in (2, 4, 0))
 
 
-def number_cell(name: str, show: Callable[[float], str] = number) -> Callable[[pd.Series], str]:
-    """Print a column of the frame."""
-    return lambda row: show(row[name])
+def spaced(name: str) -> str:
+    """A key as words."""
+    return name.replace("_", " ")
 
 
-def whole_cell(name: str) -> Callable[[pd.Series], str]:
-    """Print a column of whole numbers."""
-    return number_cell(name, lambda value: number(value, 0))
+def with_data(frame: pd.DataFrame, context: Context) -> pd.DataFrame:
+    """The frame with the printed name of each row's data set in front."""
+    others = frame.drop(columns="data", errors="ignore")
+    return pd.concat([frame["dataset"].map(context.name).rename("data"), others], axis=1)
 
 
-def _ends(name: str, show: Callable[[float], str] = number) -> Callable[[pd.Series], str]:
-    return lambda row: interval((row[f"{name}_low"], row[f"{name}_high"]), show)
-
-
-def _interval_column(header: str, name: str, group: str = "", show: Callable[[float], str] = number) -> Column:
-    """A column whose cells have intervals."""
-    return Column(header, number_cell(name, show), group, ends=_ends(name, show))
-
-
-def _signed(value: float) -> str:
-    return number(value, 3, signed=True)
-
-
-def _four(value: float) -> str:
-    return number(value, 4)
-
-
-def _ours(row: pd.Series) -> bool:
+def _is_ours(row: pd.Series) -> bool:
     return row["method"] in (OURS, OURS_ACROSS)
-
-
-def _hundredfold(value: float) -> str:
-    return number(100 * value, 0)
 
 
 def _size(row: pd.Series) -> str:
     return f"{row['samples']:.0f} ({row['subjects']:.0f})" if row["samples"] > 0 else NOT_RUN
 
 
-def _of_the_paper(comparison: Comparison, told: Told) -> str:
+def _on_the_same_data(comparison: Comparison, context: Context) -> bool:
+    """Whether ours are measured on the licensed data, no stand-in."""
+    data = getattr(context.configuration.datasets, comparison.datasets[0])
+    return data.root is not None
+
+
+def _of_the_paper(comparison: Comparison, context: Context) -> str:
     """Heading of the columns with the paper's own numbers."""
-    licensed = "" if _on_the_same_data(comparison, told) else "licensed "
+    licensed = "" if _on_the_same_data(comparison, context) else "licensed "
     return f"paper's own, {licensed}{comparison.paper_data}"
 
 
-def _on_the_same_data(comparison: Comparison, told: Told) -> bool:
-    return comparison.datasets[0] in told.licensed
-
-
-def _comparison_caption(frame: pd.DataFrame, comparison: Comparison, told: Told) -> str:
+def _comparison_caption(table: Compared, context: Context) -> str:
     """What a comparison shows and on what data, ours and the paper's."""
-    data = {d: told.name(d) for d in ("pixel_face", "multi_pie", "bosphorus")}
-    parts = [
-        caption(f"about_{comparison.name}", **data),
-        caption(
-            "comparison",
-            protocol=told.protocol,
-            how=PROTOCOLS.get(told.protocol, told.protocol),
-            resamples=told.resamples,
-        ),
-    ]
-    if frame["method"].isin(DERIVED).any():
+    comparison, resamples = table.comparison, context.configuration.report.bootstrap
+    data = {d: context.name(d) for d in ("pixel_face", "multi_pie", "bosphorus")}
+    parts = [f"{comparison.title}.", caption(f"about_{comparison.name}", **data)]
+    parts.append(caption("comparison", protocol=PROTOCOL, how=PROTOCOLS[PROTOCOL], resamples=resamples))
+    if any(read_key(method).view == BEST for method in table.frame["method"]):
         parts.append(caption("best_of_views"))
-    if (frame["seeds"] > 1).any():
+    if (table.frame["seeds"] > 1).any():
         parts.append(caption("comparison_seeds"))
-    beside = "paper_same_data" if _on_the_same_data(comparison, told) else "paper_other_data"
-    return " ".join([f"{comparison.title}.", *parts, caption(beside, paper_data=comparison.paper_data)])
+    beside = "paper_same_data" if _on_the_same_data(comparison, context) else "paper_other_data"
+    return " ".join([*parts, caption(beside, paper_data=comparison.paper_data)])
 
 
-def comparison_table(frame: pd.DataFrame, comparison: Comparison, told: Told) -> Table:
-    """One of the paper's tables; `frame` is what `comparisons.comparison_frame` gives."""
+def comparison_table(table: Compared, context: Context) -> Table:
+    """One of the paper's tables."""
+    comparison, frame = table.comparison, table.frame
     if comparison.by_yaw:
-        return _yaw_table(frame, comparison, told)
-    ours, beside, paper = "RMSE in this run (mm)", "this run, between methods", _of_the_paper(comparison, told)
-    columns = [Column("method", lambda row: row["label"], left=True)]
-    columns += [Column(DESIGN[key], _design_cell(key), left=True) for key in DESIGN if key in frame]
-    columns += [Column("samples (subjects)", _size)]
-    columns += [_interval_column("mean", "mean_mm", ours), Column("std", number_cell("std_mm"), ours)]
+        return _yaw_table(table, context)
+    ours, beside = "RMSE in this run (mm)", "this run, between methods"
+    paper = _of_the_paper(comparison, context)
+    columns = [text_column("method", "label")]
+    columns += [Column(DESIGN[key], partial(_design, key), left=True) for key in comparison.design]
+    columns += [Column("samples (subjects)", _size), number_column("mean", "mean_mm", group=ours, ends=True)]
+    columns += [number_column("std", "std_mm", group=ours)]
     if (frame["seeds"] > 1).any():
-        columns += [Column("seeds", whole_cell("seeds"), ours)]
-        columns += [Column("std of the seeds' means", number_cell("seed_std_mm"), ours)]
-    columns += [Column(name, number_cell(f"paper_{name}_mm", _four), paper) for name in ("mean", "std")]
+        columns += [number_column("seeds", show=whole, group=ours)]
+        columns += [number_column("std of the seeds' means", "seed_std_mm", group=ours)]
+    columns += [number_column(name, f"paper_{name}_mm", four, paper) for name in ("mean", "std")]
+    if not comparison.design:  # a table with those columns would be too wide; the CSV file has the ratio
+        columns += [number_column("ratio to the mean face", RATIO, group=beside, ends=True)]
     reference = comparison.rows[comparison.ours].label
-    if not set(DESIGN) & set(frame):  # a table with those columns would be too wide; the CSV file has the ratio
-        columns += [_interval_column("ratio to the mean face", "ratio_to_mean_face", beside)]
     columns += [
-        _interval_column(f"difference to {reference} (mm)", "difference_to_dfmvr_mm", beside, _signed),
-        _interval_column("gap to the floor closed (%)", "gap_closed", beside, _hundredfold),
+        number_column(f"difference to {reference} (mm)", DIFFERENCE, signed, beside, ends=True),
+        number_column("gap to the floor closed (%)", GAP, lambda share: number(100 * share, 0), beside, ends=True),
     ]
-    text = _comparison_caption(frame, comparison, told)
+    text = _comparison_caption(table, context)
     return Table(comparison.name, comparison.title, text, frame, tuple(columns), "data", _is(comparison.ours))
 
 
@@ -136,13 +106,14 @@ def _is(method: str) -> Callable[[pd.Series], bool]:
     return lambda row: row["method"] == method
 
 
-def _design_cell(key: str) -> Callable[[pd.Series], str]:
+def _design(key: str, row: pd.Series) -> str:
     """What a row of Table IV is; Y and N as the paper prints them."""
-    return lambda row: {True: "Y", False: "N"}.get(row[key], row[key]) if row[key] != "" else ""
+    return {True: "Y", False: "N"}.get(row[key], row[key]) if row[key] != "" else ""
 
 
-def _yaw_table(frame: pd.DataFrame, comparison: Comparison, told: Told) -> Table:
+def _yaw_table(table: Compared, context: Context) -> Table:
     """A comparison with a column for each yaw of the left view; the CSV file has a row for each."""
+    comparison, frame = table.comparison, table.frame
     yaws = list(dict.fromkeys(frame["left_yaw"]))
     keys = ["data", "dataset", "method", "label"]
     shown = ["mean_mm", "mean_mm_low", "mean_mm_high", "paper_mean_mm"]
@@ -157,143 +128,109 @@ def _yaw_table(frame: pd.DataFrame, comparison: Comparison, told: Told) -> Table
     def name(row: pd.Series) -> str:
         return row["label"] + ("" if pd.notna(row[f"{yaws[0]}_mean_mm"]) else f" ({NOT_RUN})")
 
-    def head(yaw: str) -> str:
-        return yaw if yaw == RANDOM else f"{yaw}°"
-
-    ours, paper = "mean RMSE in this run (mm), by yaw of the left view", _of_the_paper(comparison, told)
+    heads = {yaw: yaw if yaw == RANDOM else f"{yaw}°" for yaw in yaws}
+    ours, paper = "mean RMSE in this run (mm), by yaw of the left view", _of_the_paper(comparison, context)
     columns = [Column("method", name, left=True)]
-    columns += [_interval_column(head(yaw), f"{yaw}_mean_mm", ours) for yaw in yaws]
-    columns += [Column(head(yaw), number_cell(f"{yaw}_paper_mean_mm", _four), paper) for yaw in yaws]
-    text = _comparison_caption(frame, comparison, told)
+    columns += [number_column(head, f"{yaw}_mean_mm", group=ours, ends=True) for yaw, head in heads.items()]
+    columns += [number_column(head, f"{yaw}_paper_mean_mm", four, paper) for yaw, head in heads.items()]
+    text = _comparison_caption(table, context)
     emphasised = _is(comparison.ours)
     return Table(comparison.name, comparison.title, text, wide, tuple(columns), "place", emphasised, frame)
 
 
-def claims_table(frame: pd.DataFrame, told: Told) -> Table:
-    """Orders of methods that the paper reports, and whether they are found; frames of `orders.claims_frame`."""
+def claims_table(frame: pd.DataFrame, context: Context) -> Table:
+    """Orders of methods that the paper reports, and whether they are found; `frame` is `orders.tested_claims`."""
 
     def order(row: pd.Series) -> str:
-        at = f", left view at {row['left_yaw']}°" if row["left_yaw"] not in ("", RANDOM) else ""
-        at = ", left view at random" if row["left_yaw"] == RANDOM else at
-        return f"{row['better_label']} < {row['worse_label']}{at}"
+        yaw = "at random" if row["left_yaw"] == RANDOM else f"at {row['left_yaw']}°"
+        return f"{row['better_label']} < {row['worse_label']}" + (f", left view {yaw}" if row["left_yaw"] else "")
 
     columns = (
         Column("order of the errors in the paper", order, left=True),
-        Column("paper's own difference (mm)", number_cell("paper_difference_mm", _signed4)),
+        number_column("paper's own difference (mm)", "paper_difference_mm", partial(signed, digits=4)),
         Column("samples (subjects)", _size),
-        _interval_column("difference in this run (mm)", "difference_mm", show=_signed),
-        Column("verdict", lambda row: row["verdict"], left=True),
+        number_column("difference in this run (mm)", "difference_mm", signed, ends=True),
+        text_column("verdict"),
     )
-    text = caption("claims", protocol=told.protocol, resamples=told.resamples)
+    text = caption("claims", protocol=PROTOCOL, resamples=context.configuration.report.bootstrap)
     return Table("claims", "Orders that the paper reports", text, frame, columns, "place")
 
 
-def _signed4(value: float) -> str:
-    return number(value, 4, signed=True)
-
-
-def ranking_table(frame: pd.DataFrame, told: Told) -> Table:
+def ranking_table(frame: pd.DataFrame, context: Context) -> Table:
     """Ranks of the methods by protocol; `frame` is what `orders.ranking_frame` gives."""
-    frame = frame.assign(data=[told.name(d) for d in frame["dataset"]])
+    frame = with_data(frame, context)
     rows: list[dict[str, Any]] = []
-    for dataset, part in frame.groupby("dataset", sort=False):
-        place = {"data": told.name(dataset), "dataset": dataset}
+    for (data, dataset), part in frame.groupby(["data", "dataset"], sort=False):
+        place = {"data": data, "dataset": dataset}
         for method, own in part.groupby("method", sort=False):
             rows.append(place | {"method": method} | _by_protocol(own, "rank") | _by_protocol(own, "error_mm"))
         rows.append(place | {"method": ""} | _by_protocol(part.drop_duplicates("protocol"), "kendall_tau"))
-    protocols = list(dict.fromkeys(frame["protocol"]))
     statistics = dict(zip(frame["protocol"], frame["statistic"], strict=True))
 
-    def cell(protocol: str) -> Callable[[pd.Series], str]:
-        return lambda row: (
-            f"{row[f'rank_{protocol}']:.0f} ({number(row[f'error_mm_{protocol}'])})"
-            if row["method"]
-            else f"{row[f'kendall_tau_{protocol}']:.2f}".replace("-", "\u2212")
-        )
+    def cell(protocol: str, row: pd.Series) -> str:
+        if row["method"]:
+            return f"{row[f'rank_{protocol}']:.0f} ({number(row[f'error_mm_{protocol}'])})"
+        return f"{row[f'kendall_tau_{protocol}']:.2f}".replace("-", "\u2212")
 
-    columns = [
-        Column("method", lambda row: read_key(row["method"]).name if row["method"] else "Kendall's τ", left=True)
-    ]
-    columns += [Column(p.replace("_", " "), cell(p), "rank and mean error (mm), by protocol") for p in protocols]
-    kinds = "; ".join(f"{p.replace('_', ' ')}: {_STATISTICS[statistics[p]]}" for p in protocols)
-    text = caption("rankings", protocol=told.protocol, kinds=kinds)
-    frame = frame[["data", *frame.columns.drop("data")]]
-    return Table("rankings", "Ranks by protocol", text, pd.DataFrame(rows), tuple(columns), "data", _ours, frame)
-
-
-_STATISTICS = {"rmse_mm": "RMSE, point to plane", "mean_mm": "mean distance, point to surface"}
+    columns = [Column("method", lambda row: METHOD.cell(row) if row["method"] else "Kendall's τ", left=True)]
+    group = "rank and mean error (mm), by protocol"
+    columns += [Column(spaced(protocol), partial(cell, protocol), group) for protocol in statistics]
+    kinds = "; ".join(f"{spaced(protocol)}: {STATISTICS[name]}" for protocol, name in statistics.items())
+    text = caption("rankings", protocol=PROTOCOL, kinds=kinds)
+    return Table("rankings", "Ranks by protocol", text, pd.DataFrame(rows), tuple(columns), "data", _is_ours, frame)
 
 
 def _by_protocol(rows: pd.DataFrame, name: str) -> dict[str, float]:
     return {f"{name}_{protocol}": value for protocol, value in zip(rows["protocol"], rows[name], strict=True)}
 
 
-def region_table(frame: pd.DataFrame, regions: list[str], names: dict[str, str], protocol: str) -> Table:
+def region_table(frame: pd.DataFrame, regions: list[str], context: Context) -> Table:
     """Mean error by region; `frame` is what `comparisons.by_group` gives for `region`."""
     keys = ["dataset", "method"]
     wide = frame.pivot(index=keys, columns="region", values=["rmse_mm", "rmse_mm_low", "rmse_mm_high", "samples"])
-    order = list(dict.fromkeys(zip(frame["dataset"], frame["method"], strict=True)))
-    wide = wide.reindex(order)
+    wide = wide.reindex(list(dict.fromkeys(zip(frame["dataset"], frame["method"], strict=True))))
     wide.columns = [f"{region}_{statistic}" for statistic, region in wide.columns]
-    wide = wide.reset_index()
-    wide.insert(0, "data", [names.get(d, d) for d in wide["dataset"]])
-
-    def cell(region: str) -> Callable[[pd.Series], str]:
-        return lambda row: number(row[f"{region}_rmse_mm"], 2)
-
-    columns = [Column("method", lambda row: read_key(row["method"]).name, left=True)]
-    columns += [Column("n", lambda row: f"{row[f'{regions[0]}_samples']:.0f}")]
-    columns += [Column("whole face" if r == WHOLE else r, cell(r), "mean RMSE (mm)") for r in regions]
-    return Table(
-        "regions", "Errors by region", caption("regions", protocol=protocol), wide, tuple(columns), "data", _ours
-    )
+    wide = with_data(wide.reset_index(), context)
+    columns = [METHOD, number_column("n", f"{regions[0]}_samples", whole)]
+    heads = {region: "whole face" if region == WHOLE else region for region in regions}
+    columns += [number_column(head, f"{r}_rmse_mm", two, "mean RMSE (mm)") for r, head in heads.items()]
+    text = caption("regions", protocol=PROTOCOL)
+    return Table("regions", "Errors by region", text, wide, tuple(columns), "data", _is_ours)
 
 
-def protocol_table(frame: pd.DataFrame, names: dict[str, str]) -> Table:
+def protocol_table(frame: pd.DataFrame, context: Context) -> Table:
     """Both statistics under every protocol; `frame` is what `comparisons.by_group` gives for `protocol`."""
-    frame = frame.copy()
-    frame.insert(0, "data", [names.get(d, d) for d in frame["dataset"]])
-    places = zip(frame["data"], frame["protocol"].str.replace("_", " "), strict=True)
-    frame.insert(0, "place", [f"{data}, protocol '{protocol}'" for data, protocol in places])
-    groups = ("RMSE, point to plane (mm)", "mean, point to surface (mm)")
-    columns = [
-        Column("method", lambda row: read_key(row["method"]).name, left=True),
-        Column("samples", whole_cell("samples")),
-    ]
-    for statistic, group in zip(("rmse_mm", "mean_mm"), groups, strict=True):
-        columns += [
-            _interval_column("mean", statistic, group),
-            Column("std", number_cell(f"{statistic}_std"), group),
-        ]
-    kinds = "; ".join(
-        f"{p.replace('_', ' ')}: {PROTOCOLS[p]}" for p in dict.fromkeys(frame["protocol"]) if p in PROTOCOLS
-    )
-    return Table(
-        "protocols", "Errors by protocol", caption("protocols", kinds=kinds), frame, tuple(columns), "place", _ours
-    )
+    frame = with_data(frame, context)
+    places = zip(frame["data"], frame["protocol"], strict=True)
+    frame.insert(0, "place", [f"{data}, protocol '{spaced(protocol)}'" for data, protocol in places])
+    columns = [METHOD, number_column("samples", show=whole)]
+    for name, group in (("rmse_mm", "RMSE, point to plane (mm)"), ("mean_mm", "mean, point to surface (mm)")):
+        columns += [number_column("mean", name, group=group, ends=True)]
+        columns += [number_column("std", f"{name}_std", group=group)]
+    kinds = "; ".join(f"{spaced(p)}: {PROTOCOLS[p]}" for p in dict.fromkeys(frame["protocol"]) if p in PROTOCOLS)
+    text = caption("protocols", kinds=kinds)
+    return Table("protocols", "Errors by protocol", text, frame, tuple(columns), "place", _is_ours)
 
 
-def correspondence_table(frame: pd.DataFrame, names: dict[str, str], protocol: str) -> Table:
+def correspondence_table(frame: pd.DataFrame, context: Context) -> Table:
     """Errors of corresponding points; `frame` is what `comparisons.by_correspondence` gives."""
-    frame = frame.copy()
-    frame.insert(0, "data", [names.get(d, d) for d in frame["dataset"]])
     columns = (
-        Column("method", lambda row: read_key(row["method"]).name, left=True),
-        Column("samples", whole_cell("samples")),
-        _interval_column("same point (mm)", "correspondence_mm", ""),
-        _interval_column("ratio to the mean face", "ratio_to_mean_face", ""),
+        METHOD,
+        number_column("samples", show=whole),
+        number_column("same point (mm)", CORRESPONDENCE, ends=True),
+        number_column("ratio to the mean face", RATIO, ends=True),
     )
-    text = caption("correspondence_table", protocol=protocol)
-    return Table("correspondence", "Errors of corresponding points", text, frame, columns, "data", _ours)
+    text, frame = caption("correspondence_table", protocol=PROTOCOL), with_data(frame, context)
+    return Table("correspondence", "Errors of corresponding points", text, frame, columns, "data", _is_ours)
 
 
 def real_scan_table(frame: pd.DataFrame) -> Table:
     """Errors on the scan of one person: one row a protocol and method."""
     columns = (
-        Column("protocol", lambda row: row["protocol"].replace("_", " "), left=True),
-        Column("method", lambda row: read_key(row["method"]).name, left=True),
-        Column("RMSE, point to plane (mm)", number_cell("rmse_mm")),
-        Column("mean, point to surface (mm)", number_cell("mean_mm")),
-        Column("part of the crop measured", number_cell("coverage", lambda v: percent(v, 1))),
+        Column("protocol", lambda row: spaced(row["protocol"]), left=True),
+        METHOD,
+        number_column("RMSE, point to plane (mm)", "rmse_mm"),
+        number_column("mean, point to surface (mm)", "mean_mm"),
+        number_column("part of the crop measured", "coverage", partial(percent, digits=1)),
     )
-    return Table("real_scan", "A scan of a real person", caption("real_scan_table"), frame, columns, "", _ours)
+    return Table("real_scan", "A scan of a real person", caption("real_scan_table"), frame, columns, "", _is_ours)

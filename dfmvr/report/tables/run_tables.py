@@ -2,46 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from dfmvr.report.captions import caption
-from dfmvr.report.inputs import Run
-from dfmvr.report.tables.printed import number_cell, whole_cell
-from dfmvr.report.tables.table import Column, Table, number, percent
+from dfmvr.report.context import OK, PROTOCOL, WHOLE, Context, Run
+from dfmvr.report.tables.printed import spaced, two, whole
+from dfmvr.report.tables.table import Column, Table, number, number_column, percent, text_column
 from dfmvr.study.methods import FAMILIES, read_key
 
+one, share = partial(number, digits=1), partial(percent, digits=1)
 
-def loss_table(runs: dict[str, Run], terms: dict[str, str], names: dict[str, str], family: str) -> Table:
+
+def loss_table(runs: dict[str, Run], terms: dict[str, str], context: Context, family: str) -> Table:
     """Mean of every loss over the last epoch of each run of one training method.
 
     Args:
         terms: column to title.
-        names: printed name of each data set.
         family: the training method.
     """
     rows = []
     for name, run in runs.items():
         last = run.metrics[run.metrics["epoch"] == run.metrics["epoch"].max()]
-        row = {"trained_on": names.get(run.data, run.data), "dataset": run.data, "method": name}
+        row = {"trained_on": context.name(run.data), "dataset": run.data, "method": name}
         row |= {"epochs": int(run.metrics["epoch"].max()) + 1, "steps": len(run.metrics)}
         rows.append(row | {term: last[term].mean() if term in last else np.nan for term in terms})
-    columns = [
-        Column("run", lambda row: read_key(row["method"]).name, left=True),
-        Column("epochs", whole_cell("epochs")),
-        Column("steps", whole_cell("steps")),
-    ]
-    columns += [
-        Column(title, number_cell(term, _significant), "mean over the last epoch") for term, title in terms.items()
-    ]
-    stem = "losses" if family == "df_mvr" else f"losses_{family}"
-    title = f"Final losses, {FAMILIES[family]}"
-    return Table(
-        stem, title, caption("losses", family=FAMILIES[family]), pd.DataFrame(rows), tuple(columns), "trained_on"
-    )
+    columns = [Column("run", lambda row: read_key(row["method"]).name, left=True)]
+    columns += [number_column("epochs", show=whole), number_column("steps", show=whole)]
+    group = "mean over the last epoch"
+    columns += [number_column(title, term, _significant, group) for term, title in terms.items()]
+    stem, named = "losses" if family == "df_mvr" else f"losses_{family}", FAMILIES.get(family, family)
+    text = caption("losses", family=named)
+    return Table(stem, f"Final losses, {named}", text, pd.DataFrame(rows), tuple(columns), "trained_on")
 
 
 def _significant(value: float) -> str:
@@ -49,38 +45,67 @@ def _significant(value: float) -> str:
     return number(value, int(np.clip(2 - np.floor(np.log10(abs(value))), 0, 6)) if value else 0)
 
 
-def count_table(frame: pd.DataFrame) -> Table:
-    """How many samples there are and how many were set aside, by data set, split and step."""
-    columns = (
-        Column("step", lambda row: row["step"], left=True),
-        Column("samples", whole_cell("samples")),
-        Column("kept", whole_cell("kept")),
-        Column("set aside", whole_cell("set_aside")),
-        Column("registered, not converged", whole_cell("not_converged")),
-        Column("part of the crop measured", number_cell("coverage", lambda v: percent(v, 1))),
-    )
-    return Table("samples", "Samples kept and set aside", caption("samples"), frame, columns, "data")
+def _steps(context: Context) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """Every step that may set samples aside: its data set and name, and a row a sample that entered it."""
+    scores = context.scores[(context.scores["protocol"] == PROTOCOL) & (context.scores["region"] == WHOLE)]
+    for dataset, manifest in context.manifests.items():
+        place = {"data": context.name(dataset), "dataset": dataset}
+        failed = manifest[manifest["status"] != OK]
+        for split, views in manifest.groupby("split"):
+            worst_first = pd.concat([failed[failed["split"] == split], views[views["status"] == OK]])
+            yield place | {"step": f"align, {split}"}, worst_first.drop_duplicates("sample")
+        aligned = scores[(scores["dataset"] == dataset) & ~scores["sample"].isin(failed["sample"])]
+        for method in context.methods:
+            scored = aligned[aligned["method"] == method].drop_duplicates("sample")
+            if len(scored):
+                yield place | {"step": f"score, {read_key(method).name}", "method": method}, scored
 
 
-def set_aside_table(frame: pd.DataFrame, shown: int) -> Table:
-    """The first `shown` samples set aside, with the reason."""
-    columns = (
-        Column("sample", lambda row: row["sample"], left=True),
-        Column("step", lambda row: row["step"], left=True),
-        Column("reason", lambda row: row["reason"], left=True),
+def count_table(context: Context) -> Table:
+    """How many samples there are and how many each step set aside, and registrations that did not converge."""
+    rows = []
+    for place, samples in _steps(context):
+        kept = int((samples["status"] == OK).sum())
+        row = place | {"samples": len(samples), "kept": kept, "set_aside": len(samples) - kept}
+        if "method" in place:
+            row["coverage"] = samples["coverage"].mean()
+            converged = context.converged(place["method"], place["dataset"])
+            row["not_converged"] = np.nan if converged is None else int((~converged).sum())
+        rows.append(row)
+    columns = ["data", "dataset", "step", "samples", "kept", "set_aside", "coverage", "not_converged"]
+    shown = (
+        text_column("step"),
+        number_column("samples", show=whole),
+        number_column("kept", show=whole),
+        number_column("set aside", "set_aside", whole),
+        number_column("registered, not converged", "not_converged", whole),
+        number_column("part of the crop measured", "coverage", share),
     )
+    frame = pd.DataFrame(rows, columns=columns)
+    return Table("samples", "Samples kept and set aside", caption("samples"), frame, shown, "data")
+
+
+def set_aside_table(context: Context, shown: int) -> Table:
+    """One row a sample and step that set it aside, with the reason; the caption speaks of the first `shown`."""
+    columns = ["data", "dataset", "step", "sample", "reason"]
+    parts = [rows[rows["status"] != OK].assign(**place) for place, rows in _steps(context)]
+    frame = pd.concat(part.reindex(columns=columns) for part in parts).reset_index(drop=True)
     more = caption("set_aside_more", shown=shown, total=len(frame)) if len(frame) > shown else ""
-    return Table("set_aside", "Samples set aside", caption("set_aside", more=more), frame, columns, "data")
+    text = caption("set_aside", more=more)
+    told = tuple(map(text_column, ("sample", "step", "reason")))
+    return Table("set_aside", "Samples set aside", text, frame, told, "data")
 
 
-def runtime_table(frame: pd.DataFrame) -> Table:
+def runtime_table(benchmarks: pd.DataFrame) -> Table:
     """Run time and memory of every stage."""
+    measured = {"jobs": ("job", "nunique"), "seconds": ("seconds", "sum"), "memory_mib": ("memory_mib", "max")}
     columns = (
-        Column("stage", lambda row: row["stage"], left=True),
-        Column("jobs", whole_cell("jobs")),
-        Column("time, all jobs (s)", number_cell("seconds", lambda v: number(v, 0))),
-        Column("peak memory (MiB)", number_cell("memory_mib", lambda v: number(v, 0))),
+        text_column("stage"),
+        number_column("jobs", show=whole),
+        number_column("time, all jobs (s)", "seconds", whole),
+        number_column("peak memory (MiB)", "memory_mib", whole),
     )
+    frame = benchmarks.groupby("stage", sort=False).agg(**measured).reset_index()
     return Table("runtimes", "Run times", caption("runtimes"), frame, columns)
 
 
@@ -88,9 +113,9 @@ def parser_table(kinds: dict[str, dict[str, Any]], data: str) -> Table:
     """Mean IoU and pixel accuracy of the face parser; `kinds` is kind of image to `parse.metrics.summary`."""
     rows = [{"images": k, **{n: f[n] for n in ("mean_iou", "pixel_accuracy")}} for k, f in kinds.items()]
     columns = (
-        Column("held-out images", lambda row: row["images"], left=True),
-        Column("mean IoU", number_cell("mean_iou", lambda v: percent(v, 1))),
-        Column("pixels right", number_cell("pixel_accuracy", lambda v: percent(v, 1))),
+        text_column("held-out images", "images"),
+        number_column("mean IoU", "mean_iou", share),
+        number_column("pixels right", "pixel_accuracy", share),
     )
     return Table("parser", "Face parser", caption("parser_table", data=data), pd.DataFrame(rows), columns)
 
@@ -98,18 +123,16 @@ def parser_table(kinds: dict[str, dict[str, Any]], data: str) -> Table:
 def measure_table(measures: dict[str, Sequence[float]]) -> Table:
     """Mean and standard deviation of distances on the faces of the population."""
     rows = [{"measure": name, "mean_mm": mean, "std_mm": std} for name, (mean, std) in measures.items()]
-    columns = (
-        Column("distance", lambda row: row["measure"].replace("_", " "), left=True),
-        Column("mean", number_cell("mean_mm", lambda v: number(v, 1)), "mm"),
-        Column("std", number_cell("std_mm", lambda v: number(v, 1)), "mm"),
-    )
-    return Table("population", "Population of the face model", caption("population"), pd.DataFrame(rows), columns)
+    columns = [Column("distance", lambda row: spaced(row["measure"]), left=True)]
+    columns += [number_column(name, f"{name}_mm", one, "mm") for name in ("mean", "std")]
+    text = caption("population")
+    return Table("population", "Population of the face model", text, pd.DataFrame(rows), tuple(columns))
 
 
 def held_out_table(distances: dict[str, dict[str, float]]) -> Table:
     """Distance of held-out heads from the mean face and from the face model."""
     rows = [{"heads": heads, **found} for heads, found in distances.items()]
     names = list(dict.fromkeys(name for found in distances.values() for name in found))
-    columns = [Column("held-out heads", lambda row: row["heads"].replace("_", " "), left=True)]
-    columns += [Column(name.replace("_", " "), number_cell(name, lambda v: number(v, 2)), "RMS (mm)") for name in names]
+    columns = [Column("held-out heads", lambda row: spaced(row["heads"]), left=True)]
+    columns += [number_column(spaced(name), name, two, "RMS (mm)") for name in names]
     return Table("held_out", "Held-out heads", caption("held_out"), pd.DataFrame(rows), tuple(columns))

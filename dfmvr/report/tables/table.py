@@ -87,6 +87,11 @@ def number(value: float, digits: int = 3, signed: bool = False) -> str:
     return text.replace("-", "\u2212")
 
 
+def signed(value: float, digits: int = 3) -> str:
+    """A number with its sign, plus or minus."""
+    return number(value, digits, signed=True)
+
+
 def percent(value: float, digits: int = 0) -> str:
     """A fraction as a percentage."""
     return MISSING if value is None or not math.isfinite(value) else f"{number(100 * value, digits)} %"
@@ -96,6 +101,23 @@ def interval(ends: Interval | tuple[float, float], show: Callable[[float], str] 
     """The ends of an interval as `low to high` (a dash or a minus would not tell which is meant)."""
     low, high = ends[-2:]
     return MISSING if not (math.isfinite(low) and math.isfinite(high)) else f"{show(low)} to {show(high)}"
+
+
+def text_column(header: str, key: str = "") -> Column:
+    """A column of the texts in a column of the frame, `key` or `header`, flush left."""
+    return Column(header, lambda row: row[key or header], left=True)
+
+
+def number_column(
+    header: str, key: str = "", show: Callable[[float], str] = number, group: str = "", ends: bool = False
+) -> Column:
+    """A column of the numbers in a column of the frame, `key` or `header`; with `ends`, each with its interval."""
+    key = key or header
+
+    def low_to_high(row: pd.Series) -> str:
+        return interval((row[f"{key}_low"], row[f"{key}_high"]), show)
+
+    return Column(header, lambda row: show(row[key]), group, ends=low_to_high if ends else None)
 
 
 def plain(text: str) -> str:

@@ -10,29 +10,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 
+from dfmvr.align.crop import crop_photo
 from dfmvr.config.data import DatasetsSection
 from dfmvr.config.evaluation import ProtocolSection
 from dfmvr.conventions import VIEWS
 from dfmvr.datasets.layouts import open_dataset
 from dfmvr.datasets.manifest import read_manifest, samples_to_test
 from dfmvr.errors import DataError
+from dfmvr.face_model.coefficients import Coefficients
+from dfmvr.face_model.model import MorphableModel
 from dfmvr.files import open_npy, read_npz
-from dfmvr.report.figures.pictures import TILE_PX
+from dfmvr.geometry.surface import Surface
+from dfmvr.mesh.scan import FaceScan
+from dfmvr.register.crop import inside_crop
+from dfmvr.register.icp import Registration, closest_pairs
+from dfmvr.register.inputs import PredictedSurfaces, scan_of
+from dfmvr.register.registrations import Registrations
 from dfmvr.study.methods import FLOOR
 
-if TYPE_CHECKING:
-    from dfmvr.face_model.coefficients import Coefficients
-    from dfmvr.face_model.model import MorphableModel
-    from dfmvr.geometry.surface import Surface
-    from dfmvr.mesh.scan import FaceScan
-    from dfmvr.register.icp import Registration
-    from dfmvr.register.registrations import Registrations
+TILE_PX = 240
+"""Width and height of a photograph or mesh in a picture of several."""
 
 SHAPES_KEPT = 12
 """Samples of a data set whose shapes, some 20 MB each, stay in memory from one figure to the next."""
@@ -46,14 +49,12 @@ class Shapes(NamedTuple):
     errors_mm: dict[str, np.ndarray]  # method: (N,) distance of each point of the scan, NaN where not measured
 
 
-class Source:
-    """The files behind the panels of one data set."""
+class SampleSource:
+    """The files of one data set that stand behind pictures of single samples; each is read once."""
 
-    def __init__(
-        self, root: Path, dataset: str, methods: Sequence[str], protocol: ProtocolSection, reading: DatasetsSection
-    ) -> None:
+    def __init__(self, root: Path, dataset: str, protocol: ProtocolSection, reading: DatasetsSection) -> None:
         """Name the files; `reading` is the section `datasets` of the configuration."""
-        self.root, self.dataset, self.methods, self.protocol = root, dataset, list(methods), protocol
+        self.root, self.dataset, self.protocol = root, dataset, protocol
         self.aligned = read_npz(root / "align" / dataset / "samples.npz", "sample", "landmarks", "crop")
         manifest = root / "align" / dataset / "manifest.parquet"
         self._views = read_manifest(manifest)
@@ -62,7 +63,7 @@ class Source:
         self._data = open_dataset(layout, root, getattr(reading, layout))
         self._registered: dict[str, Registrations] = {}
         self._coefficients: dict[str, dict[str, np.ndarray]] = {}
-        self._shapes: dict[str, Shapes] = {}
+        self._shapes: dict[tuple[str, tuple[str, ...]], Shapes] = {}
 
     @cached_property
     def model(self) -> MorphableModel:
@@ -80,8 +81,6 @@ class Source:
 
     def photographs(self, sample: str, size: int = TILE_PX) -> list[np.ndarray]:
         """The three crops, cut anew from the photographs at the size of a tile; uint8 (size, size, 3) each."""
-        from dfmvr.align.crop import crop_photo
-
         affines = self.aligned["crop"][self.index(sample)].astype(np.float64) * (size / self.crop_size)
         photos = [self._data.read_photo(Path(path)) for path in self.views(sample)["image"]]
         return [crop_photo(photo, affine, size) for photo, affine in zip(photos, affines, strict=True)]
@@ -106,8 +105,6 @@ class Source:
 
     def coefficients(self, method: str, sample: str) -> Coefficients:
         """What the network answered for a sample."""
-        from dfmvr.face_model.coefficients import Coefficients
-
         path = self.root / "reconstruct" / method / self.dataset / "coefficients.npz"
         if method not in self._coefficients:
             self._coefficients[method] = read_npz(path, "sample", *Coefficients._fields)
@@ -117,29 +114,22 @@ class Source:
 
     def scan(self, sample: str) -> FaceScan:
         """The scan of a sample, its landmarks and its triangles."""
-        from dfmvr.register.inputs import scan_of
-
         return scan_of(self._tested[sample])
 
-    def shapes(self, sample: str) -> Shapes:
-        """Read the scan and all registered predictions of a sample, and measure the distances."""
-        from dfmvr.register.inputs import PredictedSurfaces
-
-        if sample in self._shapes:
-            return self._shapes[sample]
-        folders = {m: self.root / "reconstruct" / m / self.dataset / "meshes" for m in self.methods}
-        surfaces = {method: PredictedSurfaces(folder).read(sample)[0] for method, folder in folders.items()}
-        registrations = {method: self.registered(method, sample) for method in self.methods}
-        found = registered_shapes(self.scan(sample), surfaces, registrations, self.protocol)
-        if len(self._shapes) >= SHAPES_KEPT:
-            self._shapes.pop(next(iter(self._shapes)))
-        self._shapes[sample] = found
-        return found
+    def shapes(self, sample: str, methods: Sequence[str]) -> Shapes:
+        """Read the scan and the registered predictions of some methods for a sample, and measure the distances."""
+        key = sample, tuple(methods)
+        if key not in self._shapes:
+            folders = {m: self.root / "reconstruct" / m / self.dataset / "meshes" for m in methods}
+            surfaces = {method: PredictedSurfaces(folder).read(sample)[0] for method, folder in folders.items()}
+            registrations = {method: self.registered(method, sample) for method in methods}
+            if len(self._shapes) >= SHAPES_KEPT:
+                self._shapes.pop(next(iter(self._shapes)))
+            self._shapes[key] = registered_shapes(self.scan(sample), surfaces, registrations, self.protocol)
+        return self._shapes[key]
 
     def registration(self, method: str, sample: str) -> Registration | str:
         """The registration of a sample, or the reason why there is none."""
-        from dfmvr.register.registrations import Registrations
-
         if method not in self._registered:
             path = self.root / "register" / method / f"{self.dataset}.npz"
             self._registered[method] = Registrations.read(path)
@@ -173,10 +163,7 @@ def registered_shapes(
         surfaces, registrations: by method.
         protocol: its crop says which points are measured.
     """
-    from dfmvr.register.crop import crop
-    from dfmvr.register.icp import closest_pairs
-
-    inside = _rows_within(scan.vertices, crop(scan, protocol))
+    inside = inside_crop(scan, protocol)
     frame = registrations[FLOOR if FLOOR in registrations else next(reversed(registrations))]
     predictions, errors = {}, {}
     for method, registration in registrations.items():
@@ -191,8 +178,6 @@ def registered_shapes(
 @lru_cache(1)
 def _model(path: Path) -> MorphableModel:
     """Load the face model, once for all data sets."""
-    from dfmvr.face_model.model import MorphableModel
-
     return MorphableModel.load(path)
 
 
@@ -202,10 +187,3 @@ def _place(names: np.ndarray, sample: str, path: Path) -> int:
     if not len(found):
         raise DataError(f"{path}: expected the sample {sample}, found {len(names)} others; run the stage again")
     return int(found[0])
-
-
-def _rows_within(rows: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Tell which of the rows (N, 3) are among the chosen ones, bit by bit; (N,) bool."""
-    kind = np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))
-    whole, part = (np.ascontiguousarray(a).view(kind).ravel() for a in (rows, chosen))
-    return np.isin(whole, part)

@@ -1,0 +1,219 @@
+"""What the other stages left under results/, read once: what all tables, figures and chapters are made from.
+
+Read always                 score/<method>/<dataset>.parquet, align/<dataset>/manifest.parquet
+Read where the stage ran    train/<variant>/metrics.csv of the scored methods, the manifests of what they were trained
+                            on, register/<method>/<dataset>.npz, parse/metrics.json, face_model/summary.json
+Read for the panels         see `dfmvr.report.source`
+
+What is missing or malformed is told with the stage that makes it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from dfmvr.config.configuration import Config
+from dfmvr.config.evaluation import ProtocolSection
+from dfmvr.datasets.manifest import read_manifest
+from dfmvr.errors import DataError
+from dfmvr.files import read_json, read_npz
+from dfmvr.report.source import SampleSource
+from dfmvr.study.methods import in_order, read_key
+
+PROTOCOL = "paper"
+"""The protocol that all is told under, where nothing else is said."""
+
+WHOLE = "all"
+"""Value of the scores' `region` column that stands for the whole evaluated face."""
+
+OK = "ok"
+"""Value of the `status` column of what was not set aside."""
+
+SCORE_COLUMNS = ["sample", "subject", "method", "dataset", "protocol", "region"]
+SCORE_COLUMNS += ["rmse_mm", "mean_mm", "points", "coverage", "status", "reason"]
+
+STATISTICS = {"rms_point_to_plane": "rmse_mm", "mean_point_to_surface": "mean_mm"}
+"""Columns of the scores by the name of `register.protocols.*.statistic`."""
+
+
+class Run(NamedTuple):
+    """One training."""
+
+    method: str  # as `train.method`
+    data: str
+    metrics: pd.DataFrame  # one row a step
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """A study: its configuration, its scores, and what else its stages left."""
+
+    root: Path
+    configuration: Config
+    configured: bool
+    """Whether the configuration is that of the run; else all of it but the section `report` are the defaults."""
+    folder: Path
+    """Where the files of tables and figures go."""
+    files: list[Path]
+    """The score files."""
+    scores: pd.DataFrame
+    """All score files, one after the other, and the nominal yaw of each sample's left view as `left_yaw`."""
+    manifests: dict[str, pd.DataFrame]
+    """Of the data sets tested on, then of those trained on."""
+    training: dict[str, Run]
+    """The trainings of the scored methods."""
+    benchmarks: pd.DataFrame | None = None
+    _sources: dict[str, SampleSource] = field(default_factory=dict)
+
+    @cached_property
+    def methods(self) -> list[str]:
+        """The keys of the scored methods."""
+        return in_order({path.parent.name for path in self.files})
+
+    @cached_property
+    def datasets(self) -> list[str]:
+        """What was tested on."""
+        return list(dict.fromkeys(path.stem for path in self.files))
+
+    def name(self, dataset: str) -> str:
+        """Printed name of a data set."""
+        return self.configuration.report.data_names.get(dataset, dataset)
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """The settings that are known of the run, as plain values."""
+        every = self.configuration.model_dump(mode="json", by_alias=True)
+        return every if self.configured else {"report": every["report"]}
+
+    @property
+    def protocols(self) -> dict[str, ProtocolSection]:
+        """What every protocol of the scores is, as far as it is known."""
+        known = self.configuration.register_.protocols
+        return {name: known.get(name, known[PROTOCOL]) for name in dict.fromkeys(self.scores["protocol"])}
+
+    @property
+    def statistics(self) -> dict[str, str]:
+        """What each protocol calls its error, as a column of the scores."""
+        return {name: STATISTICS[protocol.statistic] for name, protocol in self.protocols.items()}
+
+    def source(self, dataset: str) -> SampleSource:
+        """The photographs, scans and meshes of a data set."""
+        if dataset not in self._sources:
+            protocol = self.configuration.register_.protocols[PROTOCOL]
+            self._sources[dataset] = SampleSource(self.root, dataset, protocol, self.configuration.datasets)
+        return self._sources[dataset]
+
+    def converged(self, method: str, dataset: str) -> pd.Series | None:
+        """Whether the registration of each registered sample converged under the default protocol, if files tell."""
+        path = self.root / "register" / method / f"{dataset}.npz"
+        if not path.exists():
+            return None
+        arrays = read_npz(path, "sample", "status", "converged", others=False)
+        registered = arrays["status"] == OK
+        return pd.Series(arrays["converged"][registered], arrays["sample"][registered])
+
+    def summary(self, stage: str, file: str) -> dict[str, Any]:
+        """What a stage says of itself in a JSON file; nothing where it did not run."""
+        path = self.root / stage / file
+        return read_json(path) if path.exists() else {}
+
+
+def read_table(path: Path, columns: Sequence[str], stage: str) -> pd.DataFrame:
+    """Read a parquet or CSV table and check that it has the `columns`.
+
+    Raises:
+        DataError: the file is missing, unreadable or lacks a column; `stage` is named as its maker.
+    """
+    try:
+        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; run `dfmvr {stage}`, which makes it") from None
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: not a readable table ({reason}); run `dfmvr {stage}` again") from error
+    missing = [name for name in columns if name not in frame.columns]
+    if missing:
+        found = ", ".join(map(str, frame.columns))
+        raise DataError(f"{path}: expected the columns {', '.join(missing)}, found {found}; run `dfmvr {stage}` again")
+    return frame
+
+
+def read_context(
+    root: Path,
+    configuration: Config,
+    folder: Path,
+    scores: Sequence[Path] = (),
+    benchmarks: Path | None = None,
+    configured: bool = False,
+) -> Context:
+    """Read all tables under `root`.
+
+    Args:
+        root: the results folder.
+        configuration: see `Context`, as `folder` and `configured`.
+        scores: the score files <method>/<data set>.parquet; empty takes all that are there.
+        benchmarks: folder of Snakemake's benchmark files, if there is one.
+    Raises:
+        DataError: there are no scores, or a file is missing or malformed.
+    """
+    paths = list(scores) or sorted((root / "score").glob("*/*.parquet"))
+    if not paths:
+        raise DataError(f"{root / 'score'}: expected <method>/<dataset>.parquet, found none; run `dfmvr score`")
+    table = pd.concat([read_table(path, SCORE_COLUMNS, "score") for path in paths], ignore_index=True)
+    if not (table["status"] == OK).any():
+        reason = table["reason"].iloc[0] if len(table) else "the files are empty"
+        raise DataError(f"{root / 'score'}: expected scored samples, found none with status 'ok' (first: {reason})")
+    training = _read_training(root, [path.parent.name for path in paths], configuration)
+    tested = dict.fromkeys(path.stem for path in paths)
+    manifests = {name: root / "align" / name / "manifest.parquet" for name in tested}
+    for run in training.values():
+        path = root / "align" / run.data / "manifest.parquet"
+        manifests |= {run.data: path} if path.exists() else {}
+    manifests = {name: read_manifest(path) for name, path in manifests.items()}
+    views = [table[table["view"] == "left"].assign(dataset=dataset) for dataset, table in manifests.items()]
+    yaws = pd.concat(views)[["dataset", "sample", "yaw"]].rename(columns={"yaw": "left_yaw"})
+    table = table.merge(yaws, "left", ["dataset", "sample"])
+    measured = None if benchmarks is None else read_benchmarks(benchmarks)
+    return Context(root, configuration, configured, folder, paths, table, manifests, training, measured)
+
+
+def _read_training(root: Path, methods: Sequence[str], configuration: Config) -> dict[str, Run]:
+    """Read the metrics of every training that a method comes from, as far as there are any."""
+    runs = {}
+    for name in dict.fromkeys(read_key(key).training for key in in_order(set(methods))):
+        path = root / "train" / name / "metrics.csv"
+        if path.exists():
+            known = read_key(name).variant.key in configuration.variants
+            section = configuration.variant(name) if known else configuration.train
+            runs[name] = Run(section.method, section.data, read_table(path, ["step", "epoch"], "train"))
+    return runs
+
+
+def read_benchmarks(folder: Path) -> pd.DataFrame | None:
+    """Run times that Snakemake measured, one row a rule: stage, jobs, seconds (sum), and peak memory in MiB.
+
+    The stage is the first folder (or the stem) below `folder`. None where nothing was measured.
+
+    Raises:
+        DataError: a line is not JSON or lacks the seconds.
+    Source: Snakemake's benchmark files, one JSON object a line with the keys `s` and `max_rss`.
+    """
+    rows = []
+    for path in sorted(folder.rglob("*.jsonl")):
+        parts = path.relative_to(folder).with_suffix("").parts
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                record = json.loads(line)
+                seconds, memory = float(record["s"]), record.get("max_rss")
+                memory = float("nan") if memory in (None, "NA", "-") else float(memory)
+            except (ValueError, KeyError, TypeError) as error:
+                raise DataError(f"{path}: expected Snakemake's benchmark as JSON ({error}); delete it") from error
+            rows.append({"stage": parts[0], "job": "/".join(parts), "seconds": seconds, "memory_mib": memory})
+    return pd.DataFrame(rows) if rows else None

@@ -1,0 +1,135 @@
+"""Chapters with pictures after the paper's figures: inputs, shapes, meshes to turn, error maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dfmvr.report.captions import caption
+from dfmvr.report.chapter import Chapter, chapter_of
+from dfmvr.report.context import PROTOCOL, Context
+from dfmvr.report.figures import gallery, panels, pictures, scenes
+from dfmvr.report.figures.exhibits import MOST_ROWS, Exhibit, angle, exhibits
+from dfmvr.report.tables.table import number
+from dfmvr.study.methods import FLOOR, MEAN_FACE, OURS, read_key
+
+FIGURES = {"pixel_face": "Fig. 5", "bosphorus": "Fig. 6"}
+"""Figure of the paper that compares the shapes of a data set."""
+
+
+@chapter_of("What goes in", "input")
+def input_chapter(context: Context, chapter: Chapter) -> None:
+    """What goes into the network, and the weights of the photo loss (Figs. 2, 4)."""
+    parse = context.configuration.parse
+    for exhibit in exhibits(context)[:1]:
+        weights = {"feature": parse.feature_weight, "face": parse.face_weight, "background": parse.background_weight}
+        chapter.say(caption("input", **weights, dilation=f"{parse.dilation_px:g}"))
+        sample = exhibit.chosen(1)[0].sample
+        greys = [(f"weight {value}, {name}", (value / 255,) * 3) for name, value in weights.items()]
+        drawn = gallery.input_panel(exhibit, sample, parse)
+        image = pictures.stacked([drawn, panels.class_legend(), pictures.swatches(greys)])
+        place = exhibit.place(sample)
+        text = caption("input_figure", place=place)
+        chapter.picture(image, f"input_{exhibit.dataset}", f"Inputs of the network, {place}", text)
+
+
+@chapter_of("Shapes side by side", "shapes")
+def shapes_chapter(context: Context, chapter: Chapter) -> None:
+    """Meshes of all methods side by side (Figs. 5 to 7)."""
+    chapter.say(caption("shapes"))
+    for exhibit in exhibits(context):
+        methods = [m for m in exhibit.methods if m not in (MEAN_FACE, FLOOR)]
+        _side_by_side(chapter, exhibit, methods)
+        _close_ups(chapter, exhibit, methods)
+
+
+def _side_by_side(chapter: Chapter, exhibit: Exhibit, methods: Sequence[str]) -> None:
+    """Whole faces."""
+    image = gallery.comparison_panel(exhibit, exhibit.samples, methods)
+    facts = {"figure": FIGURES.get(exhibit.dataset, "Fig. 5"), "data": exhibit.name, "protocol": PROTOCOL}
+    facts |= {"count": len(exhibit.samples), "angle": number(abs(panels.TURNED_DEG), 0)}
+    alt = f"Photographs, meshes of all methods, and scans, {exhibit.name}"
+    chapter.picture(image, f"shapes_{exhibit.dataset}", alt, caption("comparison_figure", **facts))
+
+
+def _close_ups(chapter: Chapter, exhibit: Exhibit, methods: Sequence[str]) -> None:
+    """Eyes and mouth."""
+    samples = exhibit.samples[:2]
+    image = gallery.close_up_panel(exhibit, samples, methods)
+    and_ours = caption("and_ours") if OURS in methods else ""
+    text = caption("close_up_figure", data=exhibit.name, count=len(samples), and_ours=and_ours)
+    alt = f"Eyes and mouths of photographs, meshes and scans, {exhibit.name}"
+    chapter.picture(image, f"close_up_{exhibit.dataset}", alt, text)
+
+
+@chapter_of("Faces to turn", "scene")
+def scene_chapter(context: Context, chapter: Chapter) -> None:
+    """A sample of every data set to be turned in three dimensions."""
+    for exhibit in exhibits(context):
+        (one,) = exhibit.chosen(1)
+        shapes, ours = exhibit.shapes(one.sample), exhibit.ours
+        scale = panels.error_scale([shapes])
+        layers = scenes.layers_of(shapes, ours, [m for m in (ours, MEAN_FACE, FLOOR) if m in exhibit.methods])
+        meshes = [panels.mesh_tile(mesh, yaw_deg=0.0) for mesh in (shapes.scan, shapes.predictions[ours])]
+        tiles = [
+            *meshes,
+            panels.error_tile(shapes, ours, one.error_mm, scale),
+            pictures.Tile(pictures.colour_bar(scale)),
+        ]
+        still = pictures.encode(pictures.grid([tiles], ["scan", read_key(ours).short_name, "error", ""], [""]))
+        place = exhibit.place(one.sample)
+        rank = f"rank {one.rank} of {one.of}, RMSE {number(one.error_mm, 2)} mm"
+        text = caption("scene_figure", place=place, rank=rank, protocol=PROTOCOL)
+        chapter.scene(place, scenes.scene(layers, scale), still, f"Scan, mesh and error of DF-MVR, {place}", text)
+
+
+@chapter_of("Where the errors are", "error_maps")
+def error_map_chapter(context: Context, chapter: Chapter) -> None:
+    """Error maps of all methods with one scale, and what is measured (Fig. 13)."""
+    chapter.say(caption("scene", triangles=f"{scenes.TRIANGLES:,}"))
+    rows: list[tuple[Exhibit, list[str], str, str, list[str]]] = []
+    for exhibit in exhibits(context):
+        text = caption("error_maps_figure", data=exhibit.name, count=len(exhibit.samples))
+        rows.append((exhibit, exhibit.samples, "front", text, exhibit.samples))
+        if by_yaw := one_face_by_yaw(exhibit):
+            names = [angle(yaw) for yaw in by_yaw.values()]
+            yaws = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+            text = caption("error_maps_by_yaw", data=exhibit.name, yaws=yaws, count=len(names))
+            rows.append((exhibit, list(by_yaw), "left", text, names))
+    if not rows:
+        return
+    chapter.say(caption("error_maps"))
+    scale = panels.error_scale([e.shapes(s) for e, samples, *_ in rows for s in samples[:MOST_ROWS]])
+    for exhibit, samples, view, text, names in rows:
+        image = gallery.error_map_panel(exhibit, samples, scale, view, names)
+        name = f"error_maps_{exhibit.dataset}" + ("" if view == "front" else "_by_yaw")
+        chapter.picture(image, name, f"Error maps of all methods, {exhibit.name}", text)
+    _crop(chapter, exhibits(context)[0])
+
+
+def one_face_by_yaw(exhibit: Exhibit) -> dict[str, float]:
+    """Samples of one person whose left view is turned by different angles, the smallest first; {} if there are none.
+
+    The person is that with the median error among those that have all angles.
+    """
+    yaws = exhibit.left_yaws
+    people = yaws.groupby(exhibit.subjects[yaws.index])
+    full = [subject for subject, group in people if group.nunique() == yaws.nunique() > 1]
+    if not full:
+        return {}
+    means = {subject: exhibit.errors.loc[people.get_group(subject).index, exhibit.ours].mean() for subject in full}
+    subject = sorted(full, key=means.get)[(len(full) - 1) // 2]
+    chosen = people.get_group(subject).sort_values(key=abs, kind="stable").drop_duplicates()
+    return {str(sample): float(yaw) for sample, yaw in chosen.items()}
+
+
+def _crop(chapter: Chapter, exhibit: Exhibit) -> None:
+    """What part of a scan is measured."""
+    sample, protocol = exhibit.chosen(1)[0].sample, exhibit.source.protocol
+    drawn = gallery.crop_panel(exhibit, sample)
+    parts = (("measured", gallery.EVALUATED), ("beside the mesh", gallery.BESIDE), ("outside", gallery.OUTSIDE))
+    radius = caption("crop_radius", radius=number(protocol.crop_radius_mm, 0))
+    radius = radius if protocol.crop == "nose_sphere" else caption("crop_sphere")
+    place = exhibit.place(sample)
+    image = pictures.stacked([drawn, pictures.swatches(parts, drawn.width)])
+    text = caption("crop_figure", place=place, radius=radius)
+    chapter.picture(image, f"crop_{exhibit.dataset}", f"The measured part of a scan, {place}", text)
