@@ -131,3 +131,7 @@ def test_the_package_gives_only_its_version_and_its_product():
         if alias.name not in MODULES
     }
     assert asked == {"__version__"}
+
+
+def test_what_the_rules_share_is_short():
+    assert len((ROOT / "workflow" / "rules" / "common.smk").read_text(encoding="utf-8").splitlines()) <= 100

@@ -95,6 +95,11 @@ class Config(Section):
             for seed in range(self.study.seeds if method.variant.train is not None else 1)
         ]
 
+    def data_of(self, page: str = "report") -> list[str]:
+        """The data sets that a page is about: those tested on, then those trained on."""
+        tested = [dataset for _, dataset in self.tests_of(page)]
+        return list(dict.fromkeys([*tested, *self.trained_on(page).values()]))
+
     def shown_on_scan(self, page: str = "report") -> list[str]:
         """The methods that a page shows on the scan of a real person: those that see all views, on `report` alone."""
         shown = page == "report" and self.simulate.real_scan

@@ -15,7 +15,11 @@ rule align_dataset:
         code=lambda wildcards: code("align.command", reader_of(wildcards.dataset)),
         data=lambda wildcards: data_of(wildcards.dataset),
         checked=lambda wildcards: checked(study.datasets.root_of(wildcards.dataset)),
-        landmarks=landmarks_101_of,
+        landmarks=lambda wildcards: (
+            f"<results>/mesh/{wildcards.dataset}/landmarks_101.npz"
+            if layout_of(wildcards.dataset) in layouts.LANDMARKED
+            else []
+        ),
         model="<results>/face_model/face_model.npz",
     output:
         directory("<results>/align/{dataset}"),
@@ -25,9 +29,14 @@ rule align_dataset:
         "<benchmarks>/align/{dataset}.jsonl"
     params:
         settings=study.align.as_json(),
-        format=lambda wildcards: study.datasets.layout_of(wildcards.dataset),
+        format=lambda wildcards: layout_of(wildcards.dataset),
         reading=lambda wildcards: study.datasets.reading(wildcards.dataset),
-        scans=lambda wildcards, output: mesh_of(wildcards.dataset, output[0]),
+        # the manifest names the scans without a look
+        scans=lambda wildcards, output: (
+            f"--mesh {output[0].replace('/align/', '/mesh/')}"
+            if layout_of(wildcards.dataset) in layouts.SCANNED
+            else ""
+        ),
     message:
         "Align {wildcards.dataset}"
     shell:

@@ -3,7 +3,6 @@
 import os
 import shlex
 import sys
-from pathlib import Path
 
 from dfmvr import dependencies
 from dfmvr.config import configuration
@@ -25,6 +24,7 @@ try:
 except ConfigError as error:
     sys.exit(f"error: {error}")
 
+layout_of = study.datasets.layout_of
 ONE_TRAINED = "|".join(TRAINED_ON) or "none"
 ONE_TESTED = (
     "|".join(m.key for m, _ in study.tests_of() if m.training in TRAINED_ON) or "none"
@@ -37,7 +37,7 @@ wildcard_constraints:
 
 
 # So that the rules find `dfmvr` also where the environment was not activated.
-shell.prefix(f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+shell.prefix(f"PATH={shlex.quote(os.path.dirname(sys.executable))}:$PATH; ")
 
 
 def of_tests(pattern):
@@ -58,13 +58,7 @@ def of_trainings(pattern):
 
 def of_data(pattern):
     """What gives `pattern` filled in for every data set that the wildcard `page` is about."""
-
-    def files(wildcards):
-        tested = [dataset for _, dataset in study.tests_of(wildcards.page)]
-        trained_on = study.trained_on(wildcards.page).values()
-        return expand(pattern, dataset=list(dict.fromkeys([*tested, *trained_on])))
-
-    return files
+    return lambda wildcards: expand(pattern, dataset=study.data_of(wildcards.page))
 
 
 def of_scanned(pattern):
@@ -82,25 +76,6 @@ def checked(supplied):
     return "<results>/fetch/found.json" if supplied else []
 
 
-def landmarks_101_of(wildcards):
-    """The 101 landmarks of a data set's scans, where it has them."""
-    known = study.datasets.layout_of(wildcards.dataset) in layouts.LANDMARKED
-    return f"<results>/mesh/{wildcards.dataset}/landmarks_101.npz" if known else []
-
-
-def mesh_of(dataset, aligned):
-    """The option that says where the scans of a data set are, or will be: the manifest names them without a look."""
-    scanned = study.datasets.layout_of(dataset) in layouts.SCANNED
-    return f"--mesh {Path(aligned).parents[1] / 'mesh' / dataset}" if scanned else ""
-
-
-def processes(gpus):
-    """The program, started once a GPU."""
-    if gpus < 2:
-        return "dfmvr"
-    return f"torchrun --standalone --nproc-per-node {gpus} -m dfmvr"
-
-
 def code(*modules):
     """The files that these modules of dfmvr run on, so that a change of the code reruns what it made."""
     files = dependencies.files_reached(*(f"dfmvr.{module}" for module in modules))
@@ -109,4 +84,4 @@ def code(*modules):
 
 def reader_of(dataset):
     """The module that reads a data set of three views."""
-    return f"datasets.{study.datasets.layout_of(dataset)}.dataset"
+    return f"datasets.{layout_of(dataset)}.dataset"

@@ -11,7 +11,7 @@ rule normalise_scans:
     """Make the scans of a data set alike."""
     input:
         code=lambda wildcards: code(
-            "mesh.command", f"mesh.{study.datasets.layout_of(wildcards.dataset)}"
+            "mesh.command", f"mesh.{layout_of(wildcards.dataset)}"
         ),
         data=lambda wildcards: data_of(wildcards.dataset),
         checked=lambda wildcards: checked(study.datasets.root_of(wildcards.dataset)),
@@ -28,7 +28,7 @@ rule normalise_scans:
         settings=lambda wildcards: (
             study.mesh.as_json() if wildcards.dataset == "bosphorus" else "{}"
         ),
-        format=lambda wildcards: study.datasets.layout_of(wildcards.dataset),
+        format=lambda wildcards: layout_of(wildcards.dataset),
         reading=lambda wildcards: study.datasets.reading(wildcards.dataset),
     message:
         "Make the scans of {wildcards.dataset} alike"

@@ -32,7 +32,11 @@ rule train_variant:
         mem_mb=lambda wildcards: 16000 if study.variant(wildcards.method).gpus else 3000,
         runtime=lambda wildcards: 2880 if study.variant(wildcards.method).gpus else 240,
     params:
-        program=lambda wildcards: processes(study.variant(wildcards.method).gpus),
+        program=lambda wildcards, resources: (
+            f"torchrun --standalone --nproc-per-node {resources.gpu} -m dfmvr"
+            if resources.gpu > 1
+            else "dfmvr"
+        ),
         settings=lambda wildcards: study.training(wildcards.method),
     message:
         "Train {wildcards.method}"
