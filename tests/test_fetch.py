@@ -11,6 +11,7 @@ import zipfile
 import numpy as np
 import pytest
 import scipy.io
+from authors_layout import write_sample_authors
 
 from dfmvr import cli
 from dfmvr.config import configuration, docs
@@ -23,7 +24,6 @@ from dfmvr.datasets.matlab import read_matlab
 from dfmvr.datasets.multi_pie import dataset as multi_pie_files
 from dfmvr.datasets.multi_pie.folders import PhotoName
 from dfmvr.datasets.pixel_face import dataset as pixel_face_files
-from dfmvr.datasets.pixel_face.authors import write_sample_authors
 from dfmvr.datasets.pixel_face.dataset import SampleInfo
 from dfmvr.datasets.pixel_face.ground_truth import GroundTruth
 from dfmvr.errors import ConfigError, DataError, OutputError

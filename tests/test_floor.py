@@ -18,7 +18,7 @@ from dfmvr.geometry.surface import Surface
 from dfmvr.mesh.scan import FaceScan, write_scan
 from dfmvr.reconstruct import floor
 from dfmvr.reconstruct.floor import reconstruct_floor
-from dfmvr.reconstruct.scan_fit import fit_to_scan
+from dfmvr.reconstruct.scan_fit import ScanFitter
 from dfmvr.register.crop import crop
 from dfmvr.register.surface import register_surface
 from dfmvr.score.distances import measure, summarise
@@ -110,7 +110,7 @@ def test_a_model_without_a_coarser_mesh_is_fitted_too(model):
     arrays = model.arrays() | {"coarse_triangles": np.zeros((0, 3), int), "coarse_vertices": np.array(0)}
     alone = MorphableModel(arrays)
     target = scan_of(model, np.random.default_rng(6).normal(size=16), noise=0.1)
-    one, two = fit_to_scan(model, target, PAPER), fit_to_scan(alone, target, PAPER)
+    one, two = ScanFitter(model).fit(target, PAPER), ScanFitter(alone).fit(target, PAPER)
     assert_allclose(one.vertices, two.vertices, atol=0.02)
 
 
@@ -118,7 +118,7 @@ def test_a_model_without_a_coarser_mesh_is_fitted_too(model):
 def test_a_face_of_the_model_is_fitted_exactly(model, landmarks):
     truth = np.random.default_rng(1).normal(size=16)
     target = scan_of(model, truth)
-    fit = fit_to_scan(model, target if landmarks == 101 else target._replace(landmarks_101=None), PAPER)
+    fit = ScanFitter(model).fit(target if landmarks == 101 else target._replace(landmarks_101=None), PAPER)
     assert error(model.mean.double().numpy(), model, target) > 0.5
     assert error(fit.vertices, model, target) < 0.01
     assert_allclose(np.concatenate((fit.identity, fit.expression)), truth, atol=0.1)
@@ -127,7 +127,7 @@ def test_a_face_of_the_model_is_fitted_exactly(model, landmarks):
 def test_no_more_than_the_noise_is_left_over(model):
     truth = np.random.default_rng(2).normal(size=16)
     target = scan_of(model, truth, noise=0.2)
-    fit = fit_to_scan(model, target, PAPER)
+    fit = ScanFitter(model).fit(target, PAPER)
     best = error(shape(model, truth), model, target)
     freedom = np.sqrt(1 - (16 + 7) / len(crop(target, PAPER)))
     assert best * (1 - 2 * (1 - freedom)) < error(fit.vertices, model, target) < best
@@ -135,7 +135,7 @@ def test_no_more_than_the_noise_is_left_over(model):
 
 def test_no_coefficients_nearby_are_better(model):
     target = scan_of(model, np.random.default_rng(3).normal(size=16), noise=0.3)
-    fit = fit_to_scan(model, target, PAPER)
+    fit = ScanFitter(model).fit(target, PAPER)
     best = error(fit.vertices, model, target)
     basis = np.concatenate((model.identity_basis.numpy(), model.expression_basis.numpy()))
     for k in range(0, 16, 3):
@@ -149,13 +149,13 @@ def test_another_face_is_fitted_better_than_by_the_mean(model):
     other = vertices + np.column_stack([0 * x, 0 * y, height(1.1 * x, 0.95 * y) - height(x, y)])
     ids = model.landmarks_101.numpy()
     target = FaceScan(other, other[model.alignment.numpy()], other[ids])
-    fit = fit_to_scan(model, target, PAPER)
+    fit = ScanFitter(model).fit(target, PAPER)
     assert error(fit.vertices, model, target) < 0.6 * error(vertices, model, target)
 
 
 def test_the_fit_is_deterministic_and_consistent(model):
     target = scan_of(model, np.random.default_rng(4).normal(size=16), noise=0.1)
-    one, two = fit_to_scan(model, target, PAPER), fit_to_scan(model, target, PAPER)
+    one, two = ScanFitter(model).fit(target, PAPER), ScanFitter(model).fit(target, PAPER)
     assert_array_equal(one.vertices, two.vertices)
     assert_allclose(shape(model, np.concatenate((one.identity, one.expression))), one.vertices, atol=1e-4)
 
@@ -166,7 +166,7 @@ def test_the_protocol_says_where_the_fit_is_close(model):
     lifted = target._replace(vertices=target.vertices + np.where(away > 45, 4.0, 0.0)[:, None] * MOTION.rotation[:, 2])
     near = [
         summarise(measure(Surface(fit.vertices, model.triangles.numpy()), target.vertices[away < 40], fit.registration))
-        for fit in (fit_to_scan(model, lifted, ProtocolSection(crop_radius_mm=radius)) for radius in (40, 95))
+        for fit in (ScanFitter(model).fit(lifted, ProtocolSection(crop_radius_mm=radius)) for radius in (40, 95))
     ]
     assert 3 * near[0].rmse_mm < near[1].rmse_mm
 

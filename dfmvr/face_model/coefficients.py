@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from dfmvr.conventions import VIEWS
+
+if TYPE_CHECKING:
+    from dfmvr.face_model.model import MorphableModel
 
 # ASSUME: side views are taken some 35 degrees off the frontal one (Pixel-Face's and Multi-PIE's lie between 30 and 45).
 # A positive angle about y turns the nose, which points to +z, toward +x, the image's right; the left view's nose points
@@ -30,3 +33,10 @@ class Coefficients(NamedTuple):
 def mean_angles() -> Tensor:
     """Angles (3, 3) in radians, view by axis, that a fresh network answers."""
     return torch.tensor([[0.0, math.radians(MEAN_YAW_DEG[view]), 0.0] for view in VIEWS])
+
+
+def mean_faces(model: MorphableModel, count: int) -> Coefficients:
+    """Coefficients of `count` mean faces in neutral pose: what a method that has learnt nothing would answer."""
+    views = len(VIEWS)
+    shapes = ((model.identity_size,), (model.expression_size,), (model.texture_size,), (views, 9, 3), (views, 3))
+    return Coefficients(*(torch.zeros(count, *shape) for shape in (*shapes, (views, 3))))

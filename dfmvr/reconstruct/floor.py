@@ -12,15 +12,16 @@ import logging
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from dfmvr.config.evaluation import ProtocolSection, RegisterSection
-from dfmvr.conventions import VIEWS
 from dfmvr.errors import DataError
+from dfmvr.face_model.coefficients import mean_faces
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.files import write_npz, writing_folder
 from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
 from dfmvr.mesh.scan import FaceScan
-from dfmvr.reconstruct.scan_fit import Fitter, FloorFit
+from dfmvr.reconstruct.scan_fit import ScanFit, ScanFitter
 from dfmvr.register.inputs import scans_to_test
 from dfmvr.register.registrations import DEFAULT_PROTOCOL
 
@@ -56,8 +57,8 @@ def reconstruct_floor(model: MorphableModel, manifest: Path, output: Path, proto
     Raises:
         OutputError: the folder cannot be written.
     """
-    fitter, set_aside = Fitter(model), {}
-    before: tuple[FaceScan, FloorFit] | None = None
+    fitter, set_aside = ScanFitter(model), {}
+    before: tuple[FaceScan, ScanFit] | None = None
     samples, fits = [], []
     colours = model.albedo_mean.clamp(0, 1).cpu().numpy()
     with writing_folder(output) as partial:
@@ -76,19 +77,10 @@ def reconstruct_floor(model: MorphableModel, manifest: Path, output: Path, proto
             write_landmarks(meshes / f"{sample.sample}.landmarks.csv", fit.vertices[fitter.fine.alignment])
             samples.append(sample.sample)
             fits.append(fit)
-        _write_coefficients(partial / "coefficients.npz", samples, fits, model)
+        sizes = model.identity_size, model.expression_size
+        found = np.array([np.concatenate((fit.identity, fit.expression)) for fit in fits], np.float32)
+        identity, expression = torch.from_numpy(found.reshape(len(fits), sum(sizes))).split(sizes, 1)
+        coefficients = mean_faces(model, len(fits))._replace(identity=identity, expression=expression)
+        arrays = {name: tensor.numpy() for name, tensor in coefficients._asdict().items()}
+        write_npz(partial / "coefficients.npz", sample=np.array(samples, str), **arrays)
     return set_aside
-
-
-def _write_coefficients(path: Path, samples: list[str], fits: list[FloorFit], model: MorphableModel) -> None:
-    count, views = len(fits), len(VIEWS)
-    write_npz(
-        path,
-        sample=np.array(samples, str),
-        identity=np.array([fit.identity for fit in fits], np.float32).reshape(count, model.identity_size),
-        expression=np.array([fit.expression for fit in fits], np.float32).reshape(count, model.expression_size),
-        texture=np.zeros((count, model.texture_size), np.float32),
-        lighting=np.zeros((count, views, 9, 3), np.float32),
-        angles=np.zeros((count, views, 3), np.float32),
-        translation=np.zeros((count, views, 3), np.float32),
-    )

@@ -10,10 +10,8 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from dfmvr.conventions import VIEWS
-from dfmvr.face_model.coefficients import Coefficients
+from dfmvr.face_model.coefficients import mean_faces
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.files import writing_folder
 from dfmvr.reconstruct.sample_files import add_output_arguments, write_samples
@@ -38,10 +36,3 @@ def main(args: argparse.Namespace, settings: None) -> None:
     names = np.array(["face"]) if args.align is None else sample_names(args.align, args.split)
     with writing_folder(args.output) as folder:
         write_samples(folder, model, names, mean_faces(model, len(names)), args.format, "meshes" if args.align else "")
-
-
-def mean_faces(model: MorphableModel, count: int) -> Coefficients:
-    """Coefficients of `count` mean faces in neutral pose: what a method that has learnt nothing would answer."""
-    views = len(VIEWS)
-    shapes = ((model.identity_size,), (model.expression_size,), (model.texture_size,), (views, 9, 3), (views, 3))
-    return Coefficients(*(torch.zeros(count, *shape) for shape in (*shapes, (views, 3))))

@@ -57,7 +57,7 @@ PHASES = (
 )
 
 
-class FloorFit(NamedTuple):
+class ScanFit(NamedTuple):
     """The face model fitted to a scan."""
 
     identity: np.ndarray  # (K,)
@@ -84,15 +84,15 @@ class _Shapes:
         return self.mean + (self.rows @ coefficients.astype(np.float32)).reshape(-1, 3)
 
 
-class Fitter:
-    """Fits one face model to scans; prepares once what all fits share."""
+class ScanFitter:
+    """Fits one face model to scans, deterministically; prepares once what all fits share."""
 
     def __init__(self, model: MorphableModel) -> None:
         self.identity_size = model.identity_size
         self.fine = _Shapes(model)
         self.coarse = _Shapes(model.coarse()) if len(model.coarse_triangles) else self.fine
 
-    def fit(self, scan: FaceScan, protocol: ProtocolSection) -> FloorFit:
+    def fit(self, scan: FaceScan, protocol: ProtocolSection) -> ScanFit:
         """Fit the model to a scan, by its points and its 101 (or, without them, 7) landmarks.
 
         Args:
@@ -124,7 +124,7 @@ class Fitter:
                 coefficients, pose = problem.solve(coefficients, phase.alike * history[-1] ** 2)
         k = self.identity_size
         pose = pose._replace(rmse_mm=np.array(history))
-        return FloorFit(coefficients[:k], coefficients[k:], self.fine.vertices(coefficients), pose)
+        return ScanFit(coefficients[:k], coefficients[k:], self.fine.vertices(coefficients), pose)
 
 
 class _Problem:
@@ -190,12 +190,3 @@ def _weighted_points(scan: FaceScan, protocol: ProtocolSection) -> tuple[np.ndar
     centre, radius = crop_sphere(scan, protocol)
     near = in_sphere(scan.vertices, centre, radius + MARGIN_MM)
     return scan.vertices[near], np.where(inside_crop(scan, protocol), 1.0, MARGIN_WEIGHT)[near]
-
-
-def fit_to_scan(model: MorphableModel, scan: FaceScan, protocol: ProtocolSection) -> FloorFit:
-    """Fit identity, expression and pose of a face model to a scan; deterministic.
-
-    Raises:
-        DataError: the landmarks are in a wrong unit or mirrored, or no scan is near them.
-    """
-    return Fitter(model).fit(scan, protocol)

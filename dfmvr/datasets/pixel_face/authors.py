@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,27 +22,22 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from dfmvr.datasets.listing import list_subfolders, read_words
-from dfmvr.datasets.pixel_face.ground_truth import KEYPOINTS, MM_PER_UNIT, GroundTruth, to_millimetres
-from dfmvr.datasets.pixel_face.views import write_views
+from dfmvr.datasets.pixel_face.ground_truth import KEYPOINTS, GroundTruth, to_millimetres
 from dfmvr.errors import DataError
-from dfmvr.files import writing
-from dfmvr.geometry.meshes import Mesh, read_mesh, write_mesh
+from dfmvr.geometry.meshes import read_mesh
 
 log = logging.getLogger(__name__)
 
 SPLIT_FOLDERS = {"train": "train", "val": "test"}
 """Folder of each split: what the authors validate on is what they report."""
 
-VIEWS_FOLDER, MESHES = "Images", "val_obj"
-LANDMARKS = Path("fusion", "nicp_106_pts.txt")
-DECIMALS = 6  # of a decimetre
+MESHES, LANDMARKS = "val_obj", Path("fusion", "nicp_106_pts.txt")
 MAX_MESH_BYTES = 64 << 20
 """ASSUME: a mesh is smaller; 53,215 vertices and their triangles have a tenth of it."""
 FARTHEST_MM = 20.0
 """ASSUME: keypoints of a mesh are nearer to it than this."""
 
-_SUBJECT = re.compile(r"[0-9]{5}")
-_EXPRESSION = re.compile(r"[0-9A-Za-z_]+")
+_SUBJECT, _EXPRESSION = re.compile(r"[0-9]{5}"), re.compile(r"[0-9A-Za-z_]+")
 
 
 class Place(NamedTuple):
@@ -58,7 +52,7 @@ class Place(NamedTuple):
 
 def sample_folder(root: Path, split: str, subject: str, expression: str) -> Path:
     """Folder of a sample's photographs and keypoints; `split` is 'train' or 'val'."""
-    return root / split / subject / expression / VIEWS_FOLDER
+    return root / split / subject / expression / "Images"
 
 
 def list_places(root: Path) -> dict[str, Place]:
@@ -105,8 +99,6 @@ def read_keypoints(path: Path) -> np.ndarray:
             x, y, z = map(float, words)
         except ValueError:
             raise DataError(f"{where}: expected three numbers `x y z`, found {' '.join(words)[:60]!r}") from None
-        if len(points) == KEYPOINTS:
-            raise DataError(f"{where}: expected {KEYPOINTS} points, found more; copy the file again")
         points.append((x, y, z))
     if len(points) != KEYPOINTS:
         raise DataError(f"{path}: expected {KEYPOINTS} points, one a line, found {len(points)}; copy the file again")
@@ -118,9 +110,9 @@ def read_keypoints(path: Path) -> np.ndarray:
 
 def keypoints_of_mesh(path: Path) -> Path | None:
     """Find the keypoints of val_obj/<subject><expression>.obj."""
-    subject, expression = path.stem[:5], path.stem[5:]
-    candidates = (sample_folder(path.parent.parent, split, subject, expression) for split in reversed(SPLIT_FOLDERS))
-    return next((file for folder in candidates if (file := folder / LANDMARKS).is_file()), None)
+    root, subject, expression = path.parent.parent, path.stem[:5], path.stem[5:]
+    candidates = [sample_folder(root, split, subject, expression) / LANDMARKS for split in ("val", "train")]
+    return next(filter(Path.is_file, candidates), None)
 
 
 def read_registered_mesh(path: Path) -> GroundTruth:
@@ -131,12 +123,7 @@ def read_registered_mesh(path: Path) -> GroundTruth:
     """
     if path.is_file() and (size := path.stat().st_size) > MAX_MESH_BYTES:
         raise DataError(f"{path}: expected a mesh of some megabytes, found {size >> 20} MiB; is it another file?")
-    try:
-        mesh = read_mesh(path)
-    except DataError:
-        raise
-    except ValueError as error:  # vertices without a z, which the parser lets through
-        raise DataError(f"{path}: not readable as OBJ ({error}); copy it again") from None
+    mesh = read_mesh(path)
     vertices = to_millimetres(mesh.vertices, str(path))
     keypoints = keypoints_of_mesh(path)
     if keypoints is None:
@@ -149,39 +136,3 @@ def read_registered_mesh(path: Path) -> GroundTruth:
             "most; copy both again or leave the sample out"
         )
     return GroundTruth(vertices, mesh.triangles, landmarks)
-
-
-def write_sample_authors(
-    root: Path | str,
-    split: str,
-    subject: str,
-    expression: str,
-    photos: Sequence[np.ndarray | None],
-    landmarks_106: np.ndarray | None = None,
-    mesh: Mesh | None = None,
-) -> None:
-    """Write the files of one sample; lengths are rounded to a millionth of a decimetre, photographs are JPEG.
-
-    Args:
-        root: the data set's folder.
-        split: its folder, 'train' or 'val'.
-        subject: five digits.
-        expression: such as '01' or 'other_1'.
-        photos: as in `write_views`.
-        landmarks_106: (106, 3) mm; None leaves them out.
-        mesh: registered mesh, mm, in their frame; None leaves it out.
-    Raises:
-        ValueError: a name that the reader would pass over.
-        OutputError: a file cannot be written.
-    """
-    if split not in SPLIT_FOLDERS or not _SUBJECT.fullmatch(subject) or not _EXPRESSION.fullmatch(expression):
-        raise ValueError(f"expected train or val, five digits, and letters or digits: {split}, {subject}, {expression}")
-    folder = sample_folder(Path(root), split, subject, expression)
-    write_views(folder, photos)
-    if landmarks_106 is not None:
-        with writing(folder / LANDMARKS) as partial:
-            np.savetxt(partial, np.asarray(landmarks_106) / MM_PER_UNIT, fmt=f"%.{DECIMALS}f")
-    if mesh is not None:
-        # the writer of meshes knows no unit: what it writes are decimetres here
-        decimetres = Mesh(np.round(mesh.vertices / MM_PER_UNIT, DECIMALS), mesh.triangles)
-        write_mesh(Path(root) / MESHES / f"{subject}{expression}.obj", decimetres)
