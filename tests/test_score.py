@@ -16,7 +16,7 @@ from dfmvr.conventions import REGIONS
 from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
 from dfmvr.geometry.normals import mesh_normals
 from dfmvr.geometry.surface import Surface
-from dfmvr.mesh.scan import FaceScan, write_reason, write_scan
+from dfmvr.mesh.scan import FaceScan, write_scan
 from dfmvr.register.crop import crop
 from dfmvr.register.icp import Registration
 from dfmvr.register.surface import register_surface
@@ -256,7 +256,7 @@ def study(tmp_path):
         points = MOTION.apply(vertices + i * mesh_normals(vertices, triangles))
         registered = (points, triangles) if i == 0 else ()
         if i == 2:
-            write_reason(tmp_path / "data" / "s2.npz", "s2/gt.mat: 1 of 30000 numbers are not finite")
+            write_scan(tmp_path / "data" / "s2.npz", "s2/gt.mat: 1 of 30000 numbers are not finite")
         elif i != 3:
             scan = FaceScan(points, MOTION.apply(marks), None, triangles, *registered)
             write_scan(tmp_path / "data" / f"{name}.npz", scan)

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
-from scipy.ndimage import map_coordinates
 from scipy.spatial import cKDTree
 
 from dfmvr.datasets.bosphorus.range_image import RangeImage
 from dfmvr.errors import DataError
+from dfmvr.geometry.resampling import sample
 
 TextureY = Literal["up", "down"]
 OTHER: dict[str, TextureY] = {"up": "down", "down": "up"}
@@ -48,11 +48,9 @@ def colours_at(photo: np.ndarray, texture: np.ndarray, texture_y: TextureY) -> n
     shown = ((texture >= 0) & (texture <= 1)).all(-1)
     if not shown.any():
         return None
-    x, y = pixels_of(texture[shown], photo.shape[:2], texture_y).T
     colours = np.full((len(texture), 3), UNKNOWN)
-    for channel in range(3):
-        plane = photo[..., channel].astype(np.float32)
-        colours[shown, channel] = map_coordinates(plane, (y - 0.5, x - 0.5), order=1, mode="nearest") / 255
+    pixels = pixels_of(texture[shown], photo.shape[:2], texture_y)
+    colours[shown] = sample(photo.astype(np.float32), pixels) / 255
     return colours
 
 

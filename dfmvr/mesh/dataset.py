@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pandas as pd
 from tqdm import tqdm
@@ -16,18 +15,12 @@ from dfmvr.datasets.multiview import MultiviewDataset
 from dfmvr.datasets.sample import Sample
 from dfmvr.errors import DataError
 from dfmvr.files import writing, writing_folder
-from dfmvr.mesh.scan import scan_file, write_landmarks_101, write_reason, write_scan
+from dfmvr.mesh.scan import NormalisedScans, write_landmarks_101, write_scan
 
 OK, SET_ASIDE = "ok", "set aside"
 TABLE = "scans.csv"
 _COUNTS = ("vertices", "triangles", "dropped", "components", "holes")
 COLUMNS = ("scan", "split", *_COUNTS, "area_mm2", "status", "reason")
-
-
-def module_of(layout: str) -> ModuleType:
-    """The module of this package that knows the scans of a layout: its `normalise` and `coloured_mesh`."""
-    # by name, so that a rule depends on the layout that it reads alone
-    return importlib.import_module(f"dfmvr.mesh.{layout}")
 
 
 def normalise_scans(data: MultiviewDataset, layout: str, output: Path, settings: MeshSection) -> pd.DataFrame:
@@ -44,7 +37,8 @@ def normalise_scans(data: MultiviewDataset, layout: str, output: Path, settings:
         DataError: the folder is not the data set's, or there are scans and not one can be used.
         OutputError: the folder cannot be written.
     """
-    normalise = module_of(layout).normalise
+    # by name, so that a rule depends on the layout that it reads alone
+    normalise = importlib.import_module(f"dfmvr.mesh.{layout}").normalise
     rows, landmarks = [], {}
     with writing_folder(output) as folder:
         for sample in tqdm(_with_scans(data), desc="mesh", unit=" scans", mininterval=1):
@@ -55,13 +49,11 @@ def normalise_scans(data: MultiviewDataset, layout: str, output: Path, settings:
                 except DataError as error:
                     landmarks[sample.scan_name] = reason = str(error)
             if sample.split == "test":
-                place = scan_file(folder, sample.scan_name)
                 try:
                     scan, numbers = normalise(data, sample.scan, settings)
-                    write_scan(place, scan)
                 except DataError as error:
-                    reason = str(error)
-                    write_reason(place, reason)
+                    scan = reason = str(error)
+                write_scan(NormalisedScans.place(folder, sample), scan)
             status = SET_ASIDE if reason else OK
             rows.append(
                 {"scan": sample.scan_name, "split": sample.split, **numbers, "status": status, "reason": reason}

@@ -7,11 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from dfmvr.config.data import MeshSection
-from dfmvr.conventions import ALIGNMENT_IN_101, ALIGNMENT_POINTS, DROPPED_FROM_106
+from dfmvr.conventions import ALIGNMENT_IN_101, DROPPED_FROM_106
 from dfmvr.datasets.pixel_face.dataset import PixelFace
-from dfmvr.datasets.pixel_face.ground_truth import GroundTruth
 from dfmvr.errors import DataError
-from dfmvr.geometry.meshes import Mesh
 from dfmvr.mesh.scan import FaceScan
 
 
@@ -38,29 +36,4 @@ def normalise(data: PixelFace, path: Path, _: MeshSection) -> tuple[FaceScan, di
         truth.registration_vertices,
         truth.registration_triangles,
     )
-    return scan, _numbers(truth)
-
-
-def coloured_mesh(data: PixelFace, path: Path, _: MeshSection) -> tuple[Mesh, dict[str, np.ndarray], dict[str, float]]:
-    """Read the mesh of a scan with its colours.
-
-    Args:
-        data: the data set.
-        path: gt.mat or a mesh of val_obj.
-    Returns:
-        The mesh; the seven landmarks, (3,) mm by name, none if they are not marked; and what the table of scans tells
-        about the mesh.
-    Raises:
-        DataError: the file is missing, damaged or inconsistent.
-    """
-    truth = data.read_scan(path)
-    colours = None if truth.scan_colours is None else truth.scan_colours / 255
-    landmarks = {}
-    if truth.scan_landmarks_106 is not None:
-        seven = np.delete(truth.scan_landmarks_106, DROPPED_FROM_106, axis=0)[list(ALIGNMENT_IN_101)]
-        landmarks = dict(zip(ALIGNMENT_POINTS, seven, strict=True))
-    return Mesh(truth.scan_vertices, truth.scan_triangles, colours), landmarks, _numbers(truth)
-
-
-def _numbers(truth: GroundTruth) -> dict[str, float]:
-    return {"vertices": len(truth.scan_vertices), "triangles": len(truth.scan_triangles)}
+    return scan, {"vertices": len(scan.vertices), "triangles": len(scan.triangles)}

@@ -1,4 +1,8 @@
-"""A scan as all stages after `mesh` know it, whatever file it was delivered in, and how it is stored."""
+"""A scan as all stages after `mesh` know it, whatever file it was delivered in, and how it is stored.
+
+The folder of a data set, as `dfmvr mesh` writes it, holds scans/<name>.npz of the test samples and landmarks_101.npz
+of all scans.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +16,9 @@ from dfmvr.datasets.sample import Sample
 from dfmvr.errors import DataError
 from dfmvr.files import read_npz, write_npz
 
+LANDMARKS = "landmarks_101.npz"
 UNKNOWN = np.full((106 - len(DROPPED_FROM_106), 3), np.nan)
-"""101 landmarks that are not."""
-
-SCANS, LANDMARKS = "scans", "landmarks_101.npz"
-"""In the folder of a data set: the folder of the scans of its test samples, and the landmarks of all its scans."""
+"""101 landmarks that are not known."""
 
 
 class FaceScan(NamedTuple):
@@ -30,34 +32,18 @@ class FaceScan(NamedTuple):
     registered_triangles: np.ndarray | None = None  # (F, 3) where that is known: its vertices correspond
 
 
-def scan_file(folder: Path, name: str) -> Path:
-    """Place of a scan in the folder that `dfmvr mesh` makes of a data set."""
-    return folder / SCANS / f"{name}.npz"
-
-
-def write_scan(path: Path, scan: FaceScan) -> None:
-    """Write a scan, its points as precise as they are given.
+def write_scan(path: Path, scan: FaceScan | str) -> None:
+    """Write a scan, its points as precise as they are given, or in its place why it cannot be used.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    arrays = {name: array for name, array in scan._asdict().items() if array is not None}
-    write_npz(
-        path, **{name: array.astype(np.int32) if array.dtype.kind == "i" else array for name, array in arrays.items()}
-    )
-
-
-def write_reason(path: Path, reason: str) -> None:
-    """Write why a scan cannot be used in its place: who asks for the scan is told.
-
-    Raises:
-        OutputError: the file cannot be written.
-    """
-    write_npz(path, reason=np.array(reason))
+    arrays = {"reason": np.array(scan)} if isinstance(scan, str) else scan._asdict()
+    write_npz(path, **{name: array for name, array in arrays.items() if array is not None})
 
 
 def read_scan(path: Path) -> FaceScan:
-    """Read a scan, float64 and int64.
+    """Read a scan, its points as float64.
 
     Raises:
         DataError: the file is missing or broken, or tells why the scan cannot be used.
@@ -66,12 +52,7 @@ def read_scan(path: Path) -> FaceScan:
     if "reason" in arrays:
         raise DataError(str(arrays["reason"]))
     try:
-        return FaceScan(
-            **{
-                name: array.astype(np.int64 if array.dtype.kind == "i" else np.float64)
-                for name, array in arrays.items()
-            }
-        )
+        return FaceScan(**{name: a.astype(np.float64) if a.dtype.kind == "f" else a for name, a in arrays.items()})
     except TypeError:
         raise DataError(f"{path}: not a scan as `dfmvr mesh` writes it ({', '.join(arrays)}); make it again") from None
 
@@ -102,14 +83,20 @@ class NormalisedScans:
         self.folder = folder
         self._landmarks: dict[str, np.ndarray | str] | None = None
         if folder is not None and landmarked:
-            arrays = read_npz(folder / LANDMARKS, "scan", "landmarks_101", "reason")
-            columns = zip(arrays["scan"], arrays["landmarks_101"], arrays["reason"], strict=True)
-            self._landmarks = {str(name): str(reason) or points for name, points, reason in columns}
+            names = ("scan", "landmarks_101", "reason")
+            arrays = read_npz(folder / LANDMARKS, *names)
+            rows = zip(*(arrays[name] for name in names), strict=True)
+            self._landmarks = {str(scan): str(reason) or points for scan, points, reason in rows}
+
+    @staticmethod
+    def place(folder: Path, sample: Sample) -> Path:
+        """Where the scan of a test sample lies in the folder of its data set."""
+        return folder / "scans" / f"{sample.scan_name}.npz"
 
     def file_of(self, sample: Sample) -> Path | None:
-        """Place of the scan of a test sample."""
+        """The scan of a sample; None if it has none or is not to test on."""
         known = self.folder is not None and sample.scan is not None and sample.split == "test"
-        return scan_file(self.folder, sample.scan_name) if known else None
+        return self.place(self.folder, sample) if known else None
 
     def landmarks_101_of(self, sample: Sample) -> np.ndarray:
         """Look up the 101 landmarks (101, 3) mm of a sample's scan, NaN where they are not known.
