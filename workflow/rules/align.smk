@@ -33,7 +33,7 @@ rule align_dataset:
         reading=lambda wildcards: study.datasets.reading(wildcards.dataset),
         # the manifest names the scans without a look
         scans=lambda wildcards, output: (
-            f"--mesh {output[0].replace('/align/', '/mesh/')}"
+            f"--mesh {output[0].replace('align', 'mesh')}"
             if layout_of(wildcards.dataset) in layouts.SCANNED
             else ""
         ),
