@@ -14,6 +14,7 @@ import copy
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
 
@@ -22,9 +23,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import dfmvr.networks.involution as involution
-from dfmvr.networks.df_mvr import DFMVR, NetworkSettings
+from dfmvr.config.configuration import load
+from dfmvr.networks.df_mvr import DFMVR
+from dfmvr.networks.heads import NetworkSizes
 from dfmvr.networks.inference import for_inference
 from dfmvr.networks.rednet import RedNet
+
+PAPER = Path(__file__).resolve().parents[1] / "config" / "paper.yaml"
 
 Run = Callable[[], list[Tensor]]
 
@@ -122,7 +127,8 @@ def compare_layers(image_size: int, repeats: int) -> list[Row]:
 def full_size(image_size: int) -> tuple[DFMVR, tuple[Tensor, Tensor]]:
     """The network at the paper's size as after some training, and one sample."""
     torch.manual_seed(0)
-    net = DFMVR(NetworkSettings(released_concat=True), image_size, 80, 64, 80)
+    settings = load(PAPER, ["train.network.last_concat=true"]).train.network
+    net = DFMVR(settings, NetworkSizes(image_size, 80, 64, 80))
     # A fresh network answers zeros and has its residual branches, hence its involutions, switched off.
     torch.nn.init.normal_(net.heads["identity"].weight)
     # Branches at full strength would double the signal, and float32's rounding, from block to block.

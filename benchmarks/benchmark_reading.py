@@ -28,8 +28,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from dfmvr.config.configuration import Config
 from dfmvr.config.data import MultiPieData
+from dfmvr.config.training import LossSection, TrainSection
 from dfmvr.datasets.images import write_image
 from dfmvr.datasets.multi_pie.dataset import YAWS, MultiPie
 from dfmvr.datasets.multi_pie.folders import PhotoName
@@ -122,17 +122,16 @@ def measure_steps(samples: object, batch_size: int, repeats: int) -> list[tuple[
     import torch
     from toy_model import SIZES, toy_model
 
-    from dfmvr.losses import LossWeights
-    from dfmvr.networks.df_mvr import DFMVR, NetworkSettings
+    from dfmvr.networks.heads import NetworkSizes
     from dfmvr.train.data import training_batch
-    from dfmvr.train.system import TrainingSystem
+    from dfmvr.train.methods.df_mvr import DFMVRTraining
 
     torch.manual_seed(0)
-    settings = Config().train
-    network = DFMVR(NetworkSettings(**settings.network.model_dump()), SIZE, **SIZES).train()
-    system = TrainingSystem(network, toy_model(), None, LossWeights(mask=0.0), SIZE)
+    settings = TrainSection(loss=LossSection(mask=0.0), augment=False, batch_size=batch_size)
+    network = DFMVRTraining.make_network(settings, NetworkSizes(SIZE, **SIZES)).train()
+    system = DFMVRTraining(settings, network, toy_model(), None, SIZE)
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-6)
-    batch = training_batch(samples, 0, batch_size, 0, None)
+    batch = training_batch(samples, 0, settings, torch.arange(101))
 
     def run(rendered: bool) -> None:
         optimiser.zero_grad(set_to_none=True)
@@ -154,18 +153,19 @@ def measure_feeding(count: int, repeats: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         write_aligned(Path(folder), count)
         samples = AlignedSamples(folder, folder, "train")
-        batch_size, mirrored = Config().train.batch_size, torch.arange(101)
+        settings, mirrored = TrainSection(), torch.arange(101)
+        batch_size = settings.batch_size
         steps = steps_per_epoch(len(samples), batch_size)
         marks = {round(steps * share / 4): f"{share / 4:.0%}" for share in range(5)}
         rows, seconds = [], 0.0
         for step in range(steps, steps + WARM_UP):
-            training_batch(samples, step, batch_size, 0, mirrored)
+            training_batch(samples, step, settings, mirrored)
         for step in range(steps + 1):
             if step in marks:
                 rows.append((marks[step], *memory_mib("RssAnon", "RssFile")))
             start = time.perf_counter()
             if step < steps:
-                training_batch(samples, step, batch_size, 0, mirrored)
+                training_batch(samples, step, settings, mirrored)
                 seconds += time.perf_counter() - start
         fed = 3 * batch_size * steps / seconds
         print(f"\n{count:,} samples of three images, {SIZE} px, batches of {batch_size}:\n")

@@ -1,8 +1,11 @@
-"""Displayed colours: the transfer curve of sRGB (IEC 61966-2-1), and colours as the web writes them."""
+"""Displayed colours: the transfer curve of sRGB (IEC 61966-2-1), grey, and colours as the web writes them."""
 
 from __future__ import annotations
 
 import numpy as np
+
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in a grey value, ITU-R BT.601."""
 
 
 def from_hex(colours: str) -> np.ndarray:

@@ -1,15 +1,13 @@
 """The losses of the weakly supervised training (paper IV, Eqs. 2 to 8).
 
 All of them are means over samples and views, so that their weights hold at any batch size; lengths are millimetres or
-pixels of the 224 px reference image, so that they hold at any image size. Two further terms and some switches are the
-authors' released code's; as long as they are off, nothing of them is computed.
+pixels of the 224 px reference image, so that they hold at any image size.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,40 +15,14 @@ from torch import Tensor
 
 from dfmvr.conventions import ALIGNMENT_IN_101, CLASSES, REFERENCE_SIZE_PX
 from dfmvr.face_model.coefficients import Coefficients
-from dfmvr.released.similarity import fit_as
+from dfmvr.geometry.similarity import Similarity, fit_similarity
 
-# ASSUME: "the nose and inner mouth landmarks" (IV-C) are iBUG's nine of the nose and eight of the inner mouth.
-# Code: the lower bridge of the nose, the eyes and the inner mouth.
-EMPHASISED_68 = {
-    "paper": (*range(27, 36), *range(60, 68)),
-    "released": (*range(28, 31), *range(36, 48), *range(60, 68)),
-}
+if TYPE_CHECKING:
+    from dfmvr.config.training import LossSection
+
+NOSE_AND_INNER_MOUTH = (*range(27, 36), *range(60, 68))
+"""ASSUME: "the nose and inner mouth landmarks" (IV-C) are iBUG's nine of the nose and eight of the inner mouth."""
 EMPHASIS = 20.0
-
-
-@dataclass(frozen=True)
-class LossWeights:
-    """The weights of the terms and how they are taken: the fields, with what they mean, of `dfmvr.config.LossSection`,
-    here the paper's values.
-    """
-
-    photo: float = 4.0
-    mask: float = 3.0
-    landmark: float = 1.0
-    landmark_2d: float = 0.02
-    landmark_3d: float = 1.0
-    regularisation: float = 3e-4
-    identity: float = 1.0
-    expression: float = 0.8
-    texture: float = 0.017
-    lighting: float = 0.0
-    albedo: float = 0.0
-    lit_albedo: bool = False
-    emphasis: str = "paper"
-    landmark_3d_scale: str = "least_squares"
-    landmark_3d_reflection: str = "least_direction"
-    mask_gradient: bool = True
-    mask_from: float = 0.0
 
 
 class Prediction(NamedTuple):
@@ -61,10 +33,9 @@ class Prediction(NamedTuple):
     landmarks: Tensor  # (B, V, 68, 2) px of the image
     landmarks_3d: Tensor  # (B, 101, 3) mm, any frame
     coefficients: Coefficients
-    skin: Tensor | None = None  # (B, n, P, 3) colours, any n, of the skin that should be even; None: not asked for
 
 
-class Target(NamedTuple):
+class LossTarget(NamedTuple):
     """What the photographs and their annotation say."""
 
     images: Tensor  # (B, V, 3, H, W) RGB in [0, 1]
@@ -74,8 +45,8 @@ class Target(NamedTuple):
     landmarks_3d: Tensor  # (B, 101, 3) mm, any frame; NaN where a sample has none
 
 
-class Losses(NamedTuple):
-    """Each term without its weight, and the weighted sum."""
+class LossTerms(NamedTuple):
+    """Each term without its weight, NaN where it is left out, and the weighted sum."""
 
     photo: Tensor
     mask: Tensor
@@ -83,24 +54,6 @@ class Losses(NamedTuple):
     landmark_3d: Tensor
     regularisation: Tensor
     total: Tensor
-
-
-class MoreLosses(NamedTuple):
-    """`Losses` with the two further terms of the released code, NaN where one is left out."""
-
-    photo: Tensor
-    mask: Tensor
-    landmark_2d: Tensor
-    landmark_3d: Tensor
-    regularisation: Tensor
-    lighting: Tensor
-    albedo: Tensor
-    total: Tensor
-
-
-def kind_of_losses(weights: LossWeights) -> type[Losses] | type[MoreLosses]:
-    """What `total_loss` gives with these weights."""
-    return MoreLosses if weights.lighting > 0 or weights.albedo > 0 else Losses
 
 
 def _weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
@@ -137,7 +90,7 @@ def mask_loss(logits: Tensor, masks: Tensor, coverage: Tensor | None = None) -> 
     L_m = -1/(V N_p) sum_v sum_p log softmax(logits_p)[y_p], p the pixels of the face in the photograph's mask.
 
     Paper: Eq. 3 prints the cross entropy of two classes; with the parser's ten it is the one that the released code
-    takes. That code detaches the rendering, so that its mask loss trains nothing (`mask_gradient: false`).
+    takes. That code detaches the rendering, so that its mask loss trains nothing.
     ASSUME: N_p, the "pixels in face mask", are those of the photograph's face that the rendering covers too: elsewhere
     nothing was drawn that could be told apart.
 
@@ -153,25 +106,26 @@ def mask_loss(logits: Tensor, masks: Tensor, coverage: Tensor | None = None) -> 
     return _weighted_mean(entropy.unflatten(0, masks.shape[:2]), face if coverage is None else face * coverage.detach())
 
 
-def landmark_2d_loss(landmarks: Tensor, target: Tensor, image_size: int, emphasis: str = "paper") -> Tensor:
+def landmark_2d_loss(
+    landmarks: Tensor, target: Tensor, image_size: int, emphasised: tuple[int, ...] = NOSE_AND_INNER_MOUTH
+) -> Tensor:
     """Weighted distance of the projected landmarks to the annotated ones (Eq. 4).
 
-    L_l2d = 1/(N V) sum_v sum_n w_n |l_n - l'_n|_2, w = 20 for the nose and the inner mouth, 1 otherwise.
+    L_l2d = 1/(N V) sum_v sum_n w_n |l_n - l'_n|_2, w = 20 for the `emphasised`, 1 otherwise.
 
     Args:
         landmarks, target: (B, V, 68, 2) px of an image `image_size` pixels wide.
-        emphasis: a name of `EMPHASISED_68`.
     Returns:
         Scalar in pixels of the 224 px reference image, mean over samples and views.
     """
     weights = landmarks.new_ones(landmarks.shape[-2])
-    weights[list(EMPHASISED_68[emphasis])] = EMPHASIS
+    weights[list(emphasised)] = EMPHASIS
     distance = torch.linalg.vector_norm(landmarks - target, dim=-1)
     return (weights * distance).mean() * (REFERENCE_SIZE_PX / image_size)
 
 
 def landmark_3d_loss(
-    landmarks: Tensor, target: Tensor, scale: str = "least_squares", reflection: str = "least_direction"
+    landmarks: Tensor, target: Tensor, align: Callable[[Tensor, Tensor], Similarity] = fit_similarity
 ) -> Tensor:
     """Distance of the model's 3D landmarks to the annotated ones, after alignment by seven of them (Eqs. 5 and 6).
 
@@ -180,7 +134,7 @@ def landmark_3d_loss(
     Args:
         landmarks: (B, 101, 3) mm, any frame.
         target: (B, 101, 3) mm, any frame. A sample with a NaN is left out.
-        scale, reflection: how Eq. 5 is solved, see `fit_as`.
+        align: solves Eq. 5.
     Returns:
         Scalar in mm, mean over the samples that have landmarks; 0 when none has.
     """
@@ -188,12 +142,12 @@ def landmark_3d_loss(
     # A stand-in that fits exactly: the branch that `where` leaves must have a finite gradient.
     target = torch.where(known[:, None, None], target, landmarks.detach())
     seven = list(ALIGNMENT_IN_101)
-    aligned = fit_as(landmarks[:, seven], target[:, seven], scale, reflection).apply(landmarks)
+    aligned = align(landmarks[:, seven], target[:, seven]).apply(landmarks)
     distance = torch.linalg.vector_norm(aligned - target, dim=-1).mean(-1)
     return torch.where(known, distance, 0).sum() / known.sum().clamp_min(1)
 
 
-def regularisation_loss(coefficients: Coefficients, weights: LossWeights) -> Tensor:
+def regularisation_loss(coefficients: Coefficients, weights: LossSection) -> Tensor:
     """Distance of the coefficients from the mean face (Eq. 8).
 
     L_reg = w_alpha |alpha|^2 + w_beta |beta|^2 + w_gamma |gamma|^2.
@@ -214,69 +168,74 @@ def regularisation_loss(coefficients: Coefficients, weights: LossWeights) -> Ten
     return sum(weight * values.square().sum(-1).mean() for weight, values in parts)
 
 
-def lighting_loss(lighting: Tensor) -> Tensor:
-    """Colour of the light: mean square of the lighting's (..., 9, 3) distance from its mean over red, green, blue.
+def rendered_losses(
+    prediction: Prediction, target: LossTarget, parser: Callable[[Tensor], Tensor] | None
+) -> tuple[Tensor | None, Tensor | None]:
+    """The photo and the mask loss; None without a rendering, and a mask loss of 0 without a parser."""
+    if prediction.images is None:
+        return None, None
+    photo = photo_loss(prediction.images, target.images, prediction.coverage, target.weights)
+    if parser is None:
+        return photo, torch.zeros_like(photo)
+    # Shading may exceed the range of the photographs on which the parser was trained.
+    logits = parser(prediction.images.clamp(0, 1).flatten(0, 1)).unflatten(0, target.masks.shape[:2])
+    return photo, mask_loss(logits, target.masks, prediction.coverage)
 
-    Code: of the released code's one lighting. Lightings of each view that are the same light in other frames
-    (`train.network.shared_lighting`) have the same loss, since turning keeps the length within a degree.
+
+def overall_loss(
+    photo: Tensor | None,
+    mask: Tensor | None,
+    landmark_2d: Tensor,
+    landmark_3d: Tensor,
+    regularisation: Tensor,
+    weights: LossSection,
+) -> LossTerms:
+    """The weighted sum of the terms (IV-E), with the landmark loss of Eq. 7; None counts nothing.
+
+    L = w_p L_p + w_m L_m + w_l (w_2d L_l2d + w_3d L_l3d) + w_reg L_reg.
     """
-    return (lighting - lighting.mean(-1, keepdim=True)).square().mean()
-
-
-def is_skin(labels: Tensor) -> Tensor:
-    """Which vertices (V,) bool are skin by their classes (V,). ASSUME: those of `skin` and `nose`."""
-    return (labels == CLASSES.index("skin")) | (labels == CLASSES.index("nose"))
-
-
-def unevenness_loss(colours: Tensor) -> Tensor:
-    """Variance over the vertices of colours (..., V, 3), the sum over red, green, blue; mean over all else."""
-    return (colours - colours.mean(-2, keepdim=True)).square().sum(-1).mean()
+    rendered = landmark_2d.new_zeros(()) if photo is None else weights.photo * photo + weights.mask * mask
+    landmark = weights.landmark_2d * landmark_2d + weights.landmark_3d * landmark_3d
+    total = rendered + weights.landmark * landmark + weights.regularisation * regularisation
+    if photo is None:
+        photo = mask = torch.full_like(total, torch.nan)
+    return LossTerms(photo, mask, landmark_2d, landmark_3d, regularisation, total)
 
 
 def total_loss(
-    prediction: Prediction, target: Target, parser: Callable[[Tensor], Tensor] | None, weights: LossWeights
-) -> Losses | MoreLosses:
-    """All terms and their weighted sum (IV-E).
-
-    L = w_p L_p + w_m L_m + w_l (w_2d L_l2d + w_3d L_l3d) + w_reg L_reg, and with the released code's further terms
-    + w_light L_light + w_albedo L_albedo.
+    prediction: Prediction, target: LossTarget, parser: Callable[[Tensor], Tensor] | None, weights: LossSection
+) -> LossTerms:
+    """All terms of a prediction, and their weighted sum.
 
     Args:
-        prediction: without images, L_p, L_m and the further terms are left out of the sum and given as NaN.
+        prediction: without images, L_p and L_m are left out of the sum and given as NaN.
         parser: maps images (N, 3, H, W) to logits (N, classes, H, W); frozen and in evaluation mode. Not called, and
             the mask loss 0, where it is None or the mask loss has no weight.
-        weights: a `LossWeights`, or the section `train.loss` of the configuration.
+        weights: the section `train.loss` of the configuration.
     """
-    photo = mask = prediction.landmarks.new_full((), torch.nan)
-    total = prediction.landmarks.new_zeros(())
-    if prediction.images is not None:
-        photo = photo_loss(prediction.images, target.images, prediction.coverage, target.weights)
-        mask = torch.zeros_like(photo)
-        if parser is not None and weights.mask > 0:
-            # Shading may exceed the range of the photographs on which the parser was trained.
-            images = prediction.images.clamp(0, 1) if weights.mask_gradient else prediction.images.detach().clamp(0, 1)
-            logits = parser(images.flatten(0, 1)).unflatten(0, target.masks.shape[:2])
-            mask = mask_loss(logits, target.masks, prediction.coverage)
-        total = weights.photo * photo + weights.mask * mask
-    size, solved = target.images.shape[-1], (weights.landmark_3d_scale, weights.landmark_3d_reflection)
-    landmark_2d = landmark_2d_loss(prediction.landmarks, target.landmarks, size, weights.emphasis)
-    landmark_3d = landmark_3d_loss(prediction.landmarks_3d, target.landmarks_3d, *solved)
-    regularisation = regularisation_loss(prediction.coefficients, weights)
-    landmark = weights.landmark_2d * landmark_2d + weights.landmark_3d * landmark_3d
-    total = total + weights.landmark * landmark + weights.regularisation * regularisation
-    terms = (photo, mask, landmark_2d, landmark_3d, regularisation)
-    if kind_of_losses(weights) is Losses:
-        return Losses(*terms, total)
-    return MoreLosses(*terms, *_further(prediction, weights, total))
+    return overall_loss(
+        *rendered_losses(prediction, target, parser if weights.mask > 0 else None),
+        landmark_2d_loss(prediction.landmarks, target.landmarks, target.images.shape[-1]),
+        landmark_3d_loss(prediction.landmarks_3d, target.landmarks_3d),
+        regularisation_loss(prediction.coefficients, weights),
+        weights,
+    )
 
 
-def _further(prediction: Prediction, weights: LossWeights, total: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The released code's two further terms, and `total` with them."""
-    lighting = albedo = torch.full_like(total, torch.nan)
-    if prediction.images is not None and weights.lighting > 0:
-        lighting = lighting_loss(prediction.coefficients.lighting)
-        total = total + weights.lighting * lighting
-    if prediction.images is not None and weights.albedo > 0:
-        albedo = unevenness_loss(prediction.skin)
-        total = total + weights.albedo * albedo
-    return lighting, albedo, total
+# Not of the paper: two terms of Deng et al. 2019, which the authors' released code has too.
+
+
+def lighting_loss(lighting: Tensor) -> Tensor:
+    """Colour of the light: mean square of the lighting's (..., 9, 3) distance from its mean over red, green, blue."""
+    return (lighting - lighting.mean(-1, keepdim=True)).square().mean()
+
+
+def albedo_loss(colours: Tensor, labels: Tensor) -> Tensor:
+    """Unevenness of the skin: variance over its vertices, the sum over red, green, blue; mean over all else.
+
+    Args:
+        colours: (..., N, 3) of the vertices.
+        labels: (N,) their classes. ASSUME: those of `skin` and `nose` are skin.
+    """
+    skin = colours[..., (labels == CLASSES.index("skin")) | (labels == CLASSES.index("nose")), :]
+    return (skin - skin.mean(-2, keepdim=True)).square().sum(-1).mean()

@@ -7,25 +7,34 @@ import numpy as np
 import pytest
 import torch
 from toy_model import SIZES, toy_coefficients, toy_model, toy_samples
+from toy_network import PAPERS_RESNET, SIZE, learn, sizes
 
-from dfmvr.conventions import CLASSES
+from dfmvr.config.training import (
+    Deep3DSection,
+    DengWeightsSection,
+    ShangWeightsSection,
+    SingleImageSection,
+    TrainSection,
+)
 from dfmvr.errors import ConfigError, DataError
 from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.views import render_views
-from dfmvr.losses import lighting_loss
-from dfmvr.networks.deep3d import Deep3D, Deep3DSettings, aggregate
+from dfmvr.networks.deep3d import Deep3D, aggregate
+from dfmvr.networks.heads import NetworkSizes
 from dfmvr.networks.mgcnet import MGCNet
-from dfmvr.networks.single_image import SingleImageSettings
-from dfmvr.train.baselines import deng, shang, single_image
+from dfmvr.networks.training import cosine_rate
 from dfmvr.train.batch import Batch
-from dfmvr.train.data import AlignedSamples, cosine_rate
+from dfmvr.train.data import AlignedSamples
+from dfmvr.train.methods import shang, single_image
+from dfmvr.train.methods.deng import DengLossTerms, DengTraining
+from dfmvr.train.methods.shang import ShangLossTerms, ShangTraining
 
-SIZE = 48
+BOTH = [DengTraining, ShangTraining]
 TINY = {"backbone_width": 16, "depth": 14, "stem_pool": False, "neck": 64, "quick_start": True}
 NETWORKS = {
-    "deng": lambda: Deep3D(Deep3DSettings(**TINY), SIZE, **SIZES),
-    "deng, mean": lambda: Deep3D(Deep3DSettings(**TINY, aggregation="mean"), SIZE, **SIZES),
-    "shang": lambda: MGCNet(SingleImageSettings(**TINY), SIZE, **SIZES),
+    "deng": lambda: Deep3D(Deep3DSection(**TINY), sizes()),
+    "deng, mean": lambda: Deep3D(Deep3DSection(**TINY, aggregation="mean"), sizes()),
+    "shang": lambda: MGCNet(SingleImageSection(**TINY), sizes()),
 }
 
 
@@ -38,6 +47,12 @@ def network(name, seed=0, spread=0.3):
     if getattr(result, "confidence", None) is not None:
         torch.nn.init.normal_(result.confidence.scores.weight, std=spread)
     return result
+
+
+def training(kind, model=None, network=None, precision="float32", **weights):
+    """The training of one of the two, under other weights of its losses."""
+    settings = TrainSection(**{kind.kind: {"loss": weights}}, precision=precision)
+    return kind(settings, network or torch.nn.Module(), model or toy_model(), None, SIZE)
 
 
 def pictures(count=2, views=3, seed=0):
@@ -69,13 +84,13 @@ def evenly_lit():
 
 def test_the_regressor_has_257_outputs_for_a_basel_face_model():
     torch.manual_seed(0)
-    found = Deep3D(Deep3DSettings(**TINY), SIZE, 80, 64, 80)
+    found = Deep3D(Deep3DSection(**TINY), NetworkSizes(SIZE, 80, 64, 80))
     assert sum(head.out_features for head in found.regressor.heads.values()) == 257
 
 
 def test_the_paper_s_regressor_is_resnet_50():
     with torch.device("meta"):
-        found = MGCNet(SingleImageSettings(), 224, 80, 64, 80)
+        found = MGCNet(PAPERS_RESNET, NetworkSizes(224, 80, 64, 80))
     parameters = sum(values.numel() for values in found.parameters())
     assert parameters == 23_508_032 + 257 * (2048 + 1)
 
@@ -131,7 +146,7 @@ def test_the_identity_of_a_set_is_weighted_by_c_net():
     found, images = network("deng").eval(), pictures() * torch.tensor([0.1, 0.5, 1.0]).view(3, 1, 1, 1)
     torch.nn.init.normal_(found.confidence.scores.weight, std=10)
     per_view, identity = found.image_set(images)
-    features = found.regressor.see(images.flatten(0, 1))
+    features = found.regressor.see(images)
     confidence = found.confidence(features).unflatten(0, (2, 3))
     assert (confidence > 0).all()
     expected = (confidence * per_view.identity).sum(1) / confidence.sum(1)
@@ -158,12 +173,10 @@ def test_what_does_not_fit_is_an_error():
     for name in NETWORKS:
         with pytest.raises(DataError, match=r"expected images \(B, 3, 3, S, S\), found \(2, 2, 3, 48, 48\)"):
             network(name)(pictures(views=2))
-        with pytest.raises(DataError, match=r"expected images \(N, 3, 48, 48\), found \(6, 3, 24, 24\)"):
+        with pytest.raises(DataError, match=r"expected images \(B, V, 3, 48, 48\), found \(2, 3, 3, 24, 24\)"):
             network(name)(pictures()[..., ::2, ::2])
     with pytest.raises(ConfigError, match="32 px or more, found 16 px"):
-        MGCNet(SingleImageSettings(), 16, **SIZES)
-    with pytest.raises(ConfigError, match="expected an aggregation of confidence, mean, found best"):
-        Deep3D(Deep3DSettings(aggregation="best"), SIZE, **SIZES)
+        MGCNet(PAPERS_RESNET, sizes(16))
 
 
 def test_landmark_loss_by_hand():
@@ -171,25 +184,10 @@ def test_landmark_loss_by_hand():
     points = target.clone()
     points[0, 0] = torch.tensor([3.0, 4.0])
     points[1, 30] = torch.tensor([0.0, 2.0])
-    found = single_image.squared_landmark_loss(points, target, deng.EMPHASISED_68, deng.EMPHASIS, 112)
+    found = single_image.squared_landmark_loss(points, target, DengTraining.emphasised_68, DengTraining.emphasis, 112)
     assert float(found) == pytest.approx((25 + 20 * 4) / (2 * 68) * 4)
-    found = single_image.squared_landmark_loss(points, target, shang.EMPHASISED_68, shang.EMPHASIS, 224)
+    found = single_image.squared_landmark_loss(points, target, ShangTraining.emphasised_68, ShangTraining.emphasis, 224)
     assert float(found) == pytest.approx((25 + 5 * 4) / (2 * 68))
-
-
-def test_lighting_loss_by_hand():
-    lighting = torch.zeros(1, 1, 9, 3)
-    lighting[..., 4, :] = 0.7
-    assert float(lighting_loss(lighting)) == pytest.approx(0, abs=1e-14)
-    lighting[..., 4, :] = torch.tensor([0.3, 0.0, 0.0])
-    assert float(lighting_loss(lighting)) == pytest.approx((0.2**2 + 2 * 0.1**2) / 27)
-
-
-def test_albedo_loss_counts_the_skin_alone():
-    labels = torch.tensor([CLASSES.index(name) for name in ("skin", "nose", "left_eye", "skin", "background")])
-    albedo = torch.tensor([[[0.1, 0, 0], [0.4, 0, 0], [9, 9, 9], [0.4, 0, 0.3], [9, 9, 9]]])
-    expected = (0.2**2 + 2 * 0.1**2 + 2 * 0.1**2 + 0.2**2) / 3
-    assert float(single_image.albedo_loss(albedo, labels)) == pytest.approx(expected)
 
 
 def test_photo_loss_counts_the_face_of_the_mask_that_is_drawn():
@@ -207,11 +205,14 @@ def test_photo_loss_counts_the_face_of_the_mask_that_is_drawn():
 def test_a_view_alone_is_seen_as_among_others():
     model, truth = toy_model(), toy_coefficients(2)
     together = render_views(model, truth, SIZE)
-    alone = single_image.see(model, single_image.as_samples(each_view(truth)), SIZE)
-    torch.testing.assert_close(alone.image.unflatten(0, (2, 3)), together.image, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(alone.landmarks.unflatten(0, (2, 3)), together.landmarks)
-    assert torch.equal(alone.alpha.unflatten(0, (2, 3)), together.alpha)
+    alone = render_views(model, single_image.as_samples(each_view(truth)), SIZE)
+    torch.testing.assert_close(alone.image[:, 0].unflatten(0, (2, 3)), together.image, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(alone.landmarks[:, 0].unflatten(0, (2, 3)), together.landmarks)
+    assert torch.equal(alone.alpha[:, 0].unflatten(0, (2, 3)), together.alpha)
     torch.testing.assert_close(alone.albedo.unflatten(0, (2, 3))[:, 0], model.albedo(truth.texture))
+    unrendered = render_views(model, truth, SIZE, rendered=False)
+    assert torch.equal(unrendered.landmarks, together.landmarks)
+    assert unrendered.image is None
 
 
 def test_the_front_view_is_the_target_of_both_sides():
@@ -220,10 +221,10 @@ def test_the_front_view_is_the_target_of_both_sides():
     assert source.tolist() == [0, 3, 2, 5]
 
 
-@pytest.mark.parametrize("module", [deng, shang])
-def test_pixels_beside_the_face_do_not_count(module, evenly_lit):
+@pytest.mark.parametrize("kind", BOTH)
+def test_pixels_beside_the_face_do_not_count(kind, evenly_lit):
     model, truth, batch = evenly_lit
-    system = module.System(torch.nn.Module(), model, None, weights_of(module), SIZE)
+    system = training(kind, model)
     masks = batch.masks.clone()
     masks[..., : SIZE // 2] = 0
     painted = torch.where(masks[:, :, None] > 0, batch.images, 1.0)
@@ -233,28 +234,24 @@ def test_pixels_beside_the_face_do_not_count(module, evenly_lit):
     assert float(whole.photo) > 0.1
 
 
-def weights_of(module, **changes):
-    return {deng: deng.DengWeights, shang: shang.ShangWeights}[module](**changes)
-
-
 def test_the_weights_are_the_authors():
-    weights = deng.DengWeights()
+    weights = DengWeightsSection()
     assert (weights.photo, weights.landmark_2d, weights.regularisation) == (1.92, 1.6e-3, 3e-4)
     assert (weights.lighting, weights.albedo, weights.perceptual) == (10, 5, 0.2)
     assert (weights.identity, weights.expression, weights.texture) == (1, 0.8, 0.017)
-    weights = shang.ShangWeights()
+    weights = ShangWeightsSection()
     assert (weights.photo, weights.landmark_2d, weights.shape, weights.expression) == (1.9, 1e-3, 1e-4, 0.8)
     assert weights.texture == pytest.approx(5.1e-7)
     assert (weights.multi_view, weights.pixel, weights.depth) == (1, 0.15, 1e-4)
-    assert deng.EMPHASISED_68 == (28, 29, 30, 60, 61, 62, 63, 64, 65, 66, 67)
-    assert shang.EMPHASISED_68 == (*range(27, 36), *range(60, 68))
+    assert DengTraining.emphasised_68 == (28, 29, 30, 60, 61, 62, 63, 64, 65, 66, 67)
+    assert ShangTraining.emphasised_68 == (*range(27, 36), *range(60, 68))
 
 
 def test_deng_s_total_is_the_weighted_sum(evenly_lit):
     model, truth, batch = evenly_lit
-    system = deng.System(torch.nn.Module(), model, None, deng.DengWeights(), SIZE)
+    system = training(DengTraining, model)
     found = system.losses_of(each_view(truth._replace(texture=0 * truth.texture)), batch)
-    assert found._fields == deng.NAMES
+    assert found._fields == DengLossTerms._fields
     assert math.isnan(found.perceptual)
     expected = 1.92 * found.photo + 1.6e-3 * found.landmark_2d + 3e-4 * found.regularisation
     expected += 10 * found.lighting + 5 * found.albedo
@@ -275,11 +272,10 @@ def test_deng_s_total_is_the_weighted_sum(evenly_lit):
 
 def test_shang_s_total_is_the_weighted_sum(evenly_lit):
     model, truth, batch = evenly_lit
-    weights = shang.ShangWeights(multi_view=2.0, epipolar=0.01)
-    system = shang.System(torch.nn.Module(), model, None, weights, SIZE)
+    system = training(ShangTraining, model, multi_view=2.0, epipolar=0.01)
     off = truth._replace(angles=truth.angles + torch.tensor([0.1, 0.0, 0.2])[:, None])
     found = system.losses_of(each_view(off), batch)
-    assert found._fields == shang.NAMES
+    assert found._fields == ShangLossTerms._fields
     single = 1.9 * found.photo + 1e-3 * found.landmark_2d + 1e-4 * found.shape + 5.1e-7 * found.texture
     agreement = 0.15 * found.pixel + 1e-4 * found.depth + 0.01 * found.epipolar
     assert float(found.total) == pytest.approx(float(single + 2 * agreement))
@@ -296,7 +292,7 @@ def test_shang_s_total_is_the_weighted_sum(evenly_lit):
 
 def test_the_truth_agrees_with_itself_and_other_poses_do_not(evenly_lit):
     model, truth, batch = evenly_lit
-    system = shang.System(torch.nn.Module(), model, None, shang.ShangWeights(), SIZE)
+    system = training(ShangTraining, model)
     right = system.losses_of(each_view(truth), batch)
     turned = truth.angles + torch.tensor([0.15, 0.0, -0.15])[:, None]
     wrong = system.losses_of(each_view(truth._replace(angles=turned)), batch)
@@ -311,7 +307,7 @@ def test_the_truth_agrees_with_itself_and_other_poses_do_not(evenly_lit):
 
 def test_another_shape_in_one_view_disagrees_in_depth(evenly_lit):
     model, truth, batch = evenly_lit
-    system = shang.System(torch.nn.Module(), model, None, shang.ShangWeights(), SIZE)
+    system = training(ShangTraining, model)
     per_view = each_view(truth)
     identity = per_view.identity.clone()
     identity[:, 0] += 3
@@ -332,16 +328,16 @@ def test_views_with_nothing_in_common_do_not_break_the_gradient(evenly_lit):
     angles = truth.angles.clone()
     angles[:, 0, 1] = math.pi
     leaves = Coefficients(*(v.clone().requires_grad_() for v in each_view(truth._replace(angles=angles))))
-    found = shang.System(torch.nn.Module(), model, None, shang.ShangWeights(), SIZE).losses_of(leaves, batch)
+    found = training(ShangTraining, model).losses_of(leaves, batch)
     found.total.backward()
     assert all(torch.isfinite(leaf.grad).all() for leaf in leaves)
 
 
-@pytest.mark.parametrize("module", [deng, shang])
-def test_gradients_of_the_total_equal_finite_differences(module, evenly_lit):
+@pytest.mark.parametrize("kind", BOTH)
+def test_gradients_of_the_total_equal_finite_differences(kind, evenly_lit):
     _, truth, batch = evenly_lit
     batch = Batch(*(v.double() if v.is_floating_point() else v for v in batch))
-    system = module.System(torch.nn.Module(), toy_model().double(), None, weights_of(module), SIZE)
+    system = training(kind, toy_model().double())
     generator = torch.Generator().manual_seed(6)
 
     def noise(like):
@@ -391,15 +387,13 @@ def exported(module, path, size=224):
 def test_an_exported_embedding_takes_part_in_training(tmp_path, evenly_lit):
     model, truth, batch = evenly_lit
     path = exported(MeanColours().eval(), tmp_path / "embedding.pt2")
-    for module, weight in ((deng, 0.2), (shang, 0.2)):
-        with_it, without = (
-            module.System(torch.nn.Module(), model, None, weights_of(module, embedding=p), SIZE) for p in (path, None)
-        )
+    for kind in BOTH:
+        with_it, without = (training(kind, model, embedding=p) for p in (path, None))
         leaves = Coefficients(*(v.clone().requires_grad_() for v in each_view(truth)))
         inverted = batch._replace(images=1 - batch.images)
         found, plain = with_it.losses_of(leaves, inverted), without.losses_of(each_view(truth), inverted)
         assert float(found.perceptual.detach()) > 0.1
-        expected = (plain.total + weight * found.perceptual).detach()
+        expected = (plain.total + 0.2 * found.perceptual).detach()
         assert float(found.total.detach()) == pytest.approx(float(expected), rel=1e-5)
         (gradient,) = torch.autograd.grad(found.perceptual, leaves.texture)
         assert gradient.abs().sum() > 0
@@ -418,7 +412,7 @@ def test_an_embedding_that_cannot_be_used_is_an_error(tmp_path):
 def test_the_last_steps_train_c_net_alone(evenly_lit):
     model, _, batch = evenly_lit
     found = network("deng", spread=0.05).train()
-    system = deng.System(found, model, None, deng.DengWeights(confidence_share=0.4), SIZE)
+    system = training(DengTraining, model, found, confidence_share=0.4)
     optimiser = torch.optim.Adam(found.parameters(), 1e-3)
     states = []
     for step in range(5):
@@ -434,15 +428,15 @@ def test_the_last_steps_train_c_net_alone(evenly_lit):
             assert same == ((part == "regressor") == (step >= 3)), (step, part)
     # As a run that went on from a checkpoint would be.
     fresh = network("deng").train()
-    deng.System(fresh, model, None, deng.DengWeights(confidence_share=0.4), SIZE).phase(4, 5)
+    training(DengTraining, model, fresh, confidence_share=0.4).phase(4, 5)
     assert not any(module.training for module in fresh.regressor.modules())
 
 
 def test_the_rate_falls_in_each_phase_of_deng():
-    system = deng.System(network("deng"), toy_model(), None, deng.DengWeights(confidence_share=0.25), SIZE)
+    system = training(DengTraining, network=network("deng"), confidence_share=0.25)
     rates = [system.rate(step, 8) for step in range(8)]
     assert rates == pytest.approx([cosine_rate(step, 6) for step in range(6)] + [1.0, 0.5])
-    plain = deng.System(network("deng, mean"), toy_model(), None, deng.DengWeights(), SIZE)
+    plain = training(DengTraining, network=network("deng, mean"))
     assert [plain.rate(step, 8) for step in range(8)] == [cosine_rate(step, 8) for step in range(8)]
     plain.phase(7, 8)
     assert plain.network.training
@@ -455,17 +449,14 @@ def test_c_net_learns_which_view_to_trust(evenly_lit):
     answers = each_view(truth)
     wrong = answers.identity + torch.tensor([4.0, 0.0, -2.0])[:, None]
     answers = answers._replace(identity=wrong)
-    found.regressor.answer = lambda features, views: answers
-    system = deng.System(found, model, None, deng.DengWeights(confidence_share=1.0, albedo=0.0), SIZE)
-    optimiser = torch.optim.Adam(found.confidence.parameters(), 1e-2)
-    history = []
-    for step in range(30):
+    found.regressor.tell = lambda features, views: answers
+    system = training(DengTraining, model, found, confidence_share=1.0, albedo=0.0)
+
+    def losses(step):
         system.phase(step, 30)
-        total = system.losses(batch).total
-        optimiser.zero_grad()
-        total.backward()
-        optimiser.step()
-        history.append(float(total.detach()))
+        return system.losses(batch).total
+
+    history = learn(found.confidence, losses, 30, 1e-2)
     assert history[-1] < 0.5 * history[0]
     identity = found.image_set(batch.images).identity
     assert (identity - truth.identity).abs().mean() < 0.5 * (wrong.mean(1) - truth.identity).abs().mean()
@@ -486,7 +477,7 @@ def test_both_phases_of_deng_run_shared_between_processes(evenly_lit, one_proces
             found = network("deng").train()
             wrap = torch.nn.parallel.DistributedDataParallel
             whole = wrap(found, broadcast_buffers=False, find_unused_parameters=True) if shared else found
-            system = deng.System(whole, model, None, deng.DengWeights(), SIZE)
+            system = training(DengTraining, model, whole)
             system.phase(step, 10)
             system.losses(batch).total.backward()
             gradients.append({name: p.grad for name, p in found.named_parameters()})
@@ -496,40 +487,32 @@ def test_both_phases_of_deng_run_shared_between_processes(evenly_lit, one_proces
                 torch.testing.assert_close(alone, gradients[1][name])
 
 
-@pytest.mark.parametrize("module", [deng, shang])
-def test_bfloat16_stays_near_float32(module, evenly_lit):
+@pytest.mark.parametrize("kind", BOTH)
+def test_bfloat16_stays_near_float32(kind, evenly_lit):
     model, _, batch = evenly_lit
-    name = module.__name__.split(".")[-1]
     exact, rough = (
-        float(
-            module.System(network(name, spread=0.02).eval(), model, None, weights_of(module), SIZE, precision)
-            .losses(batch)
-            .total.detach()
-        )
-        for precision in (torch.float32, torch.bfloat16)
+        float(training(kind, model, network(kind.kind, spread=0.02).eval(), precision).losses(batch).total.detach())
+        for precision in ("float32", "bfloat16")
     )
     assert rough != exact
     assert rough == pytest.approx(exact, rel=0.03)
 
 
-@pytest.mark.parametrize("module", [deng, shang])
-def test_one_batch_is_learnt_by_heart(module, tmp_path):
+@pytest.mark.parametrize("kind", BOTH)
+def test_one_batch_is_learnt_by_heart(kind, tmp_path):
     model, _ = toy_samples(tmp_path, 2)
     batch = AlignedSamples(tmp_path / "align", tmp_path / "parse", "train").batch(np.arange(2))
     tiny = TINY | {"stem_pool": True, "neck": 0, "quick_start": False}
-    settings = {deng: Deep3DSettings(**tiny, aggregation="mean"), shang: SingleImageSettings(**tiny)}[module]
     # The true coefficients themselves cost Deng et al.'s albedo and regularisation losses a twelfth of the start.
-    changes = {"albedo": 0.0, "regularisation": 0.0} if module is deng else {}
+    deng = kind is DengTraining
+    changes = {"network": tiny | {"aggregation": "mean"}, "loss": {"albedo": 0.0, "regularisation": 0.0}}
+    settings = TrainSection(**{kind.kind: changes if deng else {"network": tiny}})
     torch.manual_seed(0)
-    found = module.make_network(settings, SIZE, **SIZES).train()
-    system = module.System(found, model, None, weights_of(module, **changes), SIZE)
-    optimiser, steps, first = torch.optim.Adam(found.parameters()), 110, None
-    for step in range(steps):
-        for group in optimiser.param_groups:
-            group["lr"] = 5e-3 * system.rate(step, steps)
-        total = system.losses(batch, rendered=step == 0 or step >= steps // 2).total
-        first = first or float(total.detach())
-        optimiser.zero_grad()
-        total.backward()
-        optimiser.step()
-    assert float(total.detach()) < 0.1 * first
+    found = kind.make_network(settings, sizes()).train()
+    system = kind(settings, found, model, None, SIZE)
+
+    def losses(step):
+        return system.losses(batch, rendered=step == 0 or step >= 55).total
+
+    history = learn(found, losses, 110, 5e-3, system.rate)
+    assert history[-1] < 0.1 * history[0]

@@ -16,6 +16,7 @@ from workflow_jobs import ROOT, counts, dry_run, jobs_of
 from dfmvr import cli, dependencies
 from dfmvr.datasets.layouts import MULTIVIEW, SCANNED
 from dfmvr.face_model.command import MAKERS
+from dfmvr.networks.kinds import NETWORKS
 
 ENTRANCES = ("dfmvr.__main__", "dfmvr.cli", "dfmvr.config.__main__", "dfmvr.dependencies")
 """What a person or the workflow starts, and what is no command."""
@@ -31,15 +32,26 @@ IN_TURN = {
 """Modules that a command imports by names that are not written in its code, for the data set or face model
 that it is about."""
 
+TRAINED_AS = {"dfmvr_released": "released_code", "deng": "deng", "shang": "shang"}
+
+
+def of_method(stage, method):
+    """Modules that a command imports for the method that it is about."""
+    kind = next((kind for name, kind in TRAINED_AS.items() if method.startswith(name)), "df_mvr")
+    found = {"train": f"train.methods.{kind}", "reconstruct dataset": NETWORKS[kind].module}.get(stage)
+    return [f"dfmvr.{found}"] if found else []
+
+
 STUDY = {"tests": {"bosphorus": ["mean_face", "dfmvr", "floor"]}}
 STAND_INS = {
     "simulate": {"ict_facekit": "given", "real_scan": "given"},
     "study": {
         "tests": {
-            "pixel_face": ["mean_face", "dfmvr", "deng", "shang_from_left", "floor"],
+            "pixel_face": ["mean_face", "dfmvr", "dfmvr_released", "deng", "shang_from_left", "floor"],
             "bosphorus": ["dfmvr_multi_pie", "floor"],
         }
     },
+    "variants": {"dfmvr_released": {"released": {"lighting": 7.0}}},
 }
 SOURCES = {"import_face_model": "bfm_2009"}
 LICENSED = {
@@ -48,7 +60,7 @@ LICENSED = {
 }
 
 
-DEFAULTS = {"simulate/pixel_face.py"}
+DEFAULTS = {"simulate/pixel_face.py", "released/weights.py"}
 
 RULES = sorted((ROOT / "workflow" / "rules").glob("*.smk"))
 PACKAGE = ROOT / "dfmvr"
@@ -95,6 +107,7 @@ def test_a_change_of_a_module_reruns_the_rules_that_reach_it(jobs):
         stage = command_of(job)
         about = job["wildcards"].get("dataset") or SOURCES.get(job["rule"], "anny")
         roots = [stage.module, *IN_TURN.get(stage.name, lambda _: [])(about)]
+        roots += of_method(stage.name, job["wildcards"].get("method", ""))
         modules = {file for file in job["code"] if file.endswith(".py")}
         assert modules == found_by_compiled_code(*roots), job["rule"]
 
@@ -140,6 +153,7 @@ def test_every_file_of_the_package_is_used():
     roots = [*ENTRANCES, *(stage.module for stage in cli.COMMANDS)]
     about = {"face_model": MAKERS, "simulate": [*MULTIVIEW, "celebamask_hq", "pixel_face_ict", "real_scan"]}
     roots += [root for name, modules in IN_TURN.items() for one in about.get(name, MULTIVIEW) for root in modules(one)]
+    roots += [module for name in ("dfmvr", *TRAINED_AS) for stage in ORDER for module in of_method(stage, name)]
     used = set(dependencies.files_reached(*roots)) | set((PACKAGE / "config").glob("*.py"))
     files = {file for file in PACKAGE.rglob("*") if file.is_file() and "__pycache__" not in file.parts}
     assert files - used == {PACKAGE / "assets" / "README.md"}
@@ -148,8 +162,14 @@ def test_every_file_of_the_package_is_used():
 def test_imports_by_a_name_in_a_text_are_those_that_the_rules_add():
     dynamic = re.compile(r"import_module\(|(?<![\w.])(__import__|exec|eval)\(|runpy|pkgutil")
     found = {str(file.relative_to(PACKAGE)) for file in PACKAGE.rglob("*.py") if dynamic.search(file.read_text())}
-    commands = {f"{stage}/command.py" for stage in ("face_model", "mesh", "simulate")}
-    assert found == commands | {"__init__.py", "cli.py", "datasets/layouts.py", "mesh/dataset.py"}
+    commands = {f"{stage}/command.py" for stage in ("face_model", "mesh", "simulate", "train")}
+    assert found == commands | {
+        "__init__.py",
+        "cli.py",
+        "datasets/layouts.py",
+        "mesh/dataset.py",
+        "networks/checkpoint.py",
+    }
 
 
 def test_the_configuration_reaches_the_code_by_value_alone():

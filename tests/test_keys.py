@@ -18,10 +18,14 @@ from dfmvr.config.data import DatasetsSection, SimulateSection
 from dfmvr.datasets.layouts import MULTIVIEW
 
 TESTS = {
-    "pixel_face": ["mean_face", "dfmvr", "deng", "floor"],
+    "pixel_face": ["mean_face", "dfmvr", "dfmvr_released", "deng", "floor"],
     "bosphorus": ["shang_from_left", "dfmvr_multi_pie", "floor"],
 }
-STUDY = {"simulate": {"ict_facekit": "given", "real_scan": "given"}, "study": {"tests": TESTS}}
+STUDY = {
+    "simulate": {"ict_facekit": "given", "real_scan": "given"},
+    "study": {"tests": TESTS},
+    "variants": {"dfmvr_released": {"released": {"lighting": 7.0}}},
+}
 
 PROTOCOL = {"crop": "face_sphere", "crop_radius_mm": 80.0, "with_scale": False, "statistic": "mean_point_to_surface"}
 VALUES = {
@@ -45,6 +49,7 @@ ALONE = (
 """Keys that reach rules in other ways than in the JSON of a section, hence are changed one at a time."""
 
 
+OF_WEIGHT_MAPS = ("feature_weight", "face_weight", "background_weight", "dilation_px", "released")
 BY_DATA = ("simulate_dataset", "align_dataset", "normalise_scans")
 MEANT = {
     "face_model": ["build_face_model"],
@@ -76,14 +81,17 @@ MEANT = {
     "mesh": ["normalise_scans bosphorus"],
     "align": ["align_dataset *"],
     "align.image_size": ["align_dataset *", "pretrain_parser"],
-    "parse": ["pretrain_parser", "parse_dataset *"],
+    "parse": ["pretrain_parser"],
+    **{f"parse.{key}": ["pretrain_parser", "parse_dataset *"] for key in OF_WEIGHT_MAPS},
     "train": ["train_variant *"],
-    "train.data": ["train_variant dfmvr", "train_variant deng", "train_variant shang"],
-    "train.method": ["train_variant dfmvr*"],
+    "train.data": ["train_variant dfmvr", "train_variant dfmvr_released", "train_variant deng", "train_variant shang"],
+    "train.method": ["train_variant dfmvr*", "reconstruct_samples dfmvr*"],
     "train.landmark_share": ["train_variant dfmvr*", "train_variant shang"],  # deng has its own
     "train.network": ["train_variant dfmvr*"],
     "train.loss": ["train_variant dfmvr*"],
-    "train.loss.landmark_3d": ["train_variant dfmvr"],  # 0 in the other one
+    "train.loss.landmark_3d": ["train_variant dfmvr", "train_variant dfmvr_released"],  # 0 in the other one
+    "train.released": ["train_variant dfmvr_released"],
+    "train.released.lighting": [],  # it has its own
     "train.deng": ["train_variant deng"],
     "train.shang": ["train_variant shang"],
     "register": ["register_meshes *", "score_real_scan *"],

@@ -1,23 +1,21 @@
 """Each loss against its closed form, its gradient against finite differences, and what it must not see."""
 
-import dataclasses
 import math
 
 import numpy as np
 import pytest
 import torch
 
-from dfmvr.config.training import LossSection
+from dfmvr.config.training import LossSection, ReleasedSection
 from dfmvr.conventions import ALIGNMENT_IN_101
 from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.geometry.rotation import euler_to_rotmat
+from dfmvr.geometry.similarity import fit_similarity
 from dfmvr.losses import (
-    EMPHASISED_68,
-    LossWeights,
-    MoreLosses,
+    NOSE_AND_INNER_MOUTH,
+    LossTarget,
     Prediction,
-    Target,
-    is_skin,
+    albedo_loss,
     landmark_2d_loss,
     landmark_3d_loss,
     lighting_loss,
@@ -25,10 +23,10 @@ from dfmvr.losses import (
     photo_loss,
     regularisation_loss,
     total_loss,
-    unevenness_loss,
 )
 from dfmvr.networks.bisenet import BiSeNet
-from dfmvr.released.similarity import fit_as
+from dfmvr.released.losses import EYES, released_loss
+from dfmvr.released.similarity import fit_as_released
 
 ONES = torch.ones(1, 1, 4, 4)
 
@@ -141,19 +139,19 @@ def test_landmark_2d_loss_counts_pixels_of_the_reference_image(size):
     assert landmark_2d_loss(target + shift, target, size).item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_landmark_2d_loss_emphasises_nose_and_inner_mouth():
+@pytest.mark.parametrize(
+    ("emphasised", "expected"),
+    [
+        (NOSE_AND_INNER_MOUTH, [*range(27, 36), *range(60, 68)]),
+        (EYES, [28, 29, 30, *range(36, 48), *range(60, 68)]),
+    ],
+)
+def test_landmark_2d_loss_emphasises(emphasised, expected):
     target = torch.zeros(1, 1, 68, 2)
-    shares = [landmark_2d_loss(torch.eye(68)[i][None, None, :, None] * torch.ones(2), target, 224) for i in range(68)]
-    heavy = [i for i, share in enumerate(shares) if share > 10 * shares[0]]
-    assert heavy == list(EMPHASISED_68["paper"]) == [*range(27, 36), *range(60, 68)]
-
-
-def test_landmark_2d_loss_as_released_emphasises_the_eyes():
-    target, heavy = torch.zeros(1, 1, 68, 2), [28, 29, 30, *range(36, 48), *range(60, 68)]
     for i in range(68):
         moved = torch.eye(68)[i][None, None, :, None] * torch.tensor([3.0, 4.0])
-        expected = 5 * (20 if i in heavy else 1) / 68
-        assert landmark_2d_loss(moved, target, 224, "released").item() == pytest.approx(expected)
+        weight = 20 if i in expected else 1
+        assert landmark_2d_loss(moved, target, 224, emphasised).item() == pytest.approx(5 * weight / 68)
 
 
 def test_landmark_losses_have_no_nan_at_a_perfect_answer():
@@ -202,12 +200,11 @@ def test_landmark_3d_loss_of_no_sample_is_zero():
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
-@pytest.mark.parametrize("scale", ["least_squares", "rms_ratio"])
-@pytest.mark.parametrize("reflection", ["least_direction", "third_column"])
-def test_landmark_3d_loss_passes_gradcheck_through_the_alignment(scale, reflection, mirrored):
+@pytest.mark.parametrize("align", [fit_similarity, fit_as_released])
+def test_landmark_3d_loss_passes_gradcheck_through_the_alignment(align, mirrored):
     target = face_points(1) * torch.tensor([-1.0 if mirrored else 1.0, 1, 1])
     points = (face_points(1) + torch.randn(1, 101, 3, generator=generator(2))).requires_grad_()
-    assert torch.autograd.gradcheck(lambda points: landmark_3d_loss(points, target, scale, reflection), points)
+    assert torch.autograd.gradcheck(lambda points: landmark_3d_loss(points, target, align), points)
 
 
 # The released code's way with Eq. 5
@@ -230,7 +227,7 @@ def test_the_released_alignment_is_the_naive_one(mirrored):
     rng = np.random.default_rng(4)
     source = rng.normal(size=(5, 7, 3)) * 40
     target = source * [-1 if mirrored else 1, 1.0, 1] + rng.normal(size=(5, 7, 3)) * 5
-    found = fit_as(torch.from_numpy(source), torch.from_numpy(target), "rms_ratio", "third_column")
+    found = fit_as_released(torch.from_numpy(source), torch.from_numpy(target))
     for i in range(5):
         expected = released_alignment_naive(source[i], target[i])
         for ours, theirs in zip(found, expected, strict=True):
@@ -240,19 +237,18 @@ def test_the_released_alignment_is_the_naive_one(mirrored):
 def test_the_released_scale_is_too_large_by_what_does_not_fit():
     source = face_points(1)[:, :7]
     noise = 20 * torch.randn(source.shape, generator=generator(6), dtype=torch.double)
-    fitted, by_size = fit_as(source, source + noise), fit_as(source, source + noise, "rms_ratio")
+    fitted, by_size = fit_similarity(source, source + noise), fit_as_released(source, source + noise)
     rest = ((fitted.apply(source) - source - noise).square().sum() / (source + noise).var(1, correction=0).sum()).item()
     # |q|^2 = |s R p|^2 + rest, so the ratio of the scales is the cosine of the angle between the two sets
     assert (fitted.scale / by_size.scale).item() == pytest.approx(math.sqrt(1 - rest / 7))
     assert fitted.scale < 0.97 * by_size.scale
-    exact = [fit_as(source, 1.3 * source, scale).scale.item() for scale in ("least_squares", "rms_ratio")]
-    assert exact == pytest.approx([1.3, 1.3])
+    assert fit_as_released(source, 1.3 * source).scale.item() == pytest.approx(1.3)
 
 
 def test_the_released_mending_of_a_reflection_is_a_rotation_but_not_the_nearest():
     source = face_points(1)[:, :7] * torch.tensor([0.1, 1.0, 2.0])  # flat in x, so that it is x to turn over
     target = source * torch.tensor([-1.0, 1, 1])
-    least, third = (fit_as(source, target, reflection=name) for name in ("least_direction", "third_column"))
+    least, third = fit_similarity(source, target), fit_as_released(source, target, rms_scale=False)
     assert torch.linalg.det(torch.cat((least.rotation, third.rotation))).tolist() == pytest.approx([1, 1])
     left_over = [(fit.apply(source) - target).square().sum().item() for fit in (least, third)]
     assert left_over[1] > 10 * left_over[0]
@@ -261,7 +257,7 @@ def test_the_released_mending_of_a_reflection_is_a_rotation_but_not_the_nearest(
 def test_without_a_reflection_the_two_mendings_are_one():
     source = face_points(3)[:, :7]
     target = source + torch.randn(3, 7, 3, generator=generator(7))
-    for a, b in zip(fit_as(source, target), fit_as(source, target, reflection="third_column"), strict=True):
+    for a, b in zip(fit_similarity(source, target), fit_as_released(source, target, rms_scale=False), strict=True):
         torch.testing.assert_close(a, b)
 
 
@@ -269,11 +265,11 @@ def test_without_a_reflection_the_two_mendings_are_one():
 
 
 def test_regularisation_is_the_weighted_sum_of_squares():
-    loss = regularisation_loss(coefficients(identity=2, expression=-1, texture=3), LossWeights())
+    loss = regularisation_loss(coefficients(identity=2, expression=-1, texture=3), LossSection())
     assert loss.item() == pytest.approx(8 * 4 + 0.8 * 5 * 1 + 0.017 * 7 * 9)
 
 
-# The released code's further terms
+# The two terms that are not the paper's
 
 
 def test_lighting_loss_is_the_mean_square_of_what_is_not_grey():
@@ -284,15 +280,13 @@ def test_lighting_loss_is_the_mean_square_of_what_is_not_grey():
     assert lighting_loss(lighting).item() == pytest.approx((0.4**2 + 2 * 0.2**2) / (2 * 3 * 9 * 3))
 
 
-def test_unevenness_is_the_variance_of_each_face_and_view():
-    even = torch.rand(2, 3, 1, 3, generator=generator()).expand(2, 3, 50, 3)
-    assert unevenness_loss(even).item() == pytest.approx(0, abs=1e-12)
-    halves = torch.tensor([-0.1, 0.1]).repeat(25)[:, None] * torch.tensor([1.0, 0, 2])
-    assert unevenness_loss(even + halves).item() == pytest.approx(0.01 + 0.04, rel=1e-4)
-
-
-def test_skin_is_skin_and_nose():
-    assert is_skin(torch.arange(10)).nonzero()[:, 0].tolist() == [1, 6]
+def test_albedo_loss_is_the_variance_of_each_face_and_view_over_its_skin():
+    labels = torch.arange(10).repeat(5)
+    even = torch.rand(2, 3, 1, 3, generator=generator()).expand(2, 3, 50, 3).clone()
+    even[:, :, (labels != 1) & (labels != 6)] = torch.rand(40, 3, generator=generator())  # neither skin nor nose
+    assert albedo_loss(even, labels).item() == pytest.approx(0, abs=1e-12)
+    halves = torch.where(labels == 6, 0.1, -0.1)[:, None] * torch.tensor([1.0, 0, 2])
+    assert albedo_loss(even + halves, labels).item() == pytest.approx(0.01 + 0.04, rel=1e-4)
 
 
 def example(size=32):
@@ -302,15 +296,13 @@ def example(size=32):
     flat = torch.rand(2, 2, 3, 68, 2, generator=rng) * size
     masks = torch.randint(0, 10, (2, 3, size, size), generator=rng, dtype=torch.uint8)
     solid = face_points(4, torch.float32).view(2, 2, 101, 3)
-    skin = torch.rand(2, 1, 20, 3, generator=rng)
-    prediction = Prediction(
-        images[0], torch.ones(2, 3, size, size, dtype=torch.bool), flat[0], solid[0], coefficients(1), skin
-    )
-    return prediction, Target(images[1], masks, torch.full_like(masks, 128), flat[1], solid[1])
+    drawn = torch.ones(2, 3, size, size, dtype=torch.bool)
+    prediction = Prediction(images[0], drawn, flat[0], solid[0], coefficients(1))
+    return prediction, LossTarget(images[1], masks, torch.full_like(masks, 128), flat[1], solid[1])
 
 
 def test_total_is_the_weighted_sum_of_the_terms():
-    losses = total_loss(*example(), BiSeNet(10, 4).eval(), LossWeights())
+    losses = total_loss(*example(), BiSeNet(10, 4).eval(), LossSection())
     photo, mask, landmark_2d, landmark_3d, regularisation, total = (each.item() for each in losses)
     assert min(photo, mask, landmark_2d, landmark_3d, regularisation) > 0
     expected = 4 * photo + 3 * mask + (0.02 * landmark_2d + landmark_3d) + 3e-4 * regularisation
@@ -319,9 +311,9 @@ def test_total_is_the_weighted_sum_of_the_terms():
 
 @pytest.mark.parametrize("name", ["photo", "mask", "landmark_2d", "landmark_3d", "regularisation"])
 def test_a_weight_of_zero_removes_its_term_and_no_other(name):
-    parser, weights = BiSeNet(10, 4).eval(), LossWeights()
+    parser, weights = BiSeNet(10, 4).eval(), LossSection()
     every = total_loss(*example(), parser, weights)
-    without = total_loss(*example(), parser, dataclasses.replace(weights, **{name: 0.0}))
+    without = total_loss(*example(), parser, weights.model_copy(update={name: 0.0}))
     share = getattr(weights, name) * getattr(every, name)
     rounding = 1e-6 * every.total.item()
     assert (every.total - without.total).item() == pytest.approx(share.item(), abs=rounding)
@@ -330,15 +322,15 @@ def test_a_weight_of_zero_removes_its_term_and_no_other(name):
 @pytest.mark.parametrize(("lighting", "albedo"), [(10.0, 0.0), (0.0, 5.0), (10.0, 5.0)])
 def test_a_further_term_adds_its_share_and_no_other(lighting, albedo):
     prediction, target = example()
-    light = torch.rand(2, 3, 9, 3, generator=generator(8))
+    light, colours = torch.rand(2, 3, 9, 3, generator=generator(8)), torch.rand(2, 1, 20, 3, generator=generator(9))
     prediction = prediction._replace(coefficients=prediction.coefficients._replace(lighting=light))
-    plain = total_loss(prediction, target, None, LossWeights())
-    found = total_loss(prediction, target, None, LossWeights(lighting=lighting, albedo=albedo))
-    assert isinstance(found, MoreLosses)
+    plain = total_loss(prediction, target, None, LossSection())
+    skin, released = torch.ones(20, dtype=torch.long), ReleasedSection(lighting=lighting, albedo=albedo)
+    found = released_loss(prediction, target, None, colours, skin, LossSection(), released)
     assert found[:5] == plain[:5]
     expected = {
         "lighting": light.var(-1, correction=0).mean().item(),
-        "albedo": prediction.skin.var(2, correction=0).sum(-1).mean().item(),
+        "albedo": colours.var(2, correction=0).sum(-1).mean().item(),
     }
     shares = 0.0
     for name, weight in (("lighting", lighting), ("albedo", albedo)):
@@ -348,17 +340,19 @@ def test_a_further_term_adds_its_share_and_no_other(lighting, albedo):
     assert (found.total - plain.total).item() == pytest.approx(shares, rel=1e-4)
 
 
-def test_without_rendering_the_further_terms_are_left_out():
+def test_without_rendering_what_looks_at_images_is_left_out():
     prediction, target = example()
-    prediction = prediction._replace(images=None, coverage=None, skin=None)
-    plain = total_loss(prediction, target, None, LossWeights())
-    found = total_loss(prediction, target, None, LossWeights(lighting=10.0, albedo=5.0))
+    prediction = prediction._replace(images=None, coverage=None)
+    plain = total_loss(prediction, target, None, LossSection())
+    assert [name for name, value in plain._asdict().items() if value.isnan()] == ["photo", "mask"]
+    released = ReleasedSection(lighting=10.0, albedo=5.0)
+    found = released_loss(prediction, target, None, None, torch.ones(20), LossSection(), released)
     assert found.total == plain.total
     assert found.lighting.isnan()
     assert found.albedo.isnan()
 
 
-def test_without_switches_the_total_is_the_papers_sum_by_hand():
+def test_the_total_is_the_papers_sum_by_hand():
     """Constant errors, so that every term of the default losses is a number known beforehand."""
     photo = torch.full((2, 3, 3, 8, 8), 0.4)
     flat, solid = torch.full((2, 3, 68, 2), 4.0), face_points(2, torch.float32)
@@ -366,12 +360,12 @@ def test_without_switches_the_total_is_the_papers_sum_by_hand():
     far[:, [i for i in range(101) if i not in ALIGNMENT_IN_101], 1] += 2.0
     drawn = torch.ones(2, 3, 8, 8)
     prediction = Prediction(photo + 0.1, drawn, flat + torch.tensor([3.0, 4.0]) / 28, far, coefficients(1, 2, 3))
-    target = Target(photo, drawn.long(), 128 * drawn, flat, solid)
+    target = LossTarget(photo, drawn.long(), 128 * drawn, flat, solid)
 
     def undecided(images):
         return torch.zeros(len(images), 10, 8, 8)
 
-    losses = total_loss(prediction, target, undecided, LossWeights())
+    losses = total_loss(prediction, target, undecided, LossSection())
     expected = {
         "photo": 0.1 * math.sqrt(3),
         "mask": math.log(10),
@@ -386,22 +380,22 @@ def test_without_switches_the_total_is_the_papers_sum_by_hand():
     assert losses.total.item() == pytest.approx(sum(weights[name] * expected[name] for name in expected), rel=1e-5)
 
 
-def mask_alone(**switches):
+def mask_alone(detached):
     """Gradient of the mask loss in the rendered images, and its value."""
+    torch.manual_seed(0)
     prediction, target = example()
     images = prediction.images.clone().requires_grad_()
     parser = BiSeNet(10, 4).eval().requires_grad_(False)
-    weights = LossWeights(photo=0.0, landmark=0.0, regularisation=0.0, **switches)
-    losses = total_loss(prediction._replace(images=images), target, parser, weights)
+    weights = LossSection(photo=0.0, landmark=0.0, regularisation=0.0)
+    released = ReleasedSection(detached_mask_loss=detached)
+    losses = released_loss(prediction._replace(images=images), target, parser, None, torch.ones(20), weights, released)
     losses.total.backward()
     return images.grad, losses.mask
 
 
 def test_the_released_mask_loss_is_a_number_without_a_gradient():
-    torch.manual_seed(0)
-    gradient, loss = mask_alone()
-    torch.manual_seed(0)
-    none, same = mask_alone(mask_gradient=False)
+    gradient, loss = mask_alone(False)
+    none, same = mask_alone(True)
     assert loss == same > 0
     assert gradient.any()
     assert not none.any()
@@ -411,9 +405,5 @@ def test_parser_is_not_called_for_a_mask_loss_without_weight():
     def parser(images):
         raise AssertionError("called")
 
-    assert total_loss(*example(), parser, dataclasses.replace(LossWeights(), mask=0.0)).mask == 0
-    assert total_loss(*example(), None, LossWeights()).mask == 0
-
-
-def test_default_weights_are_the_configurations():
-    assert dataclasses.asdict(LossWeights()) == LossSection().model_dump()
+    assert total_loss(*example(), parser, LossSection(mask=0.0)).mask == 0
+    assert total_loss(*example(), None, LossSection()).mask == 0

@@ -12,8 +12,8 @@ from dfmvr.conventions import CAMERA_DISTANCE_MM
 from dfmvr.geometry.camera import focal_px, pose, project
 from dfmvr.rendering.rasterizer import rasterize
 from dfmvr.rendering.renderer import render
-from dfmvr.train.baselines import multiview
-from dfmvr.train.baselines.multiview import (
+from dfmvr.train.methods import multiview
+from dfmvr.train.methods.multiview import (
     Motion,
     Pose,
     backproject,

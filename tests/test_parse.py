@@ -19,7 +19,7 @@ from dfmvr.parse import augment, metrics
 from dfmvr.parse.facexlib import load_facexlib
 from dfmvr.parse.parser import BISENET_19, GROUPS_19, ParserSpec, load_parser, predict, save_parser
 from dfmvr.parse.photos import Order, Photos, batches
-from dfmvr.parse.pretrain import (
+from dfmvr.parse.trainer import (
     CLASS_SHARES,
     Trainer,
     class_weights,
@@ -91,13 +91,12 @@ def weight_map_naive(mask, settings):
             for least, weight in ((1, settings.face_weight), (2, settings.feature_weight)):
                 rows, columns = np.nonzero(mask >= least)
                 near = (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
-                inside = settings.dilate_background or mask[row, column] > 0
-                if inside and near.any():
+                if near.any():
                     result[row, column] = weight
     return result
 
 
-@pytest.mark.parametrize("settings", [{}, {"dilation_px": 40}, {"dilate_background": False}, {"dilation_px": 0}])
+@pytest.mark.parametrize("settings", [{}, {"dilation_px": 40}, {"dilation_px": 0}])
 def test_weight_map_is_the_naive_one(rng, settings):
     settings = ParseSection(**settings)
     mask = cv2.resize(drawn_face(rng)[1], (28, 28), interpolation=cv2.INTER_NEAREST)
@@ -441,12 +440,12 @@ def test_stage_trains_then_parses(data, aligned, tmp_path):
     out = {name: str(tmp_path / "out" / name) for name in ("p.safetensors", "m.json", "iou.png", "e.png", "masks")}
     train = ["--weights", out["p.safetensors"], "--metrics", out["m.json"], "--figure", out["iou.png"]]
     train += ["--examples", out["e.png"], "--image-size", str(SIZE), "--data", str(data), "--threads", "1"]
-    assert cli.main(["parse", "--settings", tiny, *train]) == 0
+    assert cli.main(["parse", "pretrain", "--settings", tiny, *train]) == 0
     written = json.loads((tmp_path / "out" / "m.json").read_text())
     assert 0 < written["mean_iou"] <= 1
     assert len(written["history"]) == TINY["epochs"]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["e.png", "iou.png", "m.json", "p.safetensors"]
-    apply = ["--apply", str(aligned), "--weights", out["p.safetensors"], "--output", out["masks"]]
+    apply = ["--align", str(aligned), "--weights", out["p.safetensors"], "--output", out["masks"]]
     assert cli.main(["parse", "--settings", tiny, *apply]) == 0
     masks, weights = (np.load(tmp_path / "out" / "masks" / name) for name in ("masks.npy", "weights.npy"))
     images = np.load(aligned / "images.npy")
@@ -460,7 +459,7 @@ def test_broken_photographs_are_set_aside(data, tmp_path):
     (data / celebamask_hq.MASKS / "0" / "00011_nose.png").write_bytes(b"no picture")
     train = ["--weights", str(tmp_path / "p.safetensors"), "--metrics", str(tmp_path / "m.json")]
     train += ["--image-size", str(SIZE), "--data", str(data), "--settings", json.dumps(TINY)]
-    assert cli.main(["parse", *train]) == 0
+    assert cli.main(["parse", "pretrain", *train]) == 0
     aside = json.loads((tmp_path / "m.json").read_text())["set_aside"]
     assert [entry["id"] for entry in aside] == [2, 11]
     assert "2.jpg" in aside[0]["reason"]
@@ -482,7 +481,7 @@ def test_broken_crops_give_one_line(weights, tmp_path, capsys, array, reason):
         (folder / "images.npy").write_bytes(array)
     elif array is not None:
         np.save(folder / "images.npy", array)
-    apply = ["parse", "--apply", str(folder), "--weights", str(weights), "--output", str(tmp_path / "masks")]
+    apply = ["parse", "--align", str(folder), "--weights", str(weights), "--output", str(tmp_path / "masks")]
     assert cli.main(apply) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
@@ -490,7 +489,6 @@ def test_broken_crops_give_one_line(weights, tmp_path, capsys, array, reason):
     assert not (tmp_path / "masks").exists()
 
 
-@pytest.mark.parametrize("options", [["--apply", "x"], ["--data", "x"], ["--data", "x", "--image-size", "8"]])
-def test_options_that_do_not_go_together(options, capsys):
-    assert cli.main(["parse", *options, "--weights", "p"]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
+def test_crops_too_small_for_the_network_are_refused(capsys):
+    assert cli.main(["parse", "pretrain", "--data", "x", "--image-size", "8", "--weights", "p"]) == 2
+    assert "--image-size: expected 32 px or more, found 8" in capsys.readouterr().err

@@ -22,7 +22,7 @@ from dfmvr.geometry.camera import pose, project
 from dfmvr.geometry.meshes import read_mesh
 from dfmvr.networks.checkpoint import read_network
 from dfmvr.parse.parser import load_parser, noted, predict, save_parser
-from dfmvr.parse.weight_map import weight_map
+from dfmvr.parse.weight_map import weights_of
 from dfmvr.reconstruct.fit import descent
 from dfmvr.reconstruct.fit.descent import refine
 from dfmvr.reconstruct.photographs import batch
@@ -334,9 +334,9 @@ def test_refining_weighs_pixels_as_the_parser_was_made_to(trained, tmp_path, mon
 
     def noting(mask, settings, view):
         heeded[view] = settings
-        return weight_map(mask, settings, view)
+        return weights_of(mask, settings, view)
 
-    monkeypatch.setattr(descent, "weight_map", noting)
+    monkeypatch.setattr(descent, "weights_of", noting)
     save_parser(path, load_parser(path), settings=noted(made))
     given = options(write_photographs(tmp_path / "photos"), *VIEWS)
     arguments = [*given, *use(trained), "--refine", "0.001", "--format", "ply", "-o", str(tmp_path / "face")]

@@ -2,14 +2,13 @@
 
 import numpy as np
 import torch
-from toy_model import SIZES, toy_coefficients, toy_model, toy_samples
-from toy_network import SIZE, SMALL
+from toy_model import toy_coefficients, toy_model, toy_samples
+from toy_network import SIZE, SMALL, small_network
 
 from dfmvr import cli
 from dfmvr.files import read_npz
 from dfmvr.geometry.meshes import read_landmarks, read_mesh
 from dfmvr.networks.checkpoint import read_network
-from dfmvr.networks.df_mvr import DFMVR, NetworkSettings
 from dfmvr.reconstruct.sample_files import mesh_of, write_samples
 
 
@@ -17,8 +16,7 @@ def test_a_network_survives_its_file(trained):
     network = read_network(trained / "network.safetensors").network
     images = torch.rand(2, 3, 3, SIZE, SIZE)
     masks = torch.zeros(2, 3, SIZE, SIZE)
-    torch.manual_seed(0)
-    original = DFMVR(NetworkSettings(**SMALL), SIZE, **SIZES).eval()
+    original = small_network(SMALL).eval()
     original.load_state_dict(network.state_dict())
     with torch.inference_mode():
         pairs = zip(network(images, masks), original(images, masks), strict=True)

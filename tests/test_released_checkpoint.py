@@ -3,7 +3,6 @@
 import argparse
 import os
 from ast import literal_eval
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 import torch
 from authors_network import SIDES, AuthorsFace, AuthorsNetwork, random_state
 from toy_model import SIZES, toy_arrays, toy_model
+from toy_network import PAPER, SMALL, sizes
 
 from dfmvr.conventions import CLASSES
 from dfmvr.errors import DataError
@@ -19,18 +19,17 @@ from dfmvr.geometry.camera import pose, project
 from dfmvr.geometry.normals import vertex_normals
 from dfmvr.geometry.rotation import euler_to_rotmat
 from dfmvr.networks.bisenet import BiSeNet
-from dfmvr.networks.checkpoint import build_network, read_network
-from dfmvr.networks.df_mvr import DFMVR, NetworkSettings
+from dfmvr.networks.checkpoint import build_network, network_header, read_network
 from dfmvr.parse.parser import load_parser
-from dfmvr.released import import_checkpoint
 from dfmvr.released import weights as released
+from dfmvr.released.network import ReleasedDFMVR
 from dfmvr.rendering.renderer import render
 from dfmvr.rendering.shading import shade
+from dfmvr.train import import_released as import_checkpoint
 
 KEYS = Path(__file__).parents[2] / "shared" / "official_state_dict_keys.txt"
-SETTINGS = NetworkSettings(
-    width=4, backbone_width=16, depth=26, released_concat=True, released_inputs=True, shared_lighting=True
-)
+SETTINGS = SMALL.model_copy(update={"depth": 26, "last_concat": True})
+SWITCHES = {"raw_inputs": True, "shared_lighting": True}
 UNUSED_SHAPES = {"uuunet.conv9.conv.0.weight": (4, 16, 3, 3), "rednet_fc.rednet.pts_net.1.weight": (1,)}
 
 
@@ -43,7 +42,7 @@ def official_shapes():
 
 def small_shapes():
     with torch.device("meta"):
-        return released._expected(DFMVR(SETTINGS, 224, **SIZES)) | UNUSED_SHAPES
+        return released._expected(ReleasedDFMVR(SETTINGS, sizes(224))) | UNUSED_SHAPES
 
 
 def small_state():
@@ -60,9 +59,9 @@ def photographs(size, count=1):
 def answers(state, size=64):
     """What the authors' network and ours say of the same photographs."""
     translated = released.convert(state)
-    network = build_network(
-        {"network": asdict(translated.settings), **translated.sizes, "image_size": size}, translated.network
-    )
+    smaller = translated.sizes._replace(image_size=size)
+    header = network_header("released_code", translated.settings, smaller, **SWITCHES)
+    network = build_network(header, translated.network)
     photos = photographs(size)
     return AuthorsNetwork(state)(*photos), network(*photos)
 
@@ -139,16 +138,30 @@ def test_every_released_tensor_is_used_or_known_to_be_unused():
     assert found.unexpected == []
     assert {name.split(".")[1 if name.startswith("uuunet") else 2] for name in found.unused} == {"conv9", "pts_net"}
     assert len(found.unused) == 14 + 8
-    assert found.settings == NetworkSettings(released_concat=True, released_inputs=True, shared_lighting=True)
+    assert found.settings == PAPER.network.model_copy(update={"last_concat": True})
     with torch.device("meta"):
-        network, parser = DFMVR(found.settings, **found.sizes), BiSeNet(10)
+        network, parser = ReleasedDFMVR(found.settings, found.sizes), BiSeNet(10)
     assert found.network.keys() == network.state_dict().keys()
     assert found.parser.keys() == parser.state_dict().keys()
 
 
+@pytest.mark.parametrize("switches", [{"raw_inputs": True, "shared_lighting": False}, SWITCHES])
+def test_a_header_of_before_the_departures_had_a_place_of_their_own_is_read(switches):
+    network = ReleasedDFMVR(SETTINGS, sizes(48), **switches).eval()
+    settings = SETTINGS.model_dump() | {"released_inputs": True, "shared_lighting": switches["shared_lighting"]}
+    settings["released_concat"] = settings.pop("last_concat")
+    found = build_network({"network": settings, **sizes(48)._asdict()}, network.state_dict())
+    assert type(found) is ReleasedDFMVR
+    photos = photographs(48)
+    assert all(torch.equal(a, b) for a, b in zip(found(*photos), network(*photos), strict=True))
+    del settings["depth"]
+    with pytest.raises(AttributeError, match="depth"):
+        build_network({"network": settings, **sizes(48)._asdict()}, network.state_dict())
+
+
 def test_each_tensor_goes_to_a_place_of_its_own():
     with torch.device("meta"):
-        names = [n for n in DFMVR(SETTINGS, 224, **SIZES).state_dict() if n.startswith(("fusion", "backbone"))]
+        names = [n for n in ReleasedDFMVR(SETTINGS, sizes(224)).state_dict() if n.startswith(("fusion", "backbone"))]
     theirs = [released.authors_name(name) for name in names]
     assert len(set(theirs)) == len(names)
 

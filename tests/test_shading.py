@@ -10,7 +10,7 @@ from dfmvr.geometry.camera import pose
 from dfmvr.geometry.normals import mesh_normals, vertex_normals
 from dfmvr.geometry.rotation import euler_to_rotmat
 from dfmvr.losses import lighting_loss
-from dfmvr.networks.lighting import REFERENCE_VIEW, share_lighting
+from dfmvr.released.lighting import REFERENCE_VIEW, share_lighting
 from dfmvr.rendering.renderer import render
 from dfmvr.rendering.shading import sh_basis, shade
 

@@ -37,12 +37,7 @@ FLOORS = (
 
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms.split()}
 
-UPWARD = {
-    ("align.pretrain", "train.loop"),
-    ("losses", "released.similarity"),
-    ("released.colours", "train.augment"),
-    ("released.import_checkpoint", "parse.parser"),
-}
+UPWARD: set[tuple[str, str]] = set()
 SHARED_NAMES = {
     "Losses",
     "System",

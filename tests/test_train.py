@@ -15,32 +15,21 @@ import pytest
 import torch
 from gradients_of_a_team import gradients
 from numpy.testing import assert_allclose
-from toy_model import SIZES, toy_model, toy_samples
+from toy_model import toy_model, toy_samples
+from toy_network import SMALL, learn, random_parser, small_network, training
 
 from dfmvr import cli
-from dfmvr.config import configuration
+from dfmvr.config.training import TrainSection
 from dfmvr.conventions import CLASSES
 from dfmvr.errors import DataError
-from dfmvr.losses import LossWeights
 from dfmvr.networks.checkpoint import read_network
-from dfmvr.networks.df_mvr import DFMVR, NetworkSettings
-from dfmvr.parse.parser import FaceParser, ParserSpec, save_parser
-from dfmvr.train import augment, command, data, loop
-from dfmvr.train.parallel import Team, share_normalisation
-from dfmvr.train.system import TrainingSystem, mirrored_landmarks, what_is_seen
+from dfmvr.networks.parallel import Team, share_normalisation
+from dfmvr.networks.training import Checkpoints, add_gradients, cosine_rate
+from dfmvr.parse.parser import save_parser
+from dfmvr.train import augment, command, data
+from dfmvr.train.methods.df_mvr import what_is_seen
 
-SMALL = NetworkSettings(width=4, backbone_width=16, depth=14, released_concat=True, neck=64, quick_start=True)
 NO_WEIGHTS = dict.fromkeys(("photo", "mask", "landmark_2d", "landmark_3d", "regularisation"), 0.0)
-
-
-def small_network(seed=0, size=48):
-    torch.manual_seed(seed)
-    return DFMVR(SMALL, size, **SIZES)
-
-
-def random_parser(size=48):
-    torch.manual_seed(5)
-    return FaceParser(ParserSpec(size, width=8))
 
 
 @pytest.fixture
@@ -49,10 +38,13 @@ def samples(tmp_path):
     return data.AlignedSamples(tmp_path / "align", tmp_path / "parse", "train")
 
 
+def batch_of(samples, step, *vary, **settings):
+    return data.training_batch(samples, step, TrainSection(**{"batch_size": 2} | settings), torch.arange(101), *vary)
+
+
 def test_a_batch_depends_on_its_step_alone(samples):
-    mirrored = torch.arange(101)
-    first = [data.training_batch(samples, step, 2, 3, mirrored) for step in range(5)]
-    again = data.training_batch(samples, 4, 2, 3, mirrored)
+    first = [batch_of(samples, step, seed=3, placement=1.0, single_view_share=0.5) for step in range(5)]
+    again = batch_of(samples, 4, seed=3, placement=1.0, single_view_share=0.5)
     assert all(torch.equal(a, b) for a, b in zip(first[4], again, strict=True))
     assert not torch.equal(first[3].images, first[4].images)
 
@@ -129,7 +121,7 @@ def test_a_moved_photograph_takes_its_landmarks_along(samples):
 
 
 def test_the_rate_follows_half_a_cosine():
-    rates = [data.cosine_rate(step, 8) for step in (0, 4, 8)]
+    rates = [cosine_rate(step, 8) for step in (0, 4, 8)]
     assert rates == pytest.approx([1, 0.5, 0])
 
 
@@ -151,8 +143,7 @@ def test_each_loss_alone_moves_the_network(samples, term):
     network = small_network().train()
     # Away from the start, where the regularisation has no gradient.
     torch.nn.init.normal_(network.heads["identity"].weight, std=0.1)
-    weights = LossWeights(**(NO_WEIGHTS | {term: 1.0}))
-    system = TrainingSystem(network, toy_model(), random_parser(), weights, 48)
+    system = training(network, parser=random_parser(), **(NO_WEIGHTS | {term: 1.0}))
     system.losses(samples.batch(np.arange(2))).total.backward()
     gradient = sum(p.grad.abs().sum() for p in network.fusion.parameters() if p.grad is not None)
     assert torch.isfinite(gradient)
@@ -163,23 +154,16 @@ def test_the_mask_loss_falls_when_followed(samples):
     batch, parser = samples.batch(np.arange(2)), random_parser()
     batch = batch._replace(masks=parser(batch.images.flatten(0, 1)).argmax(1).unflatten(0, (2, 3)).clamp_min(1))
     network = small_network().train()
-    system = TrainingSystem(network, toy_model(), parser, LossWeights(**(NO_WEIGHTS | {"mask": 1.0})), 48)
-    optimiser = torch.optim.Adam(network.parameters(), 3e-3)
-    history = []
-    for _ in range(50):
-        loss = system.losses(batch).total
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        history.append(float(loss.detach()))
+    system = training(network, parser=parser, **(NO_WEIGHTS | {"mask": 1.0}))
+    history = learn(network, lambda _: system.losses(batch).total, 50, 3e-3)
     assert np.mean(history[-5:]) < 0.9 * history[0]
 
 
 def test_bfloat16_stays_near_float32(samples):
     batch = samples.batch(np.arange(2))
     systems = [
-        TrainingSystem(small_network().eval(), toy_model(), random_parser(), LossWeights(), 48, precision)
-        for precision in (torch.float32, torch.bfloat16)
+        training(small_network().eval(), parser=random_parser(), precision=precision)
+        for precision in ("float32", "bfloat16")
     ]
     exact, rough = (float(system.losses(batch).total.detach()) for system in systems)
     assert rough == pytest.approx(exact, rel=0.03)
@@ -193,27 +177,16 @@ def test_mirrored_landmarks_of_a_symmetric_model_are_an_involution():
     kept = torch.ones(106, dtype=torch.bool)
     kept[[3, 15, 17, 25, 27]] = False
     model.landmarks_106[kept] = torch.cat((left, right, half[20, 20].view(1)))
-    assert mirrored_landmarks(model).tolist() == [*range(50, 100), *range(50), 100]
+    assert command.mirrored_landmarks(model).tolist() == [*range(50, 100), *range(50), 100]
 
 
 def test_one_batch_is_learnt_by_heart(tmp_path):
     model, _ = toy_samples(tmp_path, 2, split="train")
     batch = data.AlignedSamples(tmp_path / "align", tmp_path / "parse", "train").batch(np.arange(2))
-    torch.manual_seed(1)
-    network = DFMVR(NetworkSettings(width=4, backbone_width=16, depth=14), 48, **SIZES).train()
-    weights = LossWeights(mask=0.0, regularisation=0.0)
-    system = TrainingSystem(network, model, None, weights, 48)
-    optimiser = torch.optim.Adam(network.parameters(), 5e-3)
-    first = None
-    for step in range(150):
-        for group in optimiser.param_groups:
-            group["lr"] = 5e-3 * data.cosine_rate(step, 150)
-        loss = system.losses(batch).total
-        first = first or float(loss.detach())
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    assert float(loss.detach()) < 0.1 * first
+    network = small_network(SMALL, seed=1).train()
+    system = training(network, model, mask=0.0, regularisation=0.0)
+    history = learn(network, lambda _: system.losses(batch).total, 150, 5e-3, cosine_rate)
+    assert history[-1] < 0.1 * history[0]
 
 
 def arguments(folder, output, *more):
@@ -247,7 +220,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch):
     toy_samples(tmp_path, 4)
     assert cli.main(arguments(tmp_path, tmp_path / "whole")) == 0
 
-    save = loop.Checkpoints.save
+    save = Checkpoints.save
 
     def die_after_two_steps(self, step, *state):
         save(self, step, *state)
@@ -255,7 +228,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch):
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Checkpoints, "save", die_after_two_steps)
+        patch.setattr(Checkpoints, "save", die_after_two_steps)
         assert cli.main(arguments(tmp_path, tmp_path / "killed")) == 130
     assert not (tmp_path / "killed" / "weights.safetensors").exists()
     assert cli.main(arguments(tmp_path, tmp_path / "killed")) == 0
@@ -280,11 +253,13 @@ def test_other_settings_start_anew(tmp_path):
 def test_a_damaged_checkpoint_starts_anew(tmp_path):
     network = small_network()
     optimiser = torch.optim.Adam(network.parameters())
-    checkpoints = loop.Checkpoints(tmp_path, "x")
-    checkpoints.save(3, network, optimiser)
-    assert checkpoints.restore(network, optimiser) == 3
+    checkpoints = Checkpoints(tmp_path / "last.pt", "x")
+    checkpoints.save(3, network, optimiser, aside={2: "torn"})
+    state = checkpoints.restore(network, optimiser)
+    assert (state["step"], state["aside"]) == (3, {2: "torn"})
+    assert Checkpoints(tmp_path / "last.pt", "y").restore(network, optimiser) == {}
     checkpoints.path.write_bytes(checkpoints.path.read_bytes()[:1000])
-    assert checkpoints.restore(network, optimiser) == 0
+    assert checkpoints.restore(network, optimiser) == {}
 
 
 def test_metrics_name_every_loss(tmp_path):
@@ -322,13 +297,13 @@ def test_single_views_are_drawn_with_their_probabilities():
 
 
 def test_what_is_not_seen_is_black_to_the_network_and_a_target_all_the_same(samples):
-    batch = data.training_batch(samples, 3, 2, 0, None, single_view_share=1.0)
+    batch = batch_of(samples, 3, augment=False, single_view_share=1.0)
     images, masks = what_is_seen(batch)
     for i, view in itertools.product(range(len(images)), range(3)):
         expected = batch.images[i, view] if batch.seen[i, view] else torch.zeros(())
         assert torch.equal(images[i, view], expected.expand_as(images[i, view]))
         assert bool(masks[i, view].any()) == bool(batch.seen[i, view])
-    whole = data.training_batch(samples, 3, 2, 0, None)
+    whole = batch_of(samples, 3, augment=False)
     assert torch.equal(whole.images, batch.images)
     assert torch.equal(whole.masks, batch.masks)
 
@@ -361,7 +336,7 @@ def test_two_processes_find_the_gradient_of_one(tmp_path, process_group):
     ("share", "first"), [(0.9, False), (0.9, True), (0.6, False), (1 / 3, False), (0, True), (1, False)]
 )
 def test_the_steps_with_renderings_are_spread_or_last(share, first):
-    settings = configuration.validate({"train": {"landmark_share": share, "landmark_first": first}}).train
+    settings = TrainSection(landmark_share=share, landmark_first=first)
     steps = [step for step in range(450) if command.has_renderings(step, 450, settings)]
     assert len(steps) == 450 - round(share * 450)
     if first:
@@ -390,14 +365,14 @@ def test_two_processes_train_as_one(tmp_path):
 def test_pieces_of_a_batch_add_up_to_its_gradient(samples):
     network = small_network().eval()  # so that no row sees another through a batch normalisation
     torch.nn.init.normal_(network.heads["identity"].weight, std=0.1)
-    system = TrainingSystem(network, toy_model(), None, LossWeights(mask=0.0), 48)
+    system = training(network, mask=0.0)
     batch = samples.batch(np.arange(4))
     found = []
     for count in (1, 2):
         network.zero_grad()
         pieces = batch.pieces(count, lambda tensor: tensor)
         assert [len(piece.images) for piece in pieces] == [4 // count] * count
-        terms = loop.add_gradients(lambda _, b: system.losses(b)._asdict(), 0, pieces, Team(), network)
+        terms = add_gradients(lambda _, b: system.losses(b)._asdict(), 0, pieces, Team(), network)
         found.append(
             (float(terms["total"]), network.fusion.state_dict(), network.heads["identity"].weight.grad.clone())
         )

@@ -1,24 +1,68 @@
-"""A small network that answers something, with its parser and face model, as a training leaves them."""
+"""Networks of a few channels, what trains them, and one that answers something, as a training leaves it."""
+
+from pathlib import Path
 
 import torch
 from toy_model import SIZES, toy_model
 
-from dfmvr.networks.checkpoint import write_network
-from dfmvr.networks.df_mvr import DFMVR, NetworkSettings
+from dfmvr.config.configuration import load
+from dfmvr.config.training import LossSection, SingleImageSection, TrainSection
+from dfmvr.networks.checkpoint import network_header, write_network
+from dfmvr.networks.df_mvr import DFMVR
+from dfmvr.networks.heads import NetworkSizes
 from dfmvr.parse.parser import FaceParser, ParserSpec, save_parser
+from dfmvr.train.methods.df_mvr import DFMVRTraining
 
-SMALL = {"width": 4, "backbone_width": 16, "depth": 14}
 SIZE = 48
+PAPER = load(Path(__file__).parents[1] / "config" / "paper.yaml").train
+PAPERS_RESNET = SingleImageSection(backbone_width=64, depth=50, stem_pool=True, neck=0, quick_start=False)
+SMALL = PAPER.network.model_copy(update={"width": 4, "backbone_width": 16, "depth": 14})
+QUICK = SMALL.model_copy(update={"last_concat": True, "neck": 64, "quick_start": True})
+
+
+def sizes(image_size=SIZE):
+    return NetworkSizes(image_size, **SIZES)
+
+
+def small_network(settings=QUICK, seed=0, size=SIZE):
+    torch.manual_seed(seed)
+    return DFMVR(settings, sizes(size))
+
+
+def random_parser(size=SIZE):
+    torch.manual_seed(5)
+    return FaceParser(ParserSpec(size, width=8))
+
+
+def training(network, model=None, parser=None, size=SIZE, precision="float32", **weights):
+    """DF-MVR's training under other weights of the losses."""
+    settings = TrainSection(loss=LossSection(**weights), precision=precision)
+    return DFMVRTraining(settings, network, model or toy_model(), parser, size)
+
+
+def learn(network, losses, steps, rate, course=lambda step, steps: 1.0):
+    """Follow losses(step) with Adam; gives their course."""
+    optimiser, history = torch.optim.Adam(network.parameters()), []
+    for step in range(steps):
+        for group in optimiser.param_groups:
+            group["lr"] = rate * course(step, steps)
+        loss = losses(step)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        history.append(float(loss.detach()))
+    return history
 
 
 def write_toy_training(folder):
     """Write network.safetensors, parser.safetensors and model.npz into a folder."""
-    torch.manual_seed(0)
-    network = DFMVR(NetworkSettings(**SMALL), SIZE, **SIZES).eval()
+    network = small_network(SMALL).eval()
     for head in network.heads.values():
         torch.nn.init.normal_(head.weight, std=0.1)
-    about = {"network": SMALL, "image_size": SIZE, **SIZES, "face_model": "model.npz", "parser": "parser.safetensors"}
-    write_network(folder / "network.safetensors", network, about)
+    about = network_header("df_mvr", SMALL, sizes())
+    write_network(
+        folder / "network.safetensors", network, about | {"face_model": "model.npz", "parser": "parser.safetensors"}
+    )
     save_parser(folder / "parser.safetensors", FaceParser(ParserSpec(SIZE, width=8)))
     toy_model().save(folder / "model.npz")
     return folder

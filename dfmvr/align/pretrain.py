@@ -29,7 +29,7 @@ from dfmvr.config import configuration
 from dfmvr.datasets.layouts import MULTIVIEW, open_dataset
 from dfmvr.datasets.multiview import MultiviewDataset
 from dfmvr.errors import ConfigError, DataError
-from dfmvr.train.loop import Checkpoints, Schedule, fingerprint, optimise
+from dfmvr.networks.training import Checkpoints, Schedule, fingerprint, optimise
 
 logger = logging.getLogger(__name__)
 
@@ -172,7 +172,7 @@ def train(
         lambda _, batch: losses(networks, batch),
         batch_of,
         Schedule(steps, 1000, rate, CHECKPOINT_MINUTES, NAMES),
-        Checkpoints(folder, fingerprint(settings, face_model, *([start] if start else []))),
+        Checkpoints(folder / "last.pt", fingerprint(settings, face_model, *([start] if start else []))),
         folder / "metrics.csv",
     )
     return networks

@@ -70,10 +70,14 @@ class Config(Section):
         merged["seed"] += seed
         return validate({"train": merged}, f"variants.{name}").train
 
+    def kind_of(self, method: str) -> str:
+        """How the network of a tested method was trained, see `TrainSection.kind`."""
+        return self.variant(read_key(method).training).kind
+
     def training(self, name: str) -> str:
         """What one variant is trained by, as one line of JSON, without what `train` has for other methods."""
         settings = self.variant(name)
-        others = {key for method, keys in _OF_ONE_METHOD.items() if method != settings.method for key in keys}
+        others = set().union(*_OF_ONE_KIND.values()) - _OF_ONE_KIND[settings.kind]
         return settings.as_json(exclude=others)
 
     def tests_of(self, page: str = "report") -> list[tuple[TestedMethod, str]]:
@@ -116,8 +120,13 @@ class Config(Section):
         return {name: self.variant(name).data for name in trained}
 
 
-_OF_ONE_METHOD = {"df_mvr": {"network", "loss"}, "deng": {"deng"}, "shang": {"shang"}}
-"""The keys of `train` that one method reads alone."""
+_OF_ONE_KIND = {
+    "df_mvr": {"network", "loss"},
+    "released_code": {"network", "loss", "released"},
+    "deng": {"deng"},
+    "shang": {"shang"},
+}
+"""The keys of `train` that not all kinds of training read, by those that do."""
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,26 @@ class AlignSection(Section):
     )
 
 
+class DeparturesSection(Section):
+    """What the authors' released code does otherwise; by default nothing."""
+
+    @property
+    def depart(self) -> bool:
+        """Whether one of them is on."""
+        return self != type(self)()
+
+
+class ReleasedParseSection(DeparturesSection):
+    """What the authors' released code does otherwise with weight maps, a key each."""
+
+    keep_background: bool = Field(False, description="The dilated face does not grow over the background.")
+    left_features_bug: bool = Field(
+        False,
+        description="The features of left views have the weight 1 instead of `feature_weight`, hence next to none "
+        "beside skin and background, by a line that names the right view twice.",
+    )
+
+
 class ParseSection(Section):
     """The face parse net and its masks."""
 
@@ -42,15 +62,10 @@ class ParseSection(Section):
     face_weight: int = Field(128, ge=0, le=255, description="Weight of the rest of the face (Fig. 4).")
     background_weight: int = Field(32, ge=0, le=255, description="Weight of the background (Fig. 4).")
     dilation_px: float = Field(20, ge=0, description="Dilation of the mask for the weight map, in pixels at 224.")
-    dilate_background: bool = Field(
-        True, description="Let the dilated face grow over the background; the released code does not."
-    )
-    left_features_bug: bool = Field(
-        False,
-        description="Give the features of left views the weight 1 instead of `feature_weight`, hence next to none "
-        "beside skin and background; the released code does, by a line that names the right view twice.",
-    )
     seed: int = Field(0, ge=0, description="Seed of initial weights and augmentation.")
+    released: ReleasedParseSection = Field(
+        ReleasedParseSection(), description="What the authors' released code does otherwise."
+    )
 
 
 class NetworkSection(Section):
@@ -66,27 +81,18 @@ class NetworkSection(Section):
     backbone_width: int = Field(16, ge=16, description="Channels of the backbone's stem; RedNet-50 has 64.")
     depth: Literal[14, 26, 38, 50] = Field(14, description="Depth of the backbone; the paper has 50.")
     face_mask: bool = Field(True, description="Give the parser's mask as the fourth input channel.")
-    released_concat: bool = Field(
+    last_concat: bool = Field(
         True,
-        description="Regress from the last concatenation (4 x width channels; 2 x in a U-Net), as the released code "
-        "does; the paper's text regresses from `width` channels, too few in a narrow network.",
+        description="Regress from the fusion's last concatenation (4 x width channels; 2 x in a U-Net), as the "
+        "released code does; the paper's text regresses from `width` channels, too few in a narrow network.",
     )
     stem_pool: bool = Field(False, description="Max pooling in the backbone's stem; RedNet has it, for 224 px.")
     neck: int = Field(256, ge=0, description="Units of a layer that sees the whole last map; 0: its mean.")
     quick_start: bool = Field(True, description="Initial weights for a short training; false: RedNet's own.")
-    released_inputs: bool = Field(
-        False,
-        description="Colours in [0, 1] and masks as raw class ids, as in the released code; false: all in [-1, 1].",
-    )
-    shared_lighting: bool = Field(
-        False,
-        description="One lighting for all views, fixed to the head, as in the released code; all normals are then the "
-        "right view's. False: one lighting a view.",
-    )
 
 
 class LossSection(Section):
-    """Weights of the losses, Eqs. 2 to 8, and what the released code does otherwise."""
+    """Weights of the losses, Eqs. 2 to 8."""
 
     photo: float = Field(4.0, ge=0, description="w_p of the photo loss, Eq. 2.")
     mask: float = Field(3.0, ge=0, description="w_m of the mask loss, Eq. 3.")
@@ -97,39 +103,57 @@ class LossSection(Section):
     identity: float = Field(1.0, ge=0, description="w_alpha of Eq. 8.")
     expression: float = Field(0.8, ge=0, description="w_beta of Eq. 8.")
     texture: float = Field(0.017, ge=0, description="w_gamma of Eq. 8.")
-    lighting: float = Field(
-        0.0, ge=0, description="Colour of the light; not in the paper, 10 in the released code (as in Deng et al.)."
+
+
+class ReleasedSection(DeparturesSection):
+    """What the authors' released code does otherwise when it trains DF-MVR, a key each."""
+
+    raw_inputs: bool = Field(
+        False, description="The network sees colours in [0, 1] and masks as class ids; else all in [-1, 1]."
     )
-    albedo: float = Field(
-        0.0, ge=0, description="Unevenness of the skin's albedo; not in the paper, 5 in the released code."
+    shared_lighting: bool = Field(
+        False,
+        description="The network answers one lighting for all views, fixed to the head; all normals are then the right "
+        "view's. Else one lighting a view.",
     )
-    lit_albedo: bool = Field(
-        False, description="Measure that unevenness on the lit texture, so that shading is punished; released code."
+    emphasised_eyes: bool = Field(
+        False,
+        description="2D landmarks of weight 20: the nose's lower bridge, the eyes and the inner mouth (28-30, 36-47, "
+        "60-67); else the nose and the inner mouth (27-35, 60-67).",
     )
-    emphasis: Literal["paper", "released"] = Field(
-        "paper",
-        description="2D landmarks of weight 20: the nose and the inner mouth (27-35, 60-67), or the released code's: "
-        "the nose's lower bridge, the eyes and the inner mouth (28-30, 36-47, 60-67).",
+    rms_scale: bool = Field(
+        False, description="The scale of Eq. 5 is the ratio of the two point sets' sizes; else the minimum's."
     )
-    landmark_3d_scale: Literal["least_squares", "rms_ratio"] = Field(
-        "least_squares",
-        description="Scale of Eq. 5: the minimum's, or the ratio of the two point sets' sizes as in the released code.",
+    third_column: bool = Field(
+        False,
+        description="A reflection in Eq. 5 becomes a rotation by the sign of the third column; else along the least "
+        "singular direction, which gives the minimum.",
     )
-    landmark_3d_reflection: Literal["least_direction", "third_column"] = Field(
-        "least_direction",
-        description="How a reflection in Eq. 5 becomes a rotation: along the least singular direction, which gives the "
-        "minimum, or by the sign of the third column as in the released code.",
-    )
-    mask_gradient: bool = Field(
-        True,
-        description="Let the mask loss move the network; the released code detaches the rendering, so that its mask "
-        "loss adds a constant.",
+    detached_mask_loss: bool = Field(
+        False, description="The mask loss does not move the network: the rendering is detached, so it adds a constant."
     )
     mask_from: float = Field(
-        0.0,
-        ge=0,
-        le=1,
-        description="Share of the steps after which the mask loss counts; in the released code 100 of 280 epochs.",
+        0.0, ge=0, le=1, description="Share of the steps after which the mask loss counts; 100 of 280 epochs there."
+    )
+    parser_in_training_mode: bool = Field(
+        False,
+        description="The mask loss's parser normalises each batch by itself, and its trained statistics drift away.",
+    )
+    lighting: float = Field(0.0, ge=0, description="Weight of the light's colour; 10 there, as in Deng et al.")
+    albedo: float = Field(0.0, ge=0, description="Weight of the skin's unevenness; 5 there.")
+    lit_albedo: bool = Field(
+        False, description="That unevenness is measured on the lit texture, so that shading is punished."
+    )
+    colours: bool = Field(
+        False,
+        description="Photographs vary in brightness, contrast, saturation and sharpness by 0.5 to 1.5, three in ten "
+        "are blurred, none is mirrored; else they are mirrored by chance and vary less.",
+    )
+    flat_share: float = Field(
+        0.0, ge=0, le=1, description="Share of the steps, the first ones, at the initial rate; 50 of 280 epochs there."
+    )
+    final_rate: float = Field(
+        0.0, ge=0, le=1, description="Where the cosine ends, as a share of the initial rate; 0.01 there."
     )
 
 
@@ -221,19 +245,6 @@ class TrainSection(Section):
         1, ge=1, description="Pieces of a batch that are computed one after the other, to save memory."
     )
     learning_rate: float = Field(1e-3, gt=0, description="Initial learning rate of Adam, annealed by half a cosine.")
-    flat_share: float = Field(
-        0.0,
-        ge=0,
-        le=1,
-        description="Share of the steps, the first ones, at the initial rate; 50 of 280 epochs in the released code. "
-        "DF-MVR's alone.",
-    )
-    final_rate: float = Field(
-        0.0,
-        ge=0,
-        le=1,
-        description="Where the cosine ends, as a share of the initial rate; 0.01 in the released code. DF-MVR's alone.",
-    )
     precision: Literal["float32", "bfloat16"] = Field("float32", description="Precision of the networks.")
     gpus: int = Field(
         0,
@@ -247,11 +258,10 @@ class TrainSection(Section):
         description="Share of the samples of which the network sees one view alone, the others being black; a third in "
         "the single-view scheme (V-C).",
     )
-    augment: bool = Field(True, description="Vary the photographs, which the renderings are compared with too.")
-    augmentation: Literal["ours", "released"] = Field(
-        "ours",
-        description="How they are varied: mirrored by chance, brightness, contrast, colours, sharpness and noise; or "
-        "as in the released code, brightness, contrast, saturation and sharpness by 0.5 to 1.5, three in ten blurred.",
+    augment: bool = Field(
+        True,
+        description="Vary the photographs, which the renderings are compared with too: mirrored by chance, brightness, "
+        "contrast, colours, sharpness and noise.",
     )
     placement: float = Field(
         0.0,
@@ -259,14 +269,17 @@ class TrainSection(Section):
         description="How far each photograph is shifted, scaled and turned by chance, as landmark finders err: 1 "
         "stands for standard deviations of 4 px at 224, 4 % and 4 degrees.",
     )
-    parser_mode: Literal["eval", "train"] = Field(
-        "eval",
-        description="Batch normalisation of the mask loss's parser: its trained statistics, or those of each batch, as "
-        "in the released code, where the trained ones drift away.",
-    )
     checkpoint_minutes: float = Field(1.0, gt=0, description="Time between two checkpoints.")
     seed: int = Field(0, ge=0, description="Seed of initial weights, order and augmentation.")
     network: NetworkSection = Field(NetworkSection(), description="DF-MVR's network.")
     loss: LossSection = Field(LossSection(), description="DF-MVR's losses.")
     deng: DengSection = Field(DengSection(), description="Network and losses where the method is `deng`.")
     shang: ShangSection = Field(ShangSection(), description="Network and losses where the method is `shang`.")
+    released: ReleasedSection = Field(
+        ReleasedSection(), description="What the authors' released code does otherwise; DF-MVR's alone."
+    )
+
+    @property
+    def kind(self) -> str:
+        """The module of `dfmvr.train.methods` that trains so, and the network's name in `dfmvr.networks.kinds`."""
+        return "released_code" if self.method == "df_mvr" and self.released.depart else self.method

@@ -11,19 +11,22 @@ from dfmvr.face_model.model import MorphableModel
 from dfmvr.geometry.camera import pose, project
 from dfmvr.geometry.normals import vertex_normals
 from dfmvr.geometry.rotation import euler_to_rotmat
+from dfmvr.rendering.rasterizer import Fragments
 from dfmvr.rendering.renderer import render
 from dfmvr.rendering.shading import shade
 
 
 class Views(NamedTuple):
-    """A batch of B faces in V views."""
+    """A batch of B faces in V views. Without a rendering, all but vertices and landmarks are None."""
 
     vertices: Tensor  # (B, N, 3) mm, the model's frame, expression included
-    image: Tensor  # (B, V, 3, S, S), unclamped, 0 at background
-    alpha: Tensor  # (B, V, S, S), 1 where the face is seen; without gradient
     landmarks: Tensor  # (B, V, 68, 2) pixels
-    albedo: Tensor  # (B, N, 3)
-    lit: Tensor  # (B, V, N, 3), the albedo under each view's light, unclamped
+    image: Tensor | None = None  # (B, V, 3, S, S), unclamped, 0 at background
+    alpha: Tensor | None = None  # (B, V, S, S), 1 where the face is seen; without gradient
+    albedo: Tensor | None = None  # (B, N, 3)
+    lit: Tensor | None = None  # (B, V, N, 3), the albedo under each view's light, unclamped
+    posed: Tensor | None = None  # (B, V, N, 3) mm, each view's frame
+    fragments: Fragments | None = None  # of B V images
 
 
 def see_landmarks(model: MorphableModel, coefficients: Coefficients, image_size: int) -> tuple[Tensor, Tensor]:
@@ -37,36 +40,33 @@ def see_landmarks(model: MorphableModel, coefficients: Coefficients, image_size:
     return vertices, project(points, image_size)[..., :2]
 
 
-def render_views(model: MorphableModel, coefficients: Coefficients, image_size: int) -> Views:
+def render_views(model: MorphableModel, coefficients: Coefficients, image_size: int, rendered: bool = True) -> Views:
     """Render every face in every view.
 
     Args:
         model: the face model, fine or coarse.
         coefficients: of B faces in V views.
         image_size: width and height in pixels.
+        rendered: False finds the landmarks only, at half the cost.
     Returns:
         Images and landmarks, differentiable in all coefficients.
     """
     _, _, texture, lighting, angles, translation = coefficients
     batch, views = angles.shape[:2]
     vertices, landmarks = see_landmarks(model, coefficients, image_size)
+    if not rendered:
+        return Views(vertices, landmarks)
     # Normals turn with the face: one set for the neutral pose, rotated into each view, since lighting is per view.
     # Code: the released code has one lighting and rotates them with the right view's rotation for all views; that is
-    # the network's `shared_lighting`, which tells the same light to each view in its own frame.
+    # `train.released.shared_lighting`, which tells the same light to each view in its own frame.
     normals = vertex_normals(vertices, model.triangles)[:, None] @ euler_to_rotmat(angles).transpose(-1, -2)
     albedo = model.albedo(texture)
     of_views = albedo[:, None].expand(-1, views, -1, -1)
     colours = shade(of_views.flatten(0, 1), normals.flatten(0, 1), lighting.flatten(0, 1))
     posed = pose(vertices[:, None], angles, translation)
-    rendering = render(posed.flatten(0, 1), model.triangles, colours, image_size)
-    return Views(
-        vertices,
-        rendering.image.unflatten(0, (batch, views)),
-        rendering.alpha[:, 0].unflatten(0, (batch, views)),
-        landmarks,
-        albedo,
-        colours.unflatten(0, (batch, views)),
-    )
+    image, alpha, fragments = render(posed.flatten(0, 1), model.triangles, colours, image_size)
+    image, alpha, colours = (values.unflatten(0, (batch, views)) for values in (image, alpha[:, 0], colours))
+    return Views(vertices, landmarks, image, alpha, albedo, colours, posed, fragments)
 
 
 def coarse_for(model: MorphableModel, image_size: int) -> MorphableModel:

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import nn
 
 from dfmvr.errors import ConfigError, DataError
 from dfmvr.files import writing
-from dfmvr.networks.deep3d import Deep3D, Deep3DSettings
-from dfmvr.networks.df_mvr import DFMVR, NetworkSettings
-from dfmvr.networks.mgcnet import MGCNet
-from dfmvr.networks.single_image import SingleImageSettings
+from dfmvr.networks.heads import NetworkSizes
+from dfmvr.networks.kinds import NETWORKS
 
-NETWORKS: dict[str, tuple[type[nn.Module], type]] = {
-    "df_mvr": (DFMVR, NetworkSettings),
-    "deng": (Deep3D, Deep3DSettings),
-    "shang": (MGCNet, SingleImageSettings),
-}
-"""Network and settings by the method's name in the header."""
-
-_SIZES = ("image_size", "identity_size", "expression_size", "texture_size")
+if TYPE_CHECKING:
+    from dfmvr.config.section import Section
 
 
 class Trained(NamedTuple):
@@ -37,14 +31,37 @@ def write_network(path: Path | str, network: nn.Module, about: dict[str, Any]) -
     """Write weights and header, atomically.
 
     Args:
-        about: JSON values; `method` (df_mvr if absent), `network` (its settings), image_size, identity_size,
-            expression_size and texture_size are needed to build the network again.
+        about: JSON values, among them `network_header`'s.
     """
     from safetensors.torch import save_file
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     with writing(path) as partial:
         save_file(tensors, str(partial), metadata={"dfmvr": json.dumps(about)})
+
+
+def network_header(kind: str, settings: Section, sizes: NetworkSizes, **switches: bool) -> dict[str, Any]:
+    """What is needed to build a network again.
+
+    Args:
+        kind: a name of `NETWORKS`.
+        settings: the section of the configuration that it was built from.
+        sizes: of its images and its face model.
+        switches: further arguments that it was built with.
+    """
+    return {"method": kind, "network": settings.model_dump(mode="json"), "switches": switches, **sizes._asdict()}
+
+
+def _as_written_today(about: dict[str, Any]) -> dict[str, Any]:
+    """A header of any version, in which the released code's departures may stand among the network's settings."""
+    network, kind = dict(about["network"]), about.get("method", "df_mvr")
+    if "released_concat" in network:
+        network["last_concat"] = network.pop("released_concat")
+    inputs, lighting = (network.pop(name, False) for name in ("released_inputs", "shared_lighting"))
+    switches = about.get("switches", {})
+    if inputs or lighting:
+        kind, switches = "released_code", {"raw_inputs": inputs, "shared_lighting": lighting}
+    return about | {"method": kind, "network": network, "switches": switches}
 
 
 def build_network(about: dict[str, Any], tensors: dict[str, torch.Tensor]) -> nn.Module:
@@ -57,10 +74,15 @@ def build_network(about: dict[str, Any], tensors: dict[str, torch.Tensor]) -> nn
         The network, in evaluation mode.
     Raises:
         ConfigError: a setting does not fit. RuntimeError: the tensors do not.
+        AttributeError, KeyError: the header lacks something.
     """
-    kind, settings = NETWORKS[about.get("method", "df_mvr")]
+    about = _as_written_today(about)
+    module, name = NETWORKS[about["method"]]
+    make = getattr(importlib.import_module(f"dfmvr.{module}"), name)
+    # Not the section itself: what was written was one, and photographs do without the time to import pydantic.
+    settings, sizes = SimpleNamespace(**about["network"]), NetworkSizes(*(about[n] for n in NetworkSizes._fields))
     with torch.device("meta"):
-        network = kind(settings(**about["network"]), **{name: about[name] for name in _SIZES})
+        network = make(settings, sizes, **about["switches"])
     network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}, assign=True)
     return network.to(memory_format=torch.channels_last).eval()
 
@@ -71,11 +93,17 @@ def read_about(path: Path | str) -> dict[str, Any]:
     Raises:
         DataError: as `read_network`.
     """
+    return _read(path)[0]
+
+
+def _read(path: Path | str, tensors: bool = False) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """The header of a network's file and, if asked for, its tensors."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(str(path), framework="pt") as file:
-            return json.loads((file.metadata() or {})["dfmvr"])
+            about = json.loads((file.metadata() or {})["dfmvr"])
+            return about, {name: file.get_tensor(name) for name in file.keys()} if tensors else {}
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; train a network or name another checkpoint") from None
     except (SafetensorError, OSError, KeyError, ValueError) as error:
@@ -107,15 +135,9 @@ def read_network(path: Path | str, device: torch.device | str = "cpu") -> Traine
     Raises:
         DataError: the file is missing, unreadable, or not written by `write_network`.
     """
-    from safetensors import SafetensorError, safe_open
-
+    about, tensors = _read(path, tensors=True)
     try:
-        with safe_open(str(path), framework="pt") as file:
-            about = json.loads((file.metadata() or {})["dfmvr"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
         network = build_network(about, tensors)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; train a network or name another checkpoint") from None
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (AttributeError, KeyError, TypeError, RuntimeError) as error:
         raise _unreadable(path, error) from None
     return Trained(network.to(device), about)

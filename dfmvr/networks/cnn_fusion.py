@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from dfmvr.conventions import VIEWS
-from dfmvr.networks.unet import DoubleConv, check_views
+from dfmvr.networks.unet import DoubleConv
 
 
 class CNNFusion(nn.Sequential):
@@ -31,8 +31,5 @@ class CNNFusion(nn.Sequential):
             views: (B, 3, in_channels, H, W), left, front, right; any size.
         Returns:
             (B, 3 width, H, W).
-        Raises:
-            DataError: another number of views or of channels.
         """
-        check_views(views, self.in_channels, "CNN")
         return super().forward(views.flatten(0, 1)).unflatten(0, views.shape[:2]).flatten(1, 2)

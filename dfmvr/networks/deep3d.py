@@ -6,38 +6,27 @@ Set", sections 3 and 4.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dfmvr.conventions import VIEWS
-from dfmvr.errors import ConfigError
 from dfmvr.face_model.coefficients import Coefficients
-from dfmvr.networks.single_image import FRONT, Features, SingleImageRegressor, SingleImageSettings, check_views
+from dfmvr.networks.heads import NetworkSizes
+from dfmvr.networks.single_image import FRONT, Features, PerViewNetwork
 
-AGGREGATIONS = ("confidence", "mean")
+if TYPE_CHECKING:
+    from dfmvr.config.training import Deep3DSection
 
 SMALLEST_CONFIDENCE = 1e-3
 """Added to every confidence, so that a sum of them never vanishes."""
 
 
-@dataclass(frozen=True)
-class Deep3DSettings(SingleImageSettings):
-    """The shape of the networks and how identities of several photographs become one.
-
-    `confidence` weighs them by C-Net's answer; `mean`, without C-Net, is what the authors call nearly as good.
-    """
-
-    aggregation: str = "confidence"
-
-
 class ImageSet(NamedTuple):
     """Samples as sets of V photographs."""
 
-    per_view: Coefficients  # each photograph's own, see `SingleImageRegressor.answer`
+    per_view: Coefficients  # each photograph's own, see `SingleImageRegressor.tell`
     identity: Tensor  # (B, K) of the set
 
 
@@ -94,72 +83,45 @@ class ConfidenceNet(nn.Module):
             return F.softplus(self.scores(hidden)) + SMALLEST_CONFIDENCE
 
 
-class Deep3D(nn.Module):
+class Deep3D(PerViewNetwork):
     """R-Net and, unless identities are just averaged, C-Net.
 
     Args:
-        settings: a `Deep3DSettings`, or one that has its fields.
-        image_size: width and height of the aligned images in pixels, 32 or more.
-        identity_size, expression_size, texture_size: components of the face model.
+        settings: with `aggregation`: `confidence` weighs identities by C-Net's answer; `mean`, without C-Net, is what
+            the authors call nearly as good.
+        sizes: of the images and the face model.
     Raises:
-        ConfigError: a setting or the image size does not fit.
+        ConfigError: the image size does not fit.
     """
 
-    def __init__(
-        self,
-        settings: Deep3DSettings,
-        image_size: int,
-        identity_size: int,
-        expression_size: int,
-        texture_size: int,
-    ) -> None:
-        super().__init__()
-        if settings.aggregation not in AGGREGATIONS:
-            raise ConfigError(
-                f"network: expected an aggregation of {', '.join(AGGREGATIONS)}, found {settings.aggregation}"
-            )
-        self.regressor = SingleImageRegressor(settings, image_size, identity_size, expression_size, texture_size)
+    def __init__(self, settings: Deep3DSection, sizes: NetworkSizes) -> None:
+        super().__init__(settings, sizes)
         self.held = False
         self.confidence = None
         if settings.aggregation == "confidence":
-            self.confidence = ConfidenceNet(settings.backbone_width, self.regressor.out_features, identity_size)
-
-    def per_view(self, images: Tensor) -> Coefficients:
-        """Regress every image (B, V, 3, S, S) for itself; see `SingleImageRegressor.answer`."""
-        return self.regressor(images)
+            features = self.regressor.neck.out_features
+            self.confidence = ConfidenceNet(settings.backbone_width, features, sizes.identity_size)
 
     def image_set(self, images: Tensor) -> ImageSet:
         """Regress the images (B, V, 3, S, S) of each sample for themselves, and one identity for all of them."""
-        check_views(images)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.held):
-            features = self.regressor.see(images.flatten(0, 1))
-            per_view = self.regressor.answer(features, images.shape[1])
+            features = self.regressor.see(images)
+            per_view = self.regressor.tell(features, images.shape[1])
         if self.confidence is None:
             return ImageSet(per_view, per_view.identity.mean(1))
         confidence = self.confidence(features).unflatten(0, images.shape[:2])
         return ImageSet(per_view, aggregate(per_view.identity, confidence))
 
-    def forward(self, images: Tensor, masks: Tensor | None = None, each: bool = False) -> Coefficients:
-        """Regress samples from all their views.
-
-        ASSUME: expression and texture are the front view's, as only identities are aggregated.
-
-        Args:
-            images: (B, 3, 3, S, S) RGB in [0, 1], views left, front, right.
-            masks: not looked at.
-            each: give what is trained instead: coefficients (B, V, ...) of each of V views, those that the view answers
-                for itself, or, while R-Net is held, with the set's identity for all views.
-        Returns:
-            Coefficients; the identity is the set's, lighting and pose are each view's own.
-        Raises:
-            DataError: another shape.
-        """
-        if each and not self.held:
+    def trained_answer(self, images: Tensor) -> Coefficients:
+        """Each view's own coefficients or, while R-Net is held, with the set's identity for all views."""
+        if not self.held:
             return self.per_view(images)
-        check_views(images, None if each else len(VIEWS))
         per_view, identity = self.image_set(images)
-        if each:
-            return per_view._replace(identity=identity[:, None].expand_as(per_view.identity))
+        return per_view._replace(identity=identity[:, None].expand_as(per_view.identity))
+
+    def sample_answer(self, images: Tensor) -> Coefficients:
+        """The set's identity; ASSUME: the front view's expression and texture, as only identities are aggregated."""
+        per_view, identity = self.image_set(images)
         return per_view._replace(
             identity=identity, expression=per_view.expression[:, FRONT], texture=per_view.texture[:, FRONT]
         )

@@ -5,38 +5,21 @@ Source: Deng et al. 2019 and Shang et al. 2020, who both take ResNet-50 and 257 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from dfmvr.conventions import VIEWS
-from dfmvr.errors import ConfigError, DataError
 from dfmvr.face_model.coefficients import Coefficients
-from dfmvr.networks.df_mvr import (
-    ANGLE_UNIT_RAD,
-    LIGHTING_UNIT,
-    SH_BANDS,
-    SMALLEST_IMAGE_PX,
-    TRANSLATION_UNIT_MM,
-    MeanPool,
-    Neck,
-)
+from dfmvr.networks.heads import CoefficientRegressor, NetworkSizes
 from dfmvr.networks.resnet import ResNet
+from dfmvr.networks.shapes import expect_shape
+
+if TYPE_CHECKING:
+    from dfmvr.config.training import SingleImageSection
 
 FRONT = VIEWS.index("front")
-
-
-@dataclass(frozen=True)
-class SingleImageSettings:
-    """The shape of the network; the fields, with what they mean, of `dfmvr.config.NetworkSection`, here ResNet-50's."""
-
-    backbone_width: int = 64
-    depth: int = 50
-    stem_pool: bool = True
-    neck: int = 0
-    quick_start: bool = False
 
 
 class Features(NamedTuple):
@@ -46,105 +29,86 @@ class Features(NamedTuple):
     whole: Tensor  # (N, out_features) of the whole photograph, float32
 
 
-class SingleImageRegressor(nn.Module):
+class SingleImageRegressor(CoefficientRegressor):
     """ResNet and one linear head for each kind of coefficient.
-
-    A fresh network answers the mean face, seen from the front, unlit but for the ambient term.
 
     ASSUME: random initial weights; both papers start from ImageNet's.
     ASSUME: answers in the units of DF-MVR's heads, so that the three learn equally fast; but no prior of a view's
     angle, as the network is not told which view it sees.
 
     Args:
-        settings: a `SingleImageSettings`, or one that has its fields.
-        image_size: width and height of the aligned images in pixels, 32 or more.
-        identity_size, expression_size, texture_size: components of the face model.
+        settings: the shape of the network.
+        sizes: of the images and the face model.
     Raises:
-        ConfigError: a setting or the image size does not fit.
+        ConfigError: the image size does not fit.
     """
 
-    def __init__(
-        self,
-        settings: SingleImageSettings,
-        image_size: int,
-        identity_size: int,
-        expression_size: int,
-        texture_size: int,
-    ) -> None:
-        super().__init__()
-        if image_size < SMALLEST_IMAGE_PX:
-            raise ConfigError(
-                f"network: expected images of {SMALLEST_IMAGE_PX} px or more, found {image_size} px; "
-                "raise align.image_size"
-            )
-        self.image_size = image_size
-        self.backbone = ResNet(3, settings.depth, settings.backbone_width, settings.stem_pool)
-        if settings.quick_start:
-            self.backbone.start_quickly()
-        self.neck = Neck(self.backbone, image_size, settings.neck) if settings.neck else MeanPool(self.backbone)
-        self.out_features = self.neck.out_features
-        sizes = {
-            "identity": identity_size,
-            "expression": expression_size,
-            "texture": texture_size,
-            "lighting": SH_BANDS * 3,
-            "angles": 3,
-            "translation": 3,
-        }
-        self.heads = nn.ModuleDict({name: nn.Linear(self.out_features, size) for name, size in sizes.items()})
-        for head in self.heads.values():
-            nn.init.zeros_(head.weight)
-            nn.init.zeros_(head.bias)
+    def __init__(self, settings: SingleImageSection, sizes: NetworkSizes) -> None:
+        backbone = ResNet(3, settings.depth, settings.backbone_width, settings.stem_pool)
+        super().__init__(settings, sizes, backbone, views=1, lightings=1)
         self.to(memory_format=torch.channels_last)
 
     def see(self, images: Tensor) -> Features:
-        """Features of images (N, 3, S, S), RGB in [0, 1].
+        """Features of the photographs (B, V, 3, S, S), RGB in [0, 1], of B samples in V views: N = B V.
 
         Raises:
-            DataError: images of another size.
+            DataError: another shape.
         """
-        size = self.image_size
-        if images.ndim != 4 or images.shape[1:] != (3, size, size):
-            raise DataError(
-                f"network: expected images (N, 3, {size}, {size}), found {tuple(images.shape)}; "
-                "align them at the size that the network was made for"
-            )
-        first = self.backbone.layer1(self.backbone.stem(2 * images - 1))
+        size, hint = self.image_size, "align them at the size that the network was made for"
+        expect_shape(images, "network: expected images", ("B", "V", 3, size, size), hint)
+        first = self.backbone.layer1(self.backbone.stem(2 * images.flatten(0, 1) - 1))
         last = self.backbone.layer4(self.backbone.layer3(self.backbone.layer2(first)))
         return Features(first, self.neck(last.float()))
 
-    def answer(self, features: Features, views: int) -> Coefficients:
+    def tell(self, features: Features, views: int) -> Coefficients:
         """Coefficients of the photographs of B samples in V views, seen as B * V.
 
         Returns:
             Identity (B, V, K), expression (B, V, E), texture (B, V, T), lighting (B, V, 9, 3), angles and translation
             (B, V, 3), each view's answer for itself; float32 whatever the precision of the backbone.
         """
-        with torch.autocast(features.whole.device.type, enabled=False):
-            out = {name: head(features.whole).unflatten(0, (-1, views)) for name, head in self.heads.items()}
-            return Coefficients(
-                out["identity"],
-                out["expression"],
-                out["texture"],
-                LIGHTING_UNIT * out["lighting"].unflatten(-1, (SH_BANDS, 3)),
-                ANGLE_UNIT_RAD * out["angles"],
-                out["translation"] * out["translation"].new_tensor(TRANSLATION_UNIT_MM),
-            )
+        answer = self.answer(features.whole, len(features.whole) // views)
+        face = (values.unflatten(0, (-1, views)) for values in answer[:3])
+        return Coefficients(*face, *answer[3:])
 
     def forward(self, images: Tensor) -> Coefficients:
-        """Regress every image (B, V, 3, S, S) for itself; see `answer`."""
-        check_views(images)
-        return self.answer(self.see(images.flatten(0, 1)), images.shape[1])
+        """Regress every image (B, V, 3, S, S) for itself; see `tell`."""
+        return self.tell(self.see(images), images.shape[1])
 
 
-def check_views(images: Tensor, views: int | None = None) -> None:
-    """Check that images are (B, V, 3, S, S), V = `views` unless None.
+class PerViewNetwork(nn.Module):
+    """One regressor that is asked about every view of a sample for itself, and what is made of its answers."""
 
-    Raises:
-        DataError: they are not.
-    """
-    if images.ndim != 5 or (views is not None and images.shape[1] != views):
-        raise DataError(
-            f"network: expected images (B, {views or 'V'}, 3, S, S), found {tuple(images.shape)}; "
-            "give the views of a sample along the second axis"
-        )
+    def __init__(self, settings: SingleImageSection, sizes: NetworkSizes) -> None:
+        super().__init__()
+        self.regressor = SingleImageRegressor(settings, sizes)
+
+    def per_view(self, images: Tensor) -> Coefficients:
+        """Regress every image (B, V, 3, S, S) for itself; see `SingleImageRegressor.tell`."""
+        return self.regressor(images)
+
+    def trained_answer(self, images: Tensor) -> Coefficients:
+        """What is trained: coefficients (B, V, ...) of each of V views."""
+        return self.per_view(images)
+
+    def sample_answer(self, images: Tensor) -> Coefficients:
+        """What stands for a sample of three views."""
+        raise NotImplementedError
+
+    def forward(self, images: Tensor, masks: Tensor | None = None, each: bool = False) -> Coefficients:
+        """Regress samples from all their views.
+
+        Args:
+            images: (B, 3, 3, S, S) RGB in [0, 1], views left, front, right.
+            masks: not looked at.
+            each: give what is trained instead, coefficients (B, V, ...) of each of V views.
+        Returns:
+            Coefficients of one face a sample; lighting and pose are each view's own.
+        Raises:
+            DataError: another shape.
+        """
+        if each:
+            return self.trained_answer(images)
+        hint = "give the views of a sample along the second axis"
+        expect_shape(images, "network: expected images", ("B", len(VIEWS), 3, "S", "S"), hint)
+        return self.sample_answer(images)

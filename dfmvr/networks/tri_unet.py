@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from dfmvr.conventions import VIEWS
-from dfmvr.networks.unet import Decoder, Encoder, check_views
+from dfmvr.networks.unet import Decoder, Encoder
 
 
 class TriUNet(nn.Module):
@@ -17,15 +17,15 @@ class TriUNet(nn.Module):
     Args:
         in_channels: channels of a view: 4 for colour and mask, 3 for colour.
         width: channels of the first level and of the output; the paper has 64.
-        released_concat: Paper: True hands on the 4 `width` channels of the last concatenation, as the released code
-            does; the text says 224 x 224 x 64 (III-C), and that is the default.
+        last_concat: hand on the 4 `width` channels of the last concatenation instead of convolving them to `width`.
+            Paper: the text says 224 x 224 x 64 (III-C); the released code hands on 256.
     """
 
-    def __init__(self, in_channels: int = 4, width: int = 64, released_concat: bool = False) -> None:
+    def __init__(self, in_channels: int = 4, width: int = 64, last_concat: bool = False) -> None:
         super().__init__()
         self.in_channels = in_channels
         self.encoders = nn.ModuleList(Encoder(in_channels, width) for _ in VIEWS)
-        self.decoder = Decoder(width, len(VIEWS), gated=True, last_concat=released_concat)
+        self.decoder = Decoder(width, len(VIEWS), gated=True, last_concat=last_concat)
         self.out_channels = self.decoder.out_channels
 
     def forward(self, views: Tensor) -> Tensor:
@@ -35,8 +35,5 @@ class TriUNet(nn.Module):
             views: (B, 3, in_channels, H, W), left, front, right; any size.
         Returns:
             (B, out_channels, H, W).
-        Raises:
-            DataError: another number of views or of channels.
         """
-        check_views(views, self.in_channels, "Tri-UNet")
         return self.decoder([encoder(view) for encoder, view in zip(self.encoders, views.unbind(1), strict=True)])

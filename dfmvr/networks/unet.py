@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dfmvr.conventions import VIEWS
-from dfmvr.errors import DataError
 
 LEVELS = 5
 
@@ -112,16 +111,6 @@ class Decoder(nn.ModuleList):
         return x
 
 
-def check_views(views: Tensor, in_channels: int, name: str) -> None:
-    """Check that `views` are (B, 3, in_channels, H, W).
-
-    Raises:
-        DataError: another number of views or of channels.
-    """
-    if views.ndim != 5 or tuple(views.shape[1:3]) != (len(VIEWS), in_channels):
-        raise DataError(f"{name}: expected views (B, {len(VIEWS)}, {in_channels}, H, W), found {tuple(views.shape)}")
-
-
 class UNet(nn.Module):
     """Three views fused by one U-Net without attention (Table IV, v2).
 
@@ -132,17 +121,15 @@ class UNet(nn.Module):
     Args:
         in_channels: channels of a view: 4 for colour and mask, 3 for colour.
         width: channels of the first level.
-        released_concat: hand on the last concatenation (2 `width` channels), as in `TriUNet`.
+        last_concat: hand on the last concatenation (2 `width` channels), as in `TriUNet`.
         late: fuse at the end instead of at the beginning.
     """
 
-    def __init__(
-        self, in_channels: int = 4, width: int = 64, released_concat: bool = False, late: bool = False
-    ) -> None:
+    def __init__(self, in_channels: int = 4, width: int = 64, last_concat: bool = False, late: bool = False) -> None:
         super().__init__()
         self.in_channels, self.late = in_channels, late
         self.encoder = Encoder(in_channels if late else len(VIEWS) * in_channels, width)
-        self.decoder = Decoder(width, last_concat=released_concat)
+        self.decoder = Decoder(width, last_concat=last_concat)
         self.out_channels = self.decoder.out_channels * (len(VIEWS) if late else 1)
 
     def forward(self, views: Tensor) -> Tensor:
@@ -152,10 +139,7 @@ class UNet(nn.Module):
             views: (B, 3, in_channels, H, W), left, front, right; any size.
         Returns:
             (B, out_channels, H, W).
-        Raises:
-            DataError: another number of views or of channels.
         """
-        check_views(views, self.in_channels, "U-Net")
         images = views.flatten(0, 1) if self.late else views.flatten(1, 2)
         out = self.decoder([self.encoder(images)])
         return out.unflatten(0, views.shape[:2]).flatten(1, 2) if self.late else out

@@ -1,61 +1,93 @@
-"""Stage `parse`: pretrains the face parse net and writes masks and weight maps of aligned crops.
+"""Stage `parse`: writes masks and weight maps of aligned crops.
 
-dfmvr parse --data FOLDER --image-size S --weights FILE [--metrics FILE] [--figure FILE] [--examples FILE]
-    trains on CelebAMask-HQ (or its stand-in), tests on its test split
-dfmvr parse --apply FOLDER --weights FILE --output FOLDER [--examples FILE]
-    parses the crops that `dfmvr align` wrote
+In     crops that `dfmvr align` wrote, and the parser that `dfmvr parse pretrain` trained.
+Gives  masks.npy and weights.npy, both (N, V, S, S) uint8.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dfmvr.errors import ConfigError
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from dfmvr.conventions import VIEWS
+from dfmvr.errors import DataError
+from dfmvr.files import open_npy, writing_folder
+from dfmvr.parse import figures
+from dfmvr.parse.parser import load_parser, predict
+from dfmvr.parse.weight_map import weights_of
 
 if TYPE_CHECKING:
     from dfmvr.config.training import ParseSection
 
+logger = logging.getLogger(__name__)
+
+BATCH = 32
+EXAMPLES = 9
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the files of the stage."""
-    work = parser.add_mutually_exclusive_group(required=True)
-    work.add_argument("--data", type=Path, metavar="FOLDER", help="CelebAMask-HQ: train the parser on it")
-    work.add_argument("--apply", type=Path, metavar="FOLDER", help="aligned crops: write their masks and weight maps")
-    parser.add_argument("--reading", metavar="JSON", help="the section datasets.celebamask_hq as JSON (with --data)")
-    parser.add_argument("--weights", type=Path, required=True, metavar="FILE", help="the parser, written or read")
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help="masks.npy and weights.npy (with --apply)")
-    parser.add_argument("--image-size", type=int, metavar="PX", help="side of the crops (with --data)")
-    parser.add_argument("--metrics", type=Path, metavar="FILE", help="JSON of IoU and history (with --data)")
-    parser.add_argument("--figure", type=Path, metavar="FILE", help="picture of the IoU of each class (with --data)")
+    parser.add_argument("--align", type=Path, required=True, metavar="FOLDER", help="aligned crops")
+    parser.add_argument("--weights", type=Path, required=True, metavar="FILE", help="the trained parser")
+    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="masks.npy and weights.npy")
     parser.add_argument("--examples", type=Path, metavar="FILE", help="picture of some masks and weight maps")
     parser.add_argument("--device", default="cpu", help="where the network runs: cpu (default), cuda, cuda:1")
     parser.add_argument("--threads", type=int, metavar="N", help="threads of torch (default: torch's choice)")
-    parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes that read photographs")
+
+
+def open_images(folder: Path | str) -> np.ndarray:
+    """Open the crops that `dfmvr align` wrote, without reading them.
+
+    Returns:
+        (N, V, S, S, 3) uint8 RGB.
+    Raises:
+        DataError: `images.npy` is missing, unreadable, or holds something else.
+    """
+    path = Path(folder) / "images.npy"
+    images = open_npy(path, "dfmvr align")
+    if images.dtype != np.uint8 or images.ndim != 5 or images.shape[-1] != 3 or images.shape[2] != images.shape[3]:
+        raise DataError(
+            f"{path}: expected uint8 images (N, V, S, S, 3), found {images.dtype} {images.shape}; "
+            "run `dfmvr align` again"
+        )
+    return images
 
 
 def main(args: argparse.Namespace, settings: ParseSection) -> None:
-    """Train a parser, or apply one.
+    """Parse all crops.
 
     Raises:
-        ConfigError: options that do not go together.
-        DataError: the data or the weights cannot be read.
-        OutputError: an output cannot be written.
+        DataError: the crops or the parser cannot be read.
+        OutputError: the folder cannot be written.
     """
-    import torch
-
     if args.threads is not None:
         torch.set_num_threads(max(1, args.threads))
-    if args.apply is not None:
-        if args.output is None:
-            raise ConfigError("--apply needs --output, the folder of the masks")
-        from dfmvr.parse.masks import apply
-
-        apply(args.apply, args.weights, args.output, settings, args.device, examples=args.examples)
-        return
-    if args.image_size is None or args.image_size < 32:
-        raise ConfigError(f"--data needs --image-size of 32 or more, found {args.image_size}")
-    from dfmvr.parse.run import pretrain
-
-    pretrain(args, settings)
+    images = open_images(args.align)
+    parser = load_parser(args.weights, args.device)
+    samples, views, size = images.shape[:3]
+    flat, name = images.reshape(-1, size, size, 3), args.align.name
+    with writing_folder(args.output) as folder:
+        masks, maps = (
+            np.lib.format.open_memmap(folder / file, "w+", np.uint8, shape=(samples, views, size, size))
+            for file in ("masks.npy", "weights.npy")
+        )
+        for start in tqdm(range(0, len(flat), BATCH), desc=f"parse {name}", unit="batch", disable=None):
+            for offset, mask in enumerate(predict(parser, flat[start : start + BATCH])):
+                place = divmod(start + offset, views)
+                view = VIEWS[place[1]] if views == len(VIEWS) else None
+                masks[place], maps[place] = mask, weights_of(mask, settings, view)
+    if args.examples is not None and samples:
+        masks, maps = (
+            np.load(args.output / file, mmap_mode="r").reshape(flat.shape[:-1]) for file in ("masks.npy", "weights.npy")
+        )
+        chosen = np.unique(np.linspace(0, len(flat) - 1, EXAMPLES).round().astype(int))  # evenly spread
+        pictures = (np.stack([array[i] for i in chosen]) for array in (flat, masks, maps))
+        columns = figures.mask_columns(*pictures, settings.dilation_px)
+        figures.show_masks(args.examples, columns, f"Masks and weight maps of {name}")
+    logger.info("parse: %d masks of %s in %s", len(flat), args.align, args.output)

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dfmvr.config.training import ParseSection
 from dfmvr.conventions import CLASSES, REFERENCE_SIZE_PX
 from dfmvr.files import writing
-from dfmvr.parse.weight_map import dilate, weight_map
+from dfmvr.parse.weight_map import dilate
 
 PALETTE = np.array(
     [
@@ -48,17 +47,18 @@ def plot_iou(path: Path | str, test: dict, black: dict, title: str) -> None:
 
 
 def mask_columns(
-    images: np.ndarray, masks: np.ndarray, settings: ParseSection, truth: np.ndarray | None = None
+    images: np.ndarray, masks: np.ndarray, weights: np.ndarray, dilation_px: float, truth: np.ndarray | None = None
 ) -> dict[str, list[np.ndarray]]:
     """Columns for `show_masks`: image, mask, dilated mask and weight map.
 
     Args:
         images: (N, S, S, 3) uint8 RGB.
         masks: (N, S, S) predicted class ids.
-        settings: of the weight map.
+        weights: (N, S, S) their weight maps.
+        dilation_px: of the dilated mask, in pixels at 224.
         truth: (N, S, S) annotated class ids, shown before the predicted ones.
     """
-    radius_px = settings.dilation_px * masks.shape[-1] / REFERENCE_SIZE_PX
+    radius_px = dilation_px * masks.shape[-1] / REFERENCE_SIZE_PX
     dilated = np.zeros_like(masks)
     for picture, mask in zip(dilated, masks, strict=True):
         for label in range(1, len(CLASSES)):
@@ -69,7 +69,7 @@ def mask_columns(
         **annotated,
         "mask": list(masks),
         f"dilated by {radius_px:.1f} px": list(dilated),
-        "weight map": [weight_map(mask, settings) for mask in masks],
+        "weight map": list(weights),
     }
 
 

@@ -127,7 +127,9 @@ class FaceParser(ParseNet):
         try:
             return ParseSection.model_validate(known)
         except ValueError as error:
-            raise DataError(f"face parser: {' '.join(str(error).split())}; make it again with `dfmvr parse`") from None
+            raise DataError(
+                f"face parser: {' '.join(str(error).split())}; make it again with `dfmvr parse pretrain`"
+            ) from None
 
 
 @torch.inference_mode()
@@ -174,7 +176,9 @@ def _header(path: Path | str, metadata: dict[str, str] | None) -> tuple[ParserSp
         spec = ParserSpec(*(int(header[key]) for key in ("image_size", "width", "output_stride", "labels")))
         told = dict(header.get("settings", {}))
     except (KeyError, ValueError, TypeError) as error:
-        raise DataError(f"{path}: no face parser ({error!r} in its header); write it with `dfmvr parse`") from None
+        raise DataError(
+            f"{path}: no face parser ({error!r} in its header); train one by `dfmvr parse pretrain`"
+        ) from None
     if classes != CLASSES:
         raise DataError(f"{path}: expected the classes {', '.join(CLASSES)}, found {', '.join(map(str, classes))}")
     return spec, told
@@ -194,7 +198,7 @@ def load_parser(path: Path | str, device: torch.device | str = "cpu") -> FacePar
     from safetensors import SafetensorError, safe_open
 
     if not Path(path).is_file():
-        raise DataError(f"{path}: no such file; make it with `dfmvr parse --data ... --weights ...`")
+        raise DataError(f"{path}: no such file; make it with `dfmvr parse pretrain`")
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata()

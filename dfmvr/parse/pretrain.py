@@ -1,246 +1,137 @@
-"""Pretraining of the face parse net (Sec. III-B) on CelebAMask-HQ."""
+"""Pretrain the face parse net on CelebAMask-HQ or its stand-in (Sec. III-B).
+
+In     photographs with masks of their parts, in three splits.
+Gives  the parser (safetensors), its IoU on the test split, and pictures. A run that was stopped goes on from its
+       checkpoint, which lies beside the weights until they are written.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
+import argparse
 import logging
-import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
-from tqdm import tqdm
 
-from dfmvr.config.training import ParseSection
-from dfmvr.conventions import CLASSES
 from dfmvr.datasets import celebamask_hq
-from dfmvr.errors import DataError
-from dfmvr.files import writing
-from dfmvr.parse import metrics
-from dfmvr.parse.facexlib import load_facexlib
-from dfmvr.parse.parser import ParseNet, ParserSpec, predict
-from dfmvr.parse.photos import Order, Photos, batches
+from dfmvr.datasets.layouts import reading_options
+from dfmvr.errors import ConfigError, DataError
+from dfmvr.files import write_json
+from dfmvr.networks.bisenet import SMALLEST_IMAGE_PX
+from dfmvr.parse import figures
+from dfmvr.parse.parser import ParseNet, noted, predict, save_parser
+from dfmvr.parse.photos import Photos
+from dfmvr.parse.trainer import Trainer, evaluate
+from dfmvr.parse.weight_map import weights_of
+
+if TYPE_CHECKING:
+    from dfmvr.config.training import ParseSection
 
 logger = logging.getLogger(__name__)
 
-WARM_UP = 0.05
-"""Share of the steps in which the learning rate rises from 0."""
-
-POLY_POWER = 0.9
-WEIGHT_DECAY = 0.01
+EXAMPLES = 6
 
 
-CLASS_SHARES = (0.56, 0.38, 0.006, 0.006, 0.004, 0.004, 0.028, 0.004, 0.006, 0.008)
-"""Rough share of the pixels of an aligned crop that each class has."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the files of the command."""
+    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="CelebAMask-HQ")
+    parser.add_argument("--reading", metavar="JSON", help="the section datasets.celebamask_hq as JSON")
+    parser.add_argument("--image-size", type=int, required=True, metavar="PX", help="side of the crops, 32 or more")
+    parser.add_argument("--weights", type=Path, required=True, metavar="FILE", help="output: the parser")
+    parser.add_argument("--metrics", type=Path, metavar="FILE", help="output: JSON of IoU and history")
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="output: picture of the IoU of each class")
+    parser.add_argument("--examples", type=Path, metavar="FILE", help="output: picture of some masks and weight maps")
+    parser.add_argument("--device", default="cpu", help="where the network runs: cpu (default), cuda, cuda:1")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads of torch (default: torch's choice)")
+    parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes that read photographs")
 
 
-CLASS_EXPONENT = 0.4
+def main(args: argparse.Namespace, settings: ParseSection) -> None:
+    """Train a parser and write it and, where asked for, metrics and pictures.
 
-
-def class_weights() -> Tensor:
-    """Weight of each class in the loss, (10,): its share to the power of -0.4, 1 on the average of all pixels.
-
-    ASSUME: the paper and BiSeNet's public code weigh all pixels alike. In a training of a minute, not of a day, the
-    small parts of the face, 1 % of the pixels, are then not learnt at all; with an exponent of -0.7 they grow fat.
+    Raises:
+        ConfigError: crops too small.
+        DataError: the data set cannot be read, or a split is empty.
+        OutputError: an output cannot be written.
     """
-    shares = torch.tensor(CLASS_SHARES)
-    weights = shares.pow(-CLASS_EXPONENT)
-    return weights / (weights * shares).sum()
+    if args.image_size < SMALLEST_IMAGE_PX:
+        raise ConfigError(f"--image-size: expected {SMALLEST_IMAGE_PX} px or more, found {args.image_size}")
+    if args.threads is not None:
+        torch.set_num_threads(max(1, args.threads))
+    swap_sides = reading_options(args, "celebamask_hq").swap_sides
+    photos = _splits(args.data, args.image_size, settings.seed, swap_sides)
+    checkpoint = Path(args.weights).with_suffix(".checkpoint")
+    trainer = Trainer(settings, photos["train"], photos["val"], checkpoint, args.device)
+    trainer.train(args.workers)
+    parser = trainer.parser.eval()
+    test, broken = evaluate(parser, photos["test"])
+    trainer.set_aside |= broken
+    if test["mean_iou"] is None:
+        raise DataError(f"{args.data}: not one test image could be read: {next(iter(broken.values()))}")
+    black, _ = evaluate(parser, photos["test"], black=True)
+    if trainer.set_aside:
+        first = min(trainer.set_aside)
+        logger.warning("parse: %d images set aside, such as: %s", len(trainer.set_aside), trainer.set_aside[first])
+    name = Path(args.data).name
+    if args.metrics is not None:
+        write_json(args.metrics, _metrics(name, trainer, photos, test, black))
+    if args.figure is not None:
+        figures.plot_iou(args.figure, test, black, f"Face parser on held-out images of {name}")
+    if args.examples is not None:
+        _examples(args.examples, parser, photos["test"], settings, name)
+    save_parser(args.weights, parser, data=name, test_mean_iou=test["mean_iou"], settings=noted(settings))
+    checkpoint.unlink(missing_ok=True)
+    logger.info(
+        "parse: mean IoU %.3f on photographs, %.3f with a black background", test["mean_iou"], black["mean_iou"]
+    )
 
 
-def hard_cross_entropy(
-    logits: Tensor, masks: Tensor, weights: Tensor | None = None, threshold: float = 0.7, fewest: int = 16
-) -> Tensor:
-    """Mean cross-entropy of the hard pixels: those whose true class gets a probability below `threshold`.
-
-    Args:
-        logits: (N, C, H, W).
-        masks: (N, H, W) int64 class ids.
-        weights: (C,) of the classes in the mean; None weighs all alike.
-        threshold: probability in (0, 1).
-        fewest: at least one pixel in so many is used, the hardest ones.
-    Returns:
-        Scalar.
-    Source: online hard example mining of BiSeNet's public training code (0.7, 1/16).
-    """
-    loss = F.cross_entropy(logits, masks, reduction="none").flatten()
-    weight = torch.ones_like(loss) if weights is None else weights[masks.flatten()]
-    hard = loss.detach() > -np.log(threshold)
-    least = max(1, len(loss) // fewest)
-    if int(hard.sum()) < least:
-        hard = loss.detach().topk(least).indices
-    return (weight[hard] * loss[hard]).sum() / weight[hard].sum()
+def _splits(data: Path, image_size: int, seed: int, swap_sides: bool) -> dict[str, Photos]:
+    items = celebamask_hq.read_items(data)
+    photos = {}
+    for split in celebamask_hq.SPLITS:
+        chosen = [item for item in items if item.split == split]
+        if not chosen:
+            raise DataError(f"{data}: expected images of the split '{split}', found none; copy some")
+        photos[split] = Photos(chosen, image_size, seed, split == "train", swap_sides)
+    return photos
 
 
-def learning_rate(step: int, steps: int, peak: float) -> float:
-    """Learning rate of a step: a linear rise, then the polynomial decay of BiSeNet."""
-    warm = max(1, round(WARM_UP * steps))
-    if step < warm:
-        return peak * (step + 1) / warm
-    return peak * (1 - (step - warm) / max(1, steps - warm)) ** POLY_POWER
+def _metrics(name: str, trainer: Trainer, photos: dict[str, Photos], test: dict, black: dict) -> dict:
+    return {
+        "data": name,
+        **test,
+        "black_background": black,
+        "image_size": photos["train"].size,
+        "images": len(photos["test"]),
+        "split": {split: len(part) for split, part in photos.items()},
+        "parameters": sum(p.numel() for p in trainer.parser.parameters()),
+        "settings": trainer.settings.model_dump(mode="json"),
+        "history": trainer.history,
+        "set_aside": [{"id": item, "reason": reason} for item, reason in sorted(trainer.set_aside.items())],
+    }
 
 
-def new_parser(settings: ParseSection, image_size: int) -> ParseNet:
-    """A parser to be trained: random weights drawn from the seed, or facexlib's."""
-    if settings.facexlib_weights is not None:
-        return load_facexlib(settings.facexlib_weights)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        return ParseNet(ParserSpec(image_size, settings.width, settings.output_stride))
+def _examples(path: Path, parser: ParseNet, photos: Photos, settings: ParseSection, name: str) -> None:
+    pairs = readable(photos, EXAMPLES)
+    images, truth = (np.stack(part) for part in zip(*pairs, strict=True))
+    masks = predict(parser, images)
+    weights = np.stack([weights_of(mask, settings) for mask in masks])
+    columns = figures.mask_columns(images, masks, weights, settings.dilation_px, truth)
+    figures.show_masks(path, columns, f"Masks and weight maps of held-out images of {name}")
 
 
-def evaluate(parser: ParseNet, photos: Photos, black: bool = False, batch: int = 32) -> tuple[dict, dict[int, str]]:
-    """IoU of a parser on held-out crops.
-
-    Args:
-        parser: the network; its mode is kept.
-        photos: unvaried crops.
-        black: paint the background black, as it is in renderings.
-        batch: crops at a time.
-    Returns:
-        `metrics.summary` of all pixels, and id to reason of unreadable items.
-    """
-    training = parser.training
-    parser.eval()
-    counts = np.zeros((len(CLASSES),) * 2, np.int64)
-    broken: dict[int, str] = {}
-    for start in range(0, len(photos), batch):
-        found = [photos[0, i] for i in range(start, min(start + batch, len(photos)))]
-        broken |= {pair[0]: pair[1] for pair in found if isinstance(pair[1], str)}
-        whole = [pair for pair in found if isinstance(pair[1], np.ndarray)]
-        if whole:
-            images, masks = (np.stack(part) for part in zip(*whole, strict=True))
-            images = images * (masks > 0)[..., None] if black else images
-            counts += metrics.confusion(masks, predict(parser, images))
-    parser.train(training)
-    return metrics.summary(counts), broken
-
-
-def fingerprint(settings: ParseSection, image_size: int, items: Sequence[celebamask_hq.Item]) -> str:
-    """What a checkpoint belongs to: the settings, and names, sizes and times of the training images."""
-    stats = [(item.id, *_stamp(item.image)) for item in items]
-    told = [settings.model_dump(mode="json"), image_size, stats]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        stat = path.stat()
-    except OSError:
-        return (-1, -1)
-    return stat.st_size, stat.st_mtime_ns
-
-
-class Trainer:
-    """Trains a parser; stopped at any step and started again, it gives the same weights as in one go.
-
-    Args:
-        settings: the section `parse`.
-        image_size: side of the crops in pixels.
-        train, validation: photographs; those for training are varied.
-        checkpoint: file that keeps the state between runs.
-        device: where the network runs.
-    """
-
-    def __init__(
-        self,
-        settings: ParseSection,
-        train: Photos,
-        validation: Photos,
-        checkpoint: Path,
-        device: str = "cpu",
-    ) -> None:
-        self.settings, self.train_photos, self.validation, self.checkpoint = settings, train, validation, checkpoint
-        self.parser = new_parser(settings, train.size).to(device).train()
-        # Paper: silent on the optimiser of the parser. AdamW needs fewer steps than BiSeNet's SGD.
-        self.optimiser = torch.optim.AdamW(
-            self.parser.parameters(), lr=settings.learning_rate, weight_decay=WEIGHT_DECAY
-        )
-        self.step, self.losses, self.history, self.set_aside = 0, [], [], {}
-        self._fingerprint = fingerprint(settings, train.size, train.items)
-        self._saved = time.monotonic()
-        self._resume()
-
-    def _resume(self) -> None:
+def readable(photos: Photos, count: int) -> Sequence[tuple[np.ndarray, np.ndarray]]:
+    """The first `count` crops that can be read."""
+    pairs = []
+    for index in range(len(photos)):
         try:
-            state = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
-            if state["fingerprint"] != self._fingerprint:
-                logger.info("parse: %s is of other settings or data; starting anew", self.checkpoint)
-                return
-        except FileNotFoundError:
-            return
-        except Exception as error:  # torch raises errors of many kinds on damaged files
-            logger.warning("parse: %s is not readable (%s); starting anew", self.checkpoint, error)
-            return
-        self.parser.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.losses, self.history = state["step"], state["losses"], state["history"]
-        self.set_aside = state["set_aside"]
-        logger.info("parse: going on from step %d of %s", self.step, self.checkpoint)
-
-    def save(self) -> None:
-        """Write the checkpoint, atomically."""
-        state = {
-            "fingerprint": self._fingerprint,
-            "network": self.parser.network.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "step": self.step,
-            "losses": self.losses,
-            "history": self.history,
-            "set_aside": self.set_aside,
-        }
-        with writing(self.checkpoint) as partial:
-            torch.save(state, partial)
-        self._saved = time.monotonic()
-
-    def update(self, images: Tensor, masks: Tensor, rate: float) -> float:
-        """Take one step on images (N, 3, S, S) and masks (N, S, S); the loss before it."""
-        device = next(self.parser.parameters()).device
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        weights, masks = class_weights().to(device), masks.to(device)
-        heads = self.parser.heads(images.to(device))
-        loss = torch.stack([hard_cross_entropy(head, masks, weights) for head in heads]).sum()
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimiser.step()
-        return loss.item()
-
-    def train(self, workers: int = 0, until: int | None = None) -> None:
-        """Train to the end, or up to step `until`; a checkpoint is written every `checkpoint_minutes`.
-
-        Raises:
-            DataError: not a single training image could be read.
-        """
-        s, count = self.settings, len(self.train_photos)
-        per_epoch = count // min(s.batch_size, count)
-        total = per_epoch * s.epochs
-        order = Order(count, s.batch_size, s.seed, self.step, total if until is None else min(until, total))
-        bar = tqdm(total=total, initial=self.step, desc="pretrain parser", unit="step", disable=None)
-        for images, masks, broken in batches(self.train_photos, order, workers):
-            self.set_aside |= broken
-            if len(images) > 1:  # batch normalisation needs two
-                self.losses.append(self.update(images, masks, learning_rate(self.step, total, s.learning_rate)))
-            self.step += 1
-            bar.update()
-            if self.step % per_epoch == 0:
-                self._end_epoch(self.step // per_epoch)
-                bar.set_postfix(loss=self.history[-1]["loss"], miou=self.history[-1]["validation_mean_iou"])
-            if time.monotonic() - self._saved > 60 * s.checkpoint_minutes:
-                self.save()
-        bar.close()
-        self.save()
-
-    def _end_epoch(self, epoch: int) -> None:
-        if not self.losses:
-            reason = next(iter(self.set_aside.values()), "fewer than two images a batch")
-            raise DataError(f"not one batch of training images could be read: {reason}")
-        found, broken = evaluate(self.parser, self.validation)
-        self.set_aside |= broken
-        entry = {"epoch": epoch, "loss": float(np.mean(self.losses)), "validation_mean_iou": found["mean_iou"]}
-        self.history.append(entry)
-        self.losses = []
+            pairs.append(photos.crop(index))
+        except DataError:
+            continue
+        if len(pairs) == count:
+            break
+    return pairs

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dfmvr.train.augment import GREY
+from dfmvr.colour import LUMA
 
 FACTORS = (0.5, 1.5)
 """Range of the factor of each change; 1 changes nothing."""
@@ -44,7 +44,7 @@ def _from(base: Tensor, images: Tensor, factor: Tensor) -> Tensor:
 
 def _grey(images: Tensor) -> Tensor:
     """Grey values (..., 1, S, S)."""
-    return (images * images.new_tensor(GREY)[:, None, None]).sum(-3, keepdim=True)
+    return (images * images.new_tensor(LUMA)[:, None, None]).sum(-3, keepdim=True)
 
 
 def brightness(images: Tensor, factor: Tensor) -> Tensor:

@@ -8,25 +8,23 @@ from torch import Tensor
 from dfmvr.geometry.similarity import Similarity, fit_similarity, least_squares_scale, nearest_rotation
 
 
-def fit_as(
-    source: Tensor, target: Tensor, scale: str = "least_squares", reflection: str = "least_direction"
-) -> Similarity:
-    """Fit a similarity; with the defaults, as the paper states it.
+def fit_as_released(source: Tensor, target: Tensor, rms_scale: bool = True, third_column: bool = True) -> Similarity:
+    """Fit a similarity with either or both of the deviations.
 
     Args:
         source, target: (..., N, 3) points in correspondence, N >= 3, not all on one line.
-        scale: `least_squares`, the best one for the rotation; or `rms_ratio`, that of the sets' root mean square
-            distances from their centroids, which is too large by the part that does not fit.
-        reflection: where a reflection would fit best, turn over its `least_direction`, which gives the best rotation;
-            or its `third_column`, which gives some rotation.
+        rms_scale: the scale is the ratio of the sets' root mean square distances from their centroids, which is too
+            large by the part that does not fit.
+        third_column: where a reflection would fit best, its third column is turned over, which gives some rotation;
+            else its least singular direction, which gives the best one.
     Returns:
         The map from source to target. Differentiable as `nearest_rotation` is.
     """
     return fit_similarity(
         source,
         target,
-        scale_of=_rms_ratio if scale == "rms_ratio" else least_squares_scale,
-        rotation_of=_third_column if reflection == "third_column" else nearest_rotation,
+        scale_of=_rms_ratio if rms_scale else least_squares_scale,
+        rotation_of=_third_column if third_column else nearest_rotation,
     )
 
 

@@ -1,7 +1,7 @@
 """The authors' released weights as ours: names, and the meaning of the coefficients.
 
 In     a state dict of the released code's `MVRNet` (`uuunet.*`, `rednet_fc.*`, `mask_model.*`).
-Gives  a state dict of `DFMVR` that answers the same face in the same image, and one of the face parser.
+Gives  a state dict of `ReleasedDFMVR` that answers the same face in the same image, and one of the face parser.
 
 The authors' coefficients and ours (conventions of `dfmvr.conventions`; S the shape in their decimetres, R = Rz Ry Rx):
 
@@ -10,7 +10,7 @@ The authors' coefficients and ours (conventions of `dfmvr.conventions`; S the sh
     translation t, dm               u = 112 + 1015 X / (1 - Z) in dm, u = 112 + 1015 x / (1000 - z) in mm: the same
                                     where (x, y, z) = 100 (X, Y, Z) + (0, 0, 900), so ours is 100 t + (0, 0, 900)
     lighting (27)                   three colours of nine harmonics each, 0.8 added to the constant in both; one for all
-                                    views, on normals in the right view's frame (`dfmvr.networks.lighting`)
+                                    views, on normals in the right view's frame (`dfmvr.released.lighting`)
 
 All of it but that frame is affine, so it is folded into the weights of the heads.
 ASSUME: the views are joined in the order left, front, right everywhere, as the names of the heads (lt, ft, rt) and the
@@ -25,12 +25,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from dfmvr.config.training import NetworkSection
 from dfmvr.conventions import CAMERA_DISTANCE_MM, CLASSES, REFERENCE_SIZE_PX, VIEWS
 from dfmvr.errors import DataError
 from dfmvr.face_model.coefficients import mean_angles
 from dfmvr.networks.bisenet import IMAGENET_MEAN, IMAGENET_STD, BiSeNet
-from dfmvr.networks.df_mvr import ANGLE_UNIT_RAD, DFMVR, LIGHTING_UNIT, SH_BANDS, TRANSLATION_UNIT_MM, NetworkSettings
+from dfmvr.networks.heads import ANGLE_UNIT_RAD, LIGHTING_UNIT, TRANSLATION_UNIT_MM, NetworkSizes
 from dfmvr.networks.residual import BLOCKS
+from dfmvr.released.network import ReleasedDFMVR
+from dfmvr.rendering.shading import SH_BANDS
 
 MM_PER_UNIT = 100.0
 """The released code's lengths are decimetres."""
@@ -47,12 +50,12 @@ _SIDES = dict(zip(VIEWS, ("lt", "ft", "rt"), strict=True))
 _PLAIN_HEADS = {"identity": "id", "expression": "exp", "texture": "color"}
 
 
-class Released(NamedTuple):
+class ReleasedWeights(NamedTuple):
     """The authors' weights, as ours."""
 
-    settings: NetworkSettings
-    sizes: dict[str, int]  # image_size, identity_size, expression_size, texture_size
-    network: dict[str, Tensor]  # state dict of DFMVR(settings, **sizes)
+    settings: NetworkSection
+    sizes: NetworkSizes
+    network: dict[str, Tensor]  # state dict of ReleasedDFMVR(settings, sizes)
     parser: dict[str, Tensor]  # state dict of BiSeNet; empty if the weights have none
     unused: list[str]  # names known to be without effect
     unexpected: list[str]  # names that the released code does not have
@@ -83,31 +86,34 @@ def authors_heads(head: str, answers: int) -> dict[str, int]:
     return {f"rednet_fc.conv2_{kind}_{_SIDES[view]}": count for view in VIEWS for kind, count in kinds.items()}
 
 
-def _settings(state: dict[str, Tensor], source: str) -> tuple[NetworkSettings, dict[str, int]]:
+def _settings(state: dict[str, Tensor], source: str) -> tuple[NetworkSection, NetworkSizes]:
     """Read from the shapes how wide and deep this network is."""
-    try:
-        width, in_channels = state["uuunet.conv1_0.conv.0.weight"].shape[:2]
-        backbone_width = state["rednet_fc.rednet.stem.4.conv.weight"].shape[0]
-        sizes = {f"{head}_size": state[f"rednet_fc.conv2_{key}.bias"].shape[0] for head, key in _PLAIN_HEADS.items()}
-    except (KeyError, ValueError, IndexError) as error:
-        raise DataError(f"{source}: not the weights of the released network ({error}); name its checkpoint") from None
     names = re.findall(r"rednet_fc\.rednet\.layer([1-4])\.(\d+)\.conv1\.weight", " ".join(state))
     blocks = tuple(sum(stage == number for stage, _ in names) for number in "1234")
     depths = [depth for depth, known in BLOCKS.items() if known == blocks]
-    if not depths:
-        raise DataError(
-            f"{source}: expected a RedNet of {', '.join(map(str, BLOCKS))} layers, found stages of {blocks}"
+    try:
+        width, in_channels = state["uuunet.conv1_0.conv.0.weight"].shape[:2]
+        backbone_width = state["rednet_fc.rednet.stem.4.conv.weight"].shape[0]
+        face = [state[f"rednet_fc.conv2_{key}.bias"].shape[0] for key in _PLAIN_HEADS.values()]
+        if not depths:
+            raise DataError(
+                f"{source}: expected a RedNet of {', '.join(map(str, BLOCKS))} layers, found stages of {blocks}"
+            )
+        settings = NetworkSection(
+            fusion="tri_unet",
+            width=width,
+            backbone="rednet",
+            backbone_width=backbone_width,
+            depth=depths[0],
+            face_mask=in_channels == 4,
+            last_concat=True,
+            stem_pool=True,
+            neck=0,
+            quick_start=False,
         )
-    settings = NetworkSettings(
-        width=width,
-        backbone_width=backbone_width,
-        depth=depths[0],
-        face_mask=in_channels == 4,
-        released_concat=True,
-        released_inputs=True,
-        shared_lighting=True,
-    )
-    return settings, {"image_size": REFERENCE_SIZE_PX, **sizes}
+    except (KeyError, ValueError, IndexError) as error:
+        raise DataError(f"{source}: not the weights of the released network ({error}); name its checkpoint") from None
+    return settings, NetworkSizes(REFERENCE_SIZE_PX, *face)
 
 
 def _take(state: dict[str, Tensor], expected: dict[str, tuple[int, ...]], source: str) -> dict[str, Tensor]:
@@ -156,7 +162,7 @@ def _parser(state: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _expected(network: DFMVR) -> dict[str, tuple[int, ...]]:
+def _expected(network: ReleasedDFMVR) -> dict[str, tuple[int, ...]]:
     """Names and shapes that the authors' weights have for a network of ours, the parser left out."""
     body = {name: tuple(t.shape) for name, t in network.state_dict().items() if name.startswith(_BODY)}
     result = {authors_name(name): shape for name, shape in body.items()}
@@ -166,7 +172,7 @@ def _expected(network: DFMVR) -> dict[str, tuple[int, ...]]:
     return result
 
 
-def convert(state: dict[str, Tensor], source: str = "released weights") -> Released:
+def convert(state: dict[str, Tensor], source: str = "released weights") -> ReleasedWeights:
     """Translate the authors' state dict.
 
     Args:
@@ -177,7 +183,7 @@ def convert(state: dict[str, Tensor], source: str = "released weights") -> Relea
     """
     settings, sizes = _settings(state, source)
     with torch.device("meta"):
-        network, parser = DFMVR(settings, **sizes), BiSeNet(len(CLASSES)).state_dict()
+        network, parser = ReleasedDFMVR(settings, sizes), BiSeNet(len(CLASSES)).state_dict()
     expected = _expected(network)
     if any(name.startswith(_PARSER) for name in state):
         expected |= {_PARSER + name: tuple(tensor.shape) for name, tensor in parser.items()}
@@ -189,7 +195,7 @@ def convert(state: dict[str, Tensor], source: str = "released weights") -> Relea
         ours[f"heads.{head}.weight"], ours[f"heads.{head}.bias"] = _head(layers, head)
     theirs = {name.removeprefix(_PARSER): tensor for name, tensor in taken.items() if name.startswith(_PARSER)}
     rest = [name for name in state if name not in taken]
-    return Released(
+    return ReleasedWeights(
         settings,
         sizes,
         ours,

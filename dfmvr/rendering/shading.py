@@ -7,6 +7,9 @@ import math
 import torch
 from torch import Tensor
 
+SH_BANDS = 9
+"""Spherical harmonics of a lighting."""
+
 AMBIENT = 0.8
 """Added to the constant term of the lighting, so that zero coefficients light a face evenly."""
 

@@ -8,11 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dfmvr.colour import LUMA
 from dfmvr.conventions import MIRRORED_68, MIRRORED_CLASS
 from dfmvr.train.batch import Batch
-
-GREY = (0.299, 0.587, 0.114)
-"""Luma weights, ITU-R BT.601."""
 
 SHIFT, LOG_SCALE, ROLL_RAD = 4 / 112, 0.04, math.radians(4)
 """ASSUME: standard deviations of `move` at strength 1: half image sizes (4 px of 224), log scale, turn in the image.
@@ -64,7 +62,7 @@ def vary_colours(images: Tensor, generator: torch.Generator) -> Tensor:
         values = torch.rand((count, 1, channels, 1, 1), generator=generator)
         return (low + (high - low) * values).to(images)
 
-    grey_weights = images.new_tensor(GREY)[:, None, None]
+    grey_weights = images.new_tensor(LUMA)[:, None, None]
     result = images * uniform(0.7, 1.3) * uniform(0.9, 1.1, 3)
     mean = (result * grey_weights).sum(2, keepdim=True).mean((1, 3, 4), keepdim=True)
     result = mean + (result - mean) * uniform(0.7, 1.3)

@@ -8,10 +8,9 @@ Gives  the trained network (safetensors) and the losses of every step (CSV). A r
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import os
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,16 +21,14 @@ from dfmvr import __version__
 from dfmvr.errors import ConfigError, UnavailableError
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.networks.checkpoint import write_network
+from dfmvr.networks.heads import NetworkSizes
+from dfmvr.networks.parallel import Team, join, local_rank
+from dfmvr.networks.training import Checkpoints, Schedule, fingerprint, optimise
 from dfmvr.parse.parser import load_parser
-from dfmvr.released.colours import vary_as_released
-from dfmvr.train.augment import move
 from dfmvr.train.batch import Batch
-from dfmvr.train.data import AlignedSamples, annealed_rate, steps_per_epoch, training_batch
-from dfmvr.train.loop import Checkpoints, Schedule, fingerprint, optimise
+from dfmvr.train.data import AlignedSamples, steps_per_epoch, training_batch
 from dfmvr.train.memory import keep_freed_memory
-from dfmvr.train.methods import METHODS, System
-from dfmvr.train.parallel import Team, join, local_rank
-from dfmvr.train.system import mirrored_landmarks, set_mode
+from dfmvr.train.system import TrainingSystem
 
 if TYPE_CHECKING:
     from dfmvr.config.training import TrainSection
@@ -88,6 +85,11 @@ def main(args: argparse.Namespace, settings: TrainSection) -> None:
             write_network(args.weights, *about)
 
 
+def training_of(settings: TrainSection) -> type[TrainingSystem]:
+    """How the settings' method is trained; other methods' code is not imported."""
+    return importlib.import_module(f"dfmvr.train.methods.{settings.kind}").TRAINING
+
+
 def train(
     args: argparse.Namespace, settings: TrainSection, device: torch.device, team: Team
 ) -> tuple[nn.Module, dict[str, Any]]:
@@ -98,42 +100,33 @@ def train(
     """
     samples = AlignedSamples(args.align, args.parse, "train")
     model = MorphableModel.load(args.face_model)
-    sizes = {
-        "image_size": samples.image_size,
-        "identity_size": model.identity_size,
-        "expression_size": model.expression_size,
-        "texture_size": model.texture_size,
-    }
-    method = METHODS[settings.method]
+    mirrored = mirrored_landmarks(model)
+    sizes = NetworkSizes(samples.image_size, model.identity_size, model.expression_size, model.texture_size)
+    training = training_of(settings)
     torch.manual_seed(settings.seed)
-    network = method.make_network(settings, sizes).to(device).train()
+    network = training.make_network(settings, sizes).to(device).train()
     wrapped = team.wrap(network, device)
-    parser = None
-    if method.needs_parser(settings):
-        parser = set_mode(load_parser(args.parser, device), settings.parser_mode)
-    precision = {"float32": torch.float32, "bfloat16": torch.bfloat16}[settings.precision]
-    system = method.make_system(settings, wrapped, model.to(device), parser, samples.image_size, precision)
-    schedule = _schedule(settings, len(samples), system)
-    logger.info("%d samples, %d steps an epoch", len(samples), schedule.steps_per_epoch)
+    parser = load_parser(args.parser, device) if training.needs_parser(settings) else None
+    system = training(settings, wrapped, model.to(device), parser, samples.image_size)
+    per_epoch = steps_per_epoch(len(samples), settings.batch_size)
+    times = (settings.epochs * per_epoch, per_epoch, settings.learning_rate, settings.checkpoint_minutes)
+    schedule = Schedule(*times, system.names, system.rate)
+    logger.info("%d samples, %d steps an epoch", len(samples), per_epoch)
     logger.info("%d steps on %s, %d processes", schedule.steps, device, team.size)
+    expect_whole_pieces(settings, len(samples), team)
 
     def losses(step: int, batch: Batch) -> dict[str, Tensor]:
-        if hasattr(system, "phase"):
-            system.phase(step, schedule.steps)
-        return system.losses(batch.to(device), rendered=has_renderings(step, schedule.steps, settings))._asdict()
+        system.phase(step, schedule.steps)
+        return system.losses(batch.to(device), has_renderings(step, schedule.steps, settings))._asdict()
 
-    optimise(
-        network,
-        losses,
-        _batches(settings, samples, mirrored_landmarks(model) if settings.augment else None, team),
-        schedule,
-        Checkpoints(args.weights.parent / "checkpoints", _run(args, settings, parser is not None)),
-        args.metrics,
-        team,
-        wrapped,
-    )
+    def batch_of(step: int) -> list[Batch]:
+        batch = training_batch(samples, step, settings, mirrored, system.vary)
+        return batch.pieces(settings.accumulate, team.share)
+
+    checkpoints = Checkpoints(args.weights.parent / "checkpoints" / "last.pt", _run(args, settings, parser is not None))
+    optimise(network, losses, batch_of, schedule, checkpoints, args.metrics, team, wrapped)
     beside = {name: os.path.relpath(getattr(args, name), args.weights.parent) for name in ("face_model", "parser")}
-    about = {"method": settings.method, "network": method.describe(settings), **sizes, **beside}
+    about = training.header(settings, sizes) | beside
     return network, about | {"epochs": settings.epochs, "version": __version__}
 
 
@@ -149,37 +142,27 @@ def has_renderings(step: int, steps: int, settings: TrainSection) -> bool:
     return (step + 1) * count // steps > step * count // steps
 
 
-def _schedule(settings: TrainSection, samples: int, system: System) -> Schedule:
-    """How long and how fast to train; a method with phases has its own course of the learning rate."""
-    per_epoch = steps_per_epoch(samples, settings.batch_size)
-    times = (settings.epochs * per_epoch, per_epoch, settings.learning_rate, settings.checkpoint_minutes)
-    course = partial(annealed_rate, flat_share=settings.flat_share, final_rate=settings.final_rate)
-    return Schedule(*times, system.names, getattr(system, "rate", course))
+def expect_whole_pieces(settings: TrainSection, samples: int, team: Team) -> None:
+    """Check that batches divide into the pieces and processes.
 
-
-def _batches(
-    settings: TrainSection, samples: AlignedSamples, mirrored: Tensor | None, team: Team
-) -> Callable[[int], list[Batch]]:
-    """What gives this process the pieces of a step's batch."""
-    count, size = settings.accumulate, min(settings.batch_size, len(samples))
+    Raises:
+        ConfigError: they do not.
+    """
+    count, size = settings.accumulate, min(settings.batch_size, samples)
     if size % (count * team.size) or size < 2 * count * team.size:
         raise ConfigError(
             f"train.batch_size: expected batches of {size} to divide into {team.size} processes and train.accumulate "
             f"{count} pieces of two or more samples each; change one of them"
         )
 
-    vary = vary_as_released if settings.augmentation == "released" else None
 
-    def of_step(step: int) -> list[Batch]:
-        drawn = (settings.batch_size, settings.seed, mirrored, settings.single_view_share, vary)
-        batch = training_batch(samples, step, *drawn)
-        if settings.augment and settings.placement:
-            batch = move(
-                batch, settings.placement, torch.Generator().manual_seed(settings.seed * 1_000_003 + step + 2**41)
-            )
-        return batch.pieces(count, team.share)
+def mirrored_landmarks(model: MorphableModel) -> Tensor:
+    """Index (101,) of the mirror image of each 3D landmark: the landmark nearest to it on the mean face.
 
-    return of_step
+    Raises nothing: on an asymmetric model the nearest landmark is an approximation of at most the asymmetry.
+    """
+    points = model.mean[model.landmarks_101]
+    return torch.cdist(points * points.new_tensor([-1.0, 1.0, 1.0]), points).argmin(1).cpu()
 
 
 def _run(args: argparse.Namespace, settings: TrainSection, with_parser: bool) -> str:

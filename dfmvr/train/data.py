@@ -5,9 +5,9 @@ B samples, V = 3 views in the order left, front, right, S pixels a side.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,8 +16,11 @@ from torch import Tensor
 from dfmvr.conventions import VIEWS
 from dfmvr.errors import DataError
 from dfmvr.files import open_npy, read_npz
-from dfmvr.train.augment import mirror, vary_colours
+from dfmvr.train.augment import mirror, move, vary_colours
 from dfmvr.train.batch import Batch
+
+if TYPE_CHECKING:
+    from dfmvr.config.training import TrainSection
 
 
 def sample_names(aligned: Path | str, split: str) -> np.ndarray:
@@ -108,44 +111,40 @@ def draw_single_views(count: int, share: float, generator: torch.Generator) -> T
     return seen
 
 
+def generator_of(seed: int, step: int, stream: int = 0) -> torch.Generator:
+    """Random numbers that depend on nothing but the seed, the step, and what they are for."""
+    return torch.Generator().manual_seed((seed * 1_000_003 + step + stream * 2**40) % 2**63)
+
+
 def training_batch(
     samples: AlignedSamples,
     step: int,
-    batch_size: int,
-    seed: int,
-    mirrored_101: Tensor | None,
-    single_view_share: float = 0.0,
-    vary: Callable[[Tensor, torch.Generator], Tensor] | None = None,
+    settings: TrainSection,
+    mirrored_101: Tensor,
+    vary: Callable[[Tensor, torch.Generator], Tensor | None] = lambda images, generator: None,
 ) -> Batch:
-    """The batch of one global step, augmented unless `mirrored_101` is None.
+    """The batch of one global step, augmented as the settings say.
 
-    Samples are mirrored by chance and their colours varied; `vary`, where given, varies the images instead of both.
-    It depends on the step and the seed alone, so a resumed run sees what an uninterrupted one would have seen.
+    It depends on the step and the settings alone, so a resumed run sees what an uninterrupted one would have seen.
+
+    Args:
+        mirrored_101: (101,) index of each 3D landmark's mirror image.
+        vary: another variation of images, which may decline; else samples are mirrored by chance and their colours
+            varied.
     """
-    epoch, within = divmod(step, steps_per_epoch(len(samples), batch_size))
-    chosen = epoch_order(len(samples), seed, epoch)[within * batch_size : (within + 1) * batch_size]
-    batch = samples.batch(chosen)
-    if single_view_share:
-        drawn = torch.Generator().manual_seed((seed * 1_000_003 + step + 2**40) % 2**63)
-        batch = batch._replace(seen=draw_single_views(len(chosen), single_view_share, drawn))
-    if mirrored_101 is None:
+    size, seed = settings.batch_size, settings.seed
+    epoch, within = divmod(step, steps_per_epoch(len(samples), size))
+    batch = samples.batch(epoch_order(len(samples), seed, epoch)[within * size : (within + 1) * size])
+    count = len(batch.images)
+    if settings.single_view_share:
+        seen = draw_single_views(count, settings.single_view_share, generator_of(seed, step, 1))
+        batch = batch._replace(seen=seen)
+    if not settings.augment:
         return batch
-    generator = torch.Generator().manual_seed((seed * 1_000_003 + step) % 2**63)
-    if vary is not None:
-        return batch._replace(images=vary(batch.images, generator))
-    batch = mirror(batch, torch.rand(len(chosen), generator=generator) < 0.5, mirrored_101)
-    return batch._replace(images=vary_colours(batch.images, generator))
-
-
-def cosine_rate(step: int, steps: int) -> float:
-    """Factor of the learning rate at `step` of `steps`: from 1 to 0 by half a cosine (Loshchilov & Hutter 2017)."""
-    return 0.5 * (1 + math.cos(math.pi * min(step, steps) / steps))
-
-
-def annealed_rate(step: int, steps: int, flat_share: float = 0.0, final_rate: float = 0.0) -> float:
-    """Factor of the learning rate at `step` of `steps`: 1 for `flat_share` of them, then by half a cosine to the last.
-
-    With the defaults, `cosine_rate`.
-    """
-    flat = round(flat_share * steps)
-    return 1.0 if step < flat else final_rate + (1 - final_rate) * cosine_rate(step - flat, max(1, steps - flat))
+    generator = generator_of(seed, step)
+    images = vary(batch.images, generator)
+    if images is None:
+        batch = mirror(batch, torch.rand(count, generator=generator) < 0.5, mirrored_101)
+        images = vary_colours(batch.images, generator)
+    batch = batch._replace(images=images)
+    return move(batch, settings.placement, generator_of(seed, step, 2)) if settings.placement else batch

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -18,14 +19,15 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from dfmvr.conventions import VIEWS
-from dfmvr.networks.df_mvr import DFMVR, NetworkSettings
+from dfmvr.networks.heads import NetworkSizes
+from dfmvr.train.command import training_of
 
 if TYPE_CHECKING:
     from dfmvr.config.training import TrainSection
 
 
-class Part(NamedTuple):
-    """A part of the network."""
+class PartSize(NamedTuple):
+    """How large a part of the network is."""
 
     name: str
     kind: str
@@ -39,37 +41,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image-size", type=int, help="pixels (default: align.image_size)")
 
 
-def describe(settings: NetworkSettings, image_size: int, sizes: dict[str, int]) -> list[Part]:
-    """Count the parameters and the operations of each part of a network.
+def describe(make: Callable[[], nn.Module], image_size: int) -> list[PartSize]:
+    """Count the parameters and the operations of each part of a network that `make` makes, in the order of their use.
 
-    Args:
-        image_size: width and height of the images in pixels.
-        sizes: identity_size, expression_size, texture_size of the face model.
     Raises:
         ConfigError: a setting or the image size does not fit.
     """
     counter = FlopCounterMode(display=False)
     with torch.device("meta"):  # shapes without numbers: full size in no time
-        network = DFMVR(settings, image_size, **sizes).eval()
+        network = make().eval()
         images = torch.empty(1, len(VIEWS), 3, image_size, image_size)
         with counter:
             network(images, torch.empty(1, len(VIEWS), image_size, image_size))
-    counts = {name.removeprefix("DFMVR."): sum(each.values()) for name, each in counter.get_flop_counts().items()}
+    whole = type(network).__name__
+    counts = {name.removeprefix(f"{whole}."): sum(n.values()) for name, n in counter.get_flop_counts().items()}
 
-    def part(name: str, module: nn.Module) -> Part:
+    def part(name: str, module: nn.Module) -> PartSize:
         # A container that is never called itself has no count of its own.
-        flops = (
-            counts[name]
-            if name in counts
-            else sum(counts.get(f"{name}.{key}", 0) for key, _ in module.named_children())
-        )
-        return Part(name, type(module).__name__, sum(p.numel() for p in module.parameters()), flops)
+        inner = (counts.get(f"{name}.{key}", 0) for key, _ in module.named_children())
+        flops = counts[name] if name in counts else sum(inner)
+        return PartSize(name, type(module).__name__, sum(p.numel() for p in module.parameters()), flops)
 
-    parts = [part(name, module) for name, module in network.named_children()]
-    return [*parts, Part("total", type(network).__name__, *(sum(p[i] for p in parts) for i in (2, 3)))]
+    children = sorted(network.named_children(), key=lambda child: child[0] != "fusion")
+    parts = [part(*child) for child in children]
+    return [*parts, PartSize("total", whole, *(sum(p[i] for p in parts) for i in (2, 3)))]
 
 
-def table(parts: list[Part]) -> str:
+def table(parts: list[PartSize]) -> str:
     """Lines of the parts, aligned."""
     lines = [f"{'part':<10} {'kind':<12} {'parameters':>12} {'GFLOP':>10}"]
     lines += [f"{p.name:<10} {p.kind:<12} {p.parameters:>12,} {p.flops / 1e9:>10.3f}" for p in parts]
@@ -81,11 +79,8 @@ def main(args: argparse.Namespace, settings: TrainSection) -> None:
     whole = args.configuration
     if args.method:
         settings = whole.variant(args.method)
-    sizes = {
-        "identity_size": whole.face_model.identity_components,
-        "expression_size": whole.face_model.expression_components,
-        "texture_size": whole.face_model.albedo_components,
-    }
+    face = whole.face_model
     image_size = args.image_size or whole.align.image_size
-    network = NetworkSettings(**settings.network.model_dump())
-    sys.stdout.write(f"One sample of {image_size} px.\n{table(describe(network, image_size, sizes))}")
+    sizes = NetworkSizes(image_size, face.identity_components, face.expression_components, face.albedo_components)
+    parts = describe(lambda: training_of(settings).make_network(settings, sizes), image_size)
+    sys.stdout.write(f"One sample of {image_size} px.\n{table(parts)}")

@@ -1,110 +1,102 @@
-"""From a batch to its losses: network, face model, renderer and frozen parser in one step (Fig. 1)."""
+"""From a batch to its losses: what the trainings of all methods have in common."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.model import MorphableModel
-from dfmvr.face_model.views import Views, coarse_for, render_views, see_landmarks
-from dfmvr.losses import Losses, LossWeights, MoreLosses, Prediction, Target, is_skin, kind_of_losses, total_loss
-from dfmvr.parse.parser import FaceParser
+from dfmvr.face_model.views import coarse_for
+from dfmvr.networks.checkpoint import network_header
+from dfmvr.networks.heads import NetworkSizes
+from dfmvr.networks.training import cosine_rate
 from dfmvr.train.batch import Batch
+
+if TYPE_CHECKING:
+    from dfmvr.config.section import Section
+    from dfmvr.config.training import TrainSection
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class TrainingSystem:
-    """What turns a batch into losses. Only the network learns; the face model and the parser are fixed."""
+    """What turns batches into losses. Only the network learns; face model and parser are fixed.
 
-    masked = True  # whether the mask loss counts in this phase
+    Args:
+        settings: the section `train` of the configuration.
+        network: from images and masks to `Coefficients`, made by `make_network`, or what shares it among processes.
+        model: the face model. All parts are on one device.
+        parser: images (N, 3, S, S) to logits, for methods that parse renderings; None switches the mask loss off.
+        image_size: S.
+    """
+
+    kind: ClassVar[str]
+    """The network's name in its file's header."""
+    names: ClassVar[tuple[str, ...]]
+    """The losses that are noted, `total` among them."""
+    network_class: ClassVar[Callable[[Section, NetworkSizes], nn.Module]]
 
     def __init__(
         self,
+        settings: TrainSection,
         network: nn.Module,
         model: MorphableModel,
-        parser: Callable[[Tensor], Tensor] | None,
-        weights: LossWeights,
+        parser: nn.Module | None,
         image_size: int,
-        precision: torch.dtype = torch.float32,
     ) -> None:
-        """Put the parts together; they must be on one device.
-
-        Args:
-            network: images and masks to `Coefficients`.
-            parser: images (N, 3, S, S) to logits; None switches the mask loss off.
-            weights: of the losses.
-            precision: of the networks; geometry and rendering are always float32.
-        """
-        self.network, self.parser, self.weights = network, parser, weights
-        self.names = kind_of_losses(weights)._fields
+        self.network, self.parser, self.image_size = network, parser, image_size
         self.model = coarse_for(model, image_size)
-        self.image_size, self.precision = image_size, precision
+        self.precision = PRECISIONS[settings.precision]
+
+    @staticmethod
+    def network_section(settings: TrainSection) -> Section:
+        """The part of the settings from which the network is built."""
+        raise NotImplementedError
+
+    @staticmethod
+    def needs_parser(settings: TrainSection) -> bool:
+        """Whether the losses look at parsed renderings."""
+        return False
+
+    @classmethod
+    def make_network(cls, settings: TrainSection, sizes: NetworkSizes) -> nn.Module:
+        """Build a fresh network."""
+        return cls.network_class(cls.network_section(settings), sizes)
+
+    @classmethod
+    def header(cls, settings: TrainSection, sizes: NetworkSizes) -> dict[str, Any]:
+        """What the network's file must tell so that it can be built again."""
+        return network_header(cls.kind, cls.network_section(settings), sizes)
+
+    def vary(self, images: Tensor, generator: torch.Generator) -> Tensor | None:
+        """A method's own variation of the images of a batch; None: mirror samples and vary their colours."""
+        return None
 
     def phase(self, step: int, steps: int) -> None:
-        """Make ready for `step` of `steps`: before `mask_from` of them there is no mask loss."""
-        self.masked = step >= round(self.weights.mask_from * steps)
+        """Make ready for `step` of `steps`."""
 
-    def predict(self, batch: Batch, rendered: bool = True) -> Prediction:
-        """Run the network on a batch and, unless only landmarks are asked for, render what it answers."""
-        coefficients = self._autocast(self.network)(*what_is_seen(batch))
-        image = alpha = skin = None
-        if rendered:
-            views = render_views(self.model, coefficients, self.image_size)
-            vertices, image, alpha, landmarks = views[:4]
-            skin = self._skin(views)
-        else:
-            vertices, landmarks = see_landmarks(self.model, coefficients, self.image_size)
-        return Prediction(image, alpha, landmarks, vertices[:, self.model.landmarks_101], coefficients, skin)
+    def rate(self, step: int, steps: int) -> float:
+        """Factor of the learning rate at `step` of `steps`."""
+        return cosine_rate(step, steps)
 
-    def _skin(self, views: Views) -> Tensor | None:
-        """Colours (B, n, P, 3) of the skin that should be even: its albedo, n = 1, or as each view shows it lit."""
-        if not self.weights.albedo:
-            return None
-        colours = views.lit if self.weights.lit_albedo else views.albedo[:, None]
-        return colours[..., is_skin(self.model.labels), :]
+    def losses(self, batch: Batch, rendered: bool = True) -> Any:
+        """All losses of a batch, a named tuple of `names`, NaN for what is left out.
 
-    def losses(self, batch: Batch, rendered: bool = True) -> Losses | MoreLosses:
-        """All losses of a batch (Eqs. 2 to 8); without rendering, those of landmarks and coefficients alone."""
-        prediction = self.predict(batch, rendered)
-        target = Target(batch.images, batch.masks, batch.weights, batch.landmarks, batch.landmarks_3d)
-        parser = self._autocast(self.parser) if self.parser is not None and self.masked else None
-        return total_loss(prediction, target, parser, self.weights)
+        Without rendering, those of landmarks and coefficients alone.
+        """
+        raise NotImplementedError
 
-    def _autocast(self, function: Callable) -> Callable:
-        """The function under mixed precision where that is asked for."""
+    def mixed(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A network under mixed precision where that is asked for; geometry and rendering are always float32."""
         if self.precision == torch.float32:
             return function
 
-        def run(images: Tensor, *rest: Tensor) -> Tensor | Coefficients:
+        def run(images: Tensor, *rest: Any, **options: Any) -> Tensor | Coefficients:
             with torch.autocast(images.device.type, self.precision):
-                return function(images, *rest)
+                return function(images, *rest, **options)
 
         return run
-
-
-def set_mode(parser: FaceParser, mode: str) -> FaceParser:
-    """The parser with its batch normalisation in a mode of `train.parser_mode`.
-
-    Code: "train" is what the released code does by leaving the parser to `model.train()`. Each batch is then normalised
-    by itself, and the statistics of training drift; nothing here looks at them, so a resumed run is still exact.
-    """
-    if mode == "train":
-        parser.network.train()
-    return parser
-
-
-def what_is_seen(batch: Batch) -> tuple[Tensor, Tensor]:
-    """Images (B, 3, 3, S, S) and masks (B, 3, S, S) as the network gets them: black where a view is not seen."""
-    seen = batch.seen[:, :, None, None]
-    return batch.images * seen[:, :, None], batch.masks * seen
-
-
-def mirrored_landmarks(model: MorphableModel) -> Tensor:
-    """Index (101,) of the mirror image of each 3D landmark: the landmark nearest to it on the mean face.
-
-    Raises nothing: on an asymmetric model the nearest landmark is an approximation of at most the asymmetry.
-    """
-    points = model.mean[model.landmarks_101]
-    return torch.cdist(points * points.new_tensor([-1.0, 1.0, 1.0]), points).argmin(1).cpu()

@@ -7,11 +7,16 @@ gives   results/parse/parser.safetensors  the frozen parser
         results/parse/{dataset}/          masks.npy, weights.npy
 """
 
+OF_WEIGHT_MAPS = {
+    *("feature_weight", "face_weight", "background_weight"),
+    *("dilation_px", "released"),
+}
+
 
 rule pretrain_parser:
     """Pretrain BiSeNet with ten classes."""
     input:
-        code=code("parse.command"),
+        code=code("parse.pretrain"),
         data=data_of("celebamask_hq"),
         checked=checked(study.datasets.celebamask_hq.root),
     output:
@@ -31,7 +36,7 @@ rule pretrain_parser:
     message:
         "Pretrain the face parse net"
     shell:
-        "dfmvr parse --settings {params.settings:q} --data {input.data:q} --reading {params.reading:q} --image-size {params.image_size}"
+        "dfmvr parse pretrain --settings {params.settings:q} --data {input.data:q} --reading {params.reading:q} --image-size {params.image_size}"
         " --threads {threads} --weights {output.weights:q} --metrics {output.metrics:q} --figure {output.figure:q}"
         " --examples {output.examples:q} &> {log:q}"
 
@@ -50,9 +55,9 @@ rule parse_dataset:
         "<benchmarks>/parse/{dataset}.jsonl"
     threads: 2
     params:
-        settings=study.parse.as_json(),
+        settings=study.parse.as_json(include=OF_WEIGHT_MAPS),
     message:
         "Parse {wildcards.dataset}"
     shell:
-        "dfmvr parse --settings {params.settings:q} --apply {input.aligned:q} --weights {input.weights:q}"
+        "dfmvr parse --settings {params.settings:q} --align {input.aligned:q} --weights {input.weights:q}"
         " --threads {threads} --output {output:q} &> {log:q}"

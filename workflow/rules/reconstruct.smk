@@ -5,11 +5,15 @@ needs   results/align/{dataset}/, results/parse/{dataset}/, results/face_model/f
 gives   results/reconstruct/{method}/{dataset}/   coefficients.npz, meshes/{sample}.ply and .landmarks.csv
 """
 
+from dfmvr.networks.kinds import NETWORKS
+
 
 rule reconstruct_samples:
     """Reconstruct with a trained network."""
     input:
-        code=code("reconstruct.dataset"),
+        code=lambda wildcards: code(
+            "reconstruct.dataset", NETWORKS[study.kind_of(wildcards.method)].module
+        ),
         aligned="<results>/align/{dataset}",
         parsed="<results>/parse/{dataset}",
         model="<results>/face_model/face_model.npz",

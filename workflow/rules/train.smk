@@ -11,7 +11,9 @@ gives   results/train/{method}/weights.safetensors             the network after
 rule train_variant:
     """Train one variant; a run that was stopped goes on from its last checkpoint."""
     input:
-        code=code("train.command"),
+        code=lambda wildcards: code(
+            "train.command", f"train.methods.{study.kind_of(wildcards.method)}"
+        ),
         aligned=lambda wildcards: f"<results>/align/{TRAINED_ON[wildcards.method]}",
         parsed=lambda wildcards: f"<results>/parse/{TRAINED_ON[wildcards.method]}",
         model="<results>/face_model/face_model.npz",

@@ -19,7 +19,7 @@ from dfmvr.config.training import ParseSection
 from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.views import coarse_for, render_views
 from dfmvr.losses import landmark_2d_loss, photo_loss
-from dfmvr.parse.weight_map import weight_map
+from dfmvr.parse.weight_map import weights_of
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
 
 STEPS = 80
@@ -124,7 +124,7 @@ def _prepare(
     crop = crop_photo(view.photo, affine, size)
     mask = view.mask if view.mask is not None else np.ones((image_size, image_size), np.uint8)
     rows = np.minimum(((np.arange(size) + 0.5) / factor).astype(int), image_size - 1)
-    weights = weight_map(mask[np.ix_(rows, rows)], settings, view.name)
+    weights = weights_of(mask[np.ix_(rows, rows)], settings, view.name)
     weights[mask[np.ix_(rows, rows)] == 0] = 0  # what covers the face, such as hair, is not the face's to explain
     points = np.full((68, 2), np.nan)
     if len(view.landmarks) == len(points):

@@ -10,6 +10,7 @@ import csv
 import hashlib
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,13 +23,17 @@ from torch import Tensor, nn
 
 from dfmvr.errors import DataError
 from dfmvr.files import sha256_of, writing
-from dfmvr.train.data import cosine_rate
-from dfmvr.train.parallel import Team, accumulating
+from dfmvr.networks.parallel import Team, accumulating
 
 logger = logging.getLogger(__name__)
 
 Terms = dict[str, Tensor]
 _ALONE = Team()
+
+
+def cosine_rate(step: int, steps: int) -> float:
+    """Factor of the learning rate at `step` of `steps`: from 1 to 0 by half a cosine (Loshchilov & Hutter 2017)."""
+    return 0.5 * (1 + math.cos(math.pi * min(step, steps) / steps))
 
 
 @dataclass(frozen=True)
@@ -44,43 +49,38 @@ class Schedule:
 
 
 class Checkpoints:
-    """The newest state of a run, in `folder`/last.pt; written whole or not at all."""
+    """The newest state of a run in one file, written whole or not at all."""
 
-    def __init__(self, folder: Path | str, fingerprint: str) -> None:
-        """Name the folder and the run.
+    def __init__(self, path: Path | str, fingerprint: str) -> None:
+        """Name the file and the run.
 
         Args:
             fingerprint: of everything that fixes the run; a checkpoint of another one is not resumed.
         """
-        self.path = Path(folder) / "last.pt"
-        self.fingerprint = fingerprint
+        self.path, self.fingerprint = Path(path), fingerprint
 
-    def save(self, step: int, network: nn.Module, optimiser: torch.optim.Optimizer) -> None:
-        """Write the state after `step` steps."""
-        state = {
-            "fingerprint": self.fingerprint,
-            "step": step,
-            "network": network.state_dict(),
-            "optimiser": optimiser.state_dict(),
-        }
+    def save(self, step: int, network: nn.Module, optimiser: torch.optim.Optimizer, **more: Any) -> None:
+        """Write the state after `step` steps, and what else the run must know to go on."""
+        states = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
         with writing(self.path) as partial:
-            torch.save(state, partial)
+            torch.save({"fingerprint": self.fingerprint, "step": step, **states, **more}, partial)
 
-    def restore(self, network: nn.Module, optimiser: torch.optim.Optimizer) -> int:
-        """Load the newest state and return its step; 0 where there is none of this run."""
+    def restore(self, network: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Any]:
+        """Load the newest state, and give all that was saved; nothing where there is no checkpoint of this run."""
         if not self.path.exists():
-            return 0
+            return {}
         try:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
         except Exception as error:  # torch raises many kinds for a damaged file; all mean the same here
             logger.warning("%s: not a readable checkpoint (%s); starting anew", self.path, type(error).__name__)
-            return 0
-        if state["fingerprint"] != self.fingerprint:
+            return {}
+        if state.get("fingerprint") != self.fingerprint:
             logger.info("%s: of other settings or data; starting anew", self.path)
-            return 0
+            return {}
         network.load_state_dict(state["network"])
         optimiser.load_state_dict(state["optimiser"])
-        return int(state["step"])
+        logger.info("%s: going on from step %d", self.path, state["step"])
+        return state
 
 
 def fingerprint(settings: dict[str, Any], *files: Path | str) -> str:
@@ -190,7 +190,7 @@ def optimise(  # noqa: PLR0913, the parts of a run
     from tqdm import tqdm
 
     optimiser = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate, fused=True)
-    first = checkpoints.restore(network, optimiser)
+    first = checkpoints.restore(network, optimiser).get("step", 0)
     unfinished = Path(metrics_path).with_name("metrics.partial.csv")
     metrics = Metrics(unfinished, schedule.names, first)
     bar = tqdm(total=schedule.steps, initial=first, unit="step", mininterval=5, disable=None if team.leads else True)

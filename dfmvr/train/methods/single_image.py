@@ -1,4 +1,4 @@
-"""What the trainings of the two baselines share: losses of single photographs, and how a batch is seen.
+"""What the trainings of the two baselines share: losses of single photographs.
 
 N photographs, each with coefficients of its own; S pixels a side. Lengths in pixels are those of the 224 px reference
 image, colours in [0, 1], so that the weights of the papers hold.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,58 +16,23 @@ from torch import Tensor, nn
 from dfmvr.conventions import REFERENCE_SIZE_PX
 from dfmvr.errors import DataError
 from dfmvr.face_model.coefficients import Coefficients
-from dfmvr.face_model.model import MorphableModel
-from dfmvr.face_model.views import coarse_for, see_landmarks
-from dfmvr.geometry.camera import pose
-from dfmvr.geometry.normals import vertex_normals
-from dfmvr.geometry.rotation import euler_to_rotmat
-from dfmvr.losses import is_skin, photo_loss, unevenness_loss
-from dfmvr.rendering.rasterizer import Fragments
-from dfmvr.rendering.renderer import render
-from dfmvr.rendering.shading import shade
+from dfmvr.face_model.views import Views
+from dfmvr.losses import photo_loss
 from dfmvr.train.batch import Batch
-from dfmvr.train.data import cosine_rate
+from dfmvr.train.system import TrainingSystem
+
+if TYPE_CHECKING:
+    from dfmvr.config.section import Section
+    from dfmvr.config.training import TrainSection
 
 Embedding = Callable[[Tensor], Tensor]
 """A face recognition network: RGB in [0, 1] (N, 3, 224, 224) to embeddings (N, D) of any length."""
-
-
-class Seen(NamedTuple):
-    """N faces as their photographs' cameras see them. Without rendering, all but the landmarks are None."""
-
-    landmarks: Tensor  # (N, 68, 2) px
-    image: Tensor | None = None  # (N, 3, S, S), unclamped, 0 at background
-    alpha: Tensor | None = None  # (N, S, S), 1 where the face is seen; without gradient
-    albedo: Tensor | None = None  # (N, V, 3)
-    posed: Tensor | None = None  # (N, V, 3) mm
-    fragments: Fragments | None = None
 
 
 def as_samples(per_view: Coefficients) -> Coefficients:
     """Coefficients (B, V, ...) of each view for itself as those of B * V samples of one view."""
     identity, expression, texture, *views = (values.flatten(0, 1) for values in per_view)
     return Coefficients(identity, expression, texture, *(values[:, None] for values in views))
-
-
-def see(model: MorphableModel, coefficients: Coefficients, image_size: int, rendered: bool = True) -> Seen:
-    """Render N faces, each in its one view, or find their landmarks only.
-
-    Args:
-        model: the face model.
-        coefficients: of N samples of one view, from `as_samples`.
-        image_size: width and height in pixels.
-        rendered: False leaves all but the landmarks out.
-    """
-    vertices, landmarks = see_landmarks(model, coefficients, image_size)
-    if not rendered:
-        return Seen(landmarks[:, 0])
-    angles = coefficients.angles[:, 0]
-    normals = vertex_normals(vertices, model.triangles) @ euler_to_rotmat(angles).transpose(-1, -2)
-    albedo = model.albedo(coefficients.texture)
-    posed = pose(vertices, angles, coefficients.translation[:, 0])
-    colours = shade(albedo, normals, coefficients.lighting[:, 0])
-    image, alpha, fragments = render(posed, model.triangles, colours, image_size)
-    return Seen(landmarks[:, 0], image, alpha[:, 0], albedo, posed, fragments)
 
 
 def face_photo_loss(rendered: Tensor, photo: Tensor, coverage: Tensor, masks: Tensor) -> Tensor:
@@ -102,16 +67,6 @@ def squared_landmark_loss(
     weights[list(emphasised)] = emphasis
     squares = (landmarks - target).square().sum(-1)
     return (weights * squares).mean() * (REFERENCE_SIZE_PX / image_size) ** 2
-
-
-def albedo_loss(albedo: Tensor, labels: Tensor) -> Tensor:
-    """Unevenness of the skin: variance of its albedo, the sum over red, green, blue.
-
-    Args:
-        albedo: (N, V, 3).
-        labels: (V,) classes of the vertices.
-    """
-    return unevenness_loss(albedo[:, is_skin(labels)])
 
 
 def perceptual_loss(embed: Embedding, rendered: Tensor, photo: Tensor) -> Tensor:
@@ -152,53 +107,54 @@ def load_embedding(path: Path | str, device: torch.device | str = "cpu") -> Embe
     return network
 
 
-class SingleImageSystem:
-    """What turns a batch into losses. Only the network learns; the face model is fixed.
+class SingleImageTraining(TrainingSystem):
+    """What turns a batch into losses of each of its photographs.
 
-    Args:
-        network: images (B, 3, 3, S, S) and `each` to coefficients (B, 3, ...) of each view.
-        model: the face model, on the network's device.
-        parser: not used; the masks of the batch are.
-        weights: of the losses; `embedding` among them names the network of the perceptual loss, None leaves it out.
-        image_size: S.
-        precision: of the networks; geometry and rendering are always float32.
     Raises:
-        DataError: the embedding cannot be read.
+        DataError: the embedding that the perceptual loss compares cannot be read.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        model: MorphableModel,
-        parser: Callable[[Tensor], Tensor] | None,
-        weights: Any,
-        image_size: int,
-        precision: torch.dtype = torch.float32,
-    ) -> None:
-        self.network, self.weights = network, weights
-        self.model = coarse_for(model, image_size)
-        self.image_size, self.precision = image_size, precision
+    emphasised_68: ClassVar[tuple[int, ...]]
+    """Landmarks that weigh `emphasis`; the others weigh 1."""
+    emphasis: ClassVar[float]
+
+    def __init__(self, settings: TrainSection, *parts: Any) -> None:
+        super().__init__(settings, *parts)
+        self.weights = getattr(settings, self.kind).loss
         self.embed = None
-        if weights.embedding is not None and weights.perceptual > 0:
-            self.embed = load_embedding(weights.embedding, model.mean.device)
+        if self.weights.embedding is not None and self.weights.perceptual > 0:
+            self.embed = load_embedding(self.weights.embedding, self.model.mean.device)
 
-    def rate(self, step: int, steps: int) -> float:
-        """Factor of the learning rate at `step` of `steps`."""
-        return cosine_rate(step, steps)
+    @classmethod
+    def network_section(cls, settings: TrainSection) -> Section:
+        """The network in the section of the method."""
+        return getattr(settings, cls.kind).network
 
-    def regress(self, batch: Batch) -> Coefficients:
-        """Coefficients (B, 3, ...) of each view, under mixed precision where that is asked for."""
-        if self.precision == torch.float32:
-            return self.network(batch.images, each=True)
-        with torch.autocast(batch.images.device.type, self.precision):
-            return self.network(batch.images, each=True)
+    def losses(self, batch: Batch, rendered: bool = True) -> Any:
+        """All losses of a batch; without rendering, those of landmarks, poses and coefficients alone."""
+        return self.losses_of(self.mixed(self.network)(batch.images, each=True), batch, rendered)
 
-    def perceptual(self, seen: Seen, photo: Tensor) -> Tensor | None:
-        """The perceptual loss of rendered faces, None without an embedding."""
-        return None if self.embed is None else perceptual_loss(self.embed, seen.image, photo)
+    def losses_of(self, per_view: Coefficients, batch: Batch, rendered: bool = True) -> Any:
+        """All losses of coefficients (B, 3, ...) of single photographs."""
+        raise NotImplementedError
+
+    def of_photographs(self, views: Views, batch: Batch) -> tuple[Tensor | None, Tensor, Tensor | None]:
+        """Photo, landmark and perceptual loss of the batch's photographs, each seen as a sample of one view.
+
+        Without a rendering, the first is None; without an embedding, the last.
+        """
+        images, masks, landmarks = (values.flatten(0, 1) for values in (batch.images, batch.masks, batch.landmarks))
+        near = squared_landmark_loss(
+            views.landmarks[:, 0], landmarks, self.emphasised_68, self.emphasis, self.image_size
+        )
+        if views.image is None:
+            return None, near, None
+        rendered = views.image[:, 0]
+        alike = None if self.embed is None else perceptual_loss(self.embed, rendered, images)
+        return face_photo_loss(rendered, images, views.alpha[:, 0], masks), near, alike
 
 
-def weighted_sum(terms: dict[str, Tensor | None], weights: Any) -> Tensor:
+def weighted_sum(terms: dict[str, Tensor | None], weights: Section) -> Tensor:
     """Sum of the terms times the weights of their names; None, a term that is left out, counts nothing."""
     return torch.stack([getattr(weights, name) * value for name, value in terms.items() if value is not None]).sum()
 

@@ -14,7 +14,6 @@ import os
 import pickle
 import re
 import zipfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,9 @@ from torch import Tensor
 from dfmvr import __version__
 from dfmvr.errors import DataError
 from dfmvr.face_model.model import MorphableModel
-from dfmvr.networks.checkpoint import build_network, write_network
-from dfmvr.released.weights import Released, convert
+from dfmvr.networks.checkpoint import build_network, network_header, write_network
+from dfmvr.parse.parser import ParseNet, ParserSpec, save_parser
+from dfmvr.released.weights import ReleasedWeights, convert
 
 logger = logging.getLogger(__name__)
 
@@ -108,14 +108,13 @@ def read_state_dict(path: Path | str) -> dict[str, Tensor]:
     return tensors
 
 
-def _check_model(path: Path, released: Released) -> None:
+def _check_model(path: Path, released: ReleasedWeights) -> None:
     """Compare the face model's sizes with the checkpoint's."""
     model = MorphableModel.load(path)
-    found = {name: getattr(model, name) for name in released.sizes if name != "image_size"}
     wrong = [
-        f"{name} {released.sizes[name]}, found {value}"
-        for name, value in found.items()
-        if value != released.sizes[name]
+        f"{name} {size}, found {getattr(model, name)}"
+        for name, size in released.sizes._asdict().items()
+        if name != "image_size" and getattr(model, name) != size
     ]
     if wrong:
         raise DataError(
@@ -124,13 +123,11 @@ def _check_model(path: Path, released: Released) -> None:
         )
 
 
-def _write_parser(path: Path, released: Released, source: Path) -> None:
+def _write_parser(path: Path, released: ReleasedWeights, source: Path) -> None:
     """Write the checkpoint's face parser."""
-    from dfmvr.parse.parser import ParseNet, ParserSpec, save_parser
-
     if not released.parser:
         raise DataError(f"{source}: no face parser (mask_model.*) in it; leave out --parser")
-    parser = ParseNet(ParserSpec(released.sizes["image_size"]))
+    parser = ParseNet(ParserSpec(released.sizes.image_size))
     parser.network.load_state_dict(released.parser)
     save_parser(path, parser, imported=source.name)
 
@@ -145,13 +142,10 @@ def main(args: argparse.Namespace, settings: object = None) -> None:
         _check_model(args.face_model, released)
     if args.parser is not None:
         _write_parser(args.parser, released, args.checkpoint)
-    network = build_network({"network": asdict(released.settings), **released.sizes}, released.network)
-    about = {
-        "network": asdict(released.settings),
-        **released.sizes,
-        "imported": args.checkpoint.name,
-        "version": __version__,
-    }
+    switches = {"raw_inputs": True, "shared_lighting": True}
+    about = network_header("released_code", released.settings, released.sizes, **switches)
+    network = build_network(about, released.network)
+    about |= {"imported": args.checkpoint.name, "version": __version__}
     # Files that are not there are asked for when the network is used.
     for name, given, usual in (
         ("face_model", args.face_model, "face_model.npz"),

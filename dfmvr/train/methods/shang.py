@@ -7,8 +7,6 @@ Source: Shang et al. 2020; weights as in the authors' example command.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -16,11 +14,13 @@ from torch import Tensor
 
 from dfmvr.conventions import REFERENCE_SIZE_PX, VIEWS
 from dfmvr.face_model.coefficients import Coefficients
+from dfmvr.face_model.views import Views, render_views
 from dfmvr.geometry.camera import project
 from dfmvr.losses import photo_loss
 from dfmvr.networks.mgcnet import MGCNet
-from dfmvr.networks.single_image import FRONT, SingleImageSettings
-from dfmvr.train.baselines.multiview import (
+from dfmvr.networks.single_image import FRONT
+from dfmvr.train.batch import Batch
+from dfmvr.train.methods.multiview import (
     Motion,
     Pose,
     carry_depth,
@@ -31,50 +31,16 @@ from dfmvr.train.baselines.multiview import (
     sample,
     visible_vertices,
 )
-from dfmvr.train.baselines.single_image import (
-    Seen,
-    SingleImageSystem,
-    as_samples,
-    face_photo_loss,
-    noted,
-    see,
-    squared_landmark_loss,
-    weighted_sum,
-)
-from dfmvr.train.batch import Batch
+from dfmvr.train.methods.single_image import SingleImageTraining, as_samples, noted, weighted_sum
 
 SOURCES = tuple(view for view in range(len(VIEWS)) if view != FRONT)
-
-EMPHASISED_68 = (*range(27, 36), *range(60, 68))
-"""The nose and the inner mouth."""
-EMPHASIS = 5.0
 
 VISIBILITY_PX = 128
 """ASSUME: what a source sees is looked up at this size or more. A face of 14,000 triangles then misses 2 % of what is
 covisible, mostly where the source sees it at a grazing angle; at 64 px it misses 10 %."""
 
 
-@dataclass(frozen=True)
-class ShangWeights:
-    """Weights of the terms; the fields, with what they mean, of the configuration.
-
-    ASSUME: 1e-3 for the epipolar loss; the paper has one, the authors' example command weighs it 0.
-    """
-
-    photo: float = 1.9
-    landmark_2d: float = 1e-3
-    shape: float = 1e-4
-    expression: float = 0.8
-    texture: float = 3e-4 * 0.0017
-    perceptual: float = 0.2
-    embedding: Path | str | None = None
-    multi_view: float = 1.0
-    pixel: float = 0.15
-    depth: float = 1e-4
-    epipolar: float = 1e-3
-
-
-class Losses(NamedTuple):
+class ShangLossTerms(NamedTuple):
     """Each term without its weight, NaN where it is left out, and the weighted sum."""
 
     photo: Tensor
@@ -88,27 +54,17 @@ class Losses(NamedTuple):
     total: Tensor
 
 
-NAMES = Losses._fields
-
-
-def make_network(
-    settings: SingleImageSettings, image_size: int, identity_size: int, expression_size: int, texture_size: int
-) -> MGCNet:
-    """The network of this training; see `MGCNet`."""
-    return MGCNet(settings, image_size, identity_size, expression_size, texture_size)
-
-
-class Pairs(NamedTuple):
+class ViewPairs(NamedTuple):
     """The M = 2 B pairs of a front view and one of its sources, all left views before all right ones."""
 
     target: Tensor  # (M, ...)
     source: Tensor  # (M, ...)
 
 
-def pairs_of(values: Tensor) -> Pairs:
+def pairs_of(values: Tensor) -> ViewPairs:
     """Pair what each view has, values (B, 3, ...)."""
     sources = torch.cat([values[:, view] for view in SOURCES])
-    return Pairs(torch.cat([values[:, FRONT]] * len(SOURCES)), sources)
+    return ViewPairs(torch.cat([values[:, FRONT]] * len(SOURCES)), sources)
 
 
 def depth_difference(target: Tensor, carried: Tensor, mask: Tensor) -> Tensor:
@@ -129,64 +85,60 @@ def depth_difference(target: Tensor, carried: Tensor, mask: Tensor) -> Tensor:
     return ((weights * (scale[:, None] * carried - target).abs()).sum(1) / total).mean()
 
 
-class System(SingleImageSystem):
+class ShangTraining(SingleImageTraining):
     """What turns a batch into losses."""
 
-    names = NAMES
-    weights: ShangWeights
+    kind = "shang"
+    names = ShangLossTerms._fields
+    network_class = MGCNet
+    emphasised_68 = (*range(27, 36), *range(60, 68))  # the nose and the inner mouth
+    emphasis = 5.0
 
-    def losses(self, batch: Batch, rendered: bool = True) -> Losses:
-        """All losses of a batch; without rendering, those of landmarks, poses and coefficients alone."""
-        return self.losses_of(self.regress(batch), batch, rendered)
-
-    def losses_of(self, per_view: Coefficients, batch: Batch, rendered: bool = True) -> Losses:
+    def losses_of(self, per_view: Coefficients, batch: Batch, rendered: bool = True) -> ShangLossTerms:
         """All losses of coefficients (B, 3, ...) of three views."""
         coefficients = as_samples(per_view)
-        images, masks, landmarks = (values.flatten(0, 1) for values in (batch.images, batch.masks, batch.landmarks))
-        seen = see(self.model, coefficients, self.image_size, rendered)
+        views = render_views(self.model, coefficients, self.image_size, rendered)
+        photo, landmark_2d, perceptual = self.of_photographs(views, batch)
         poses = zip(pairs_of(per_view.angles), pairs_of(per_view.translation), strict=True)
         motion = motion_between(*(Pose(*pose) for pose in poses))
-        photo = perceptual = pixel = depth = None
-        if rendered:
-            photo = face_photo_loss(seen.image, images, seen.alpha, masks)
-            perceptual = self.perceptual(seen, images)
-            pixel, depth = self._consistency(seen, motion, batch.images)
+        pixel, depth = self._consistency(views, motion, batch.images) if rendered else (None, None)
         terms = {
             "photo": photo,
-            "landmark_2d": squared_landmark_loss(seen.landmarks, landmarks, EMPHASISED_68, EMPHASIS, self.image_size),
+            "landmark_2d": landmark_2d,
             "shape": self._shape_prior(coefficients),
             "texture": coefficients.texture.square().sum(-1).mean(),
             "perceptual": perceptual,
         }
+        # ASSUME: a weight of 1e-3 for the epipolar loss; the paper has one, the authors' example command weighs it 0.
         agreement = {"pixel": pixel, "depth": depth, "epipolar": self._epipolar(motion, batch.landmarks)}
         total = weighted_sum(terms, self.weights) + self.weights.multi_view * weighted_sum(agreement, self.weights)
-        return Losses(**noted(terms | agreement, total))
+        return ShangLossTerms(**noted(terms | agreement, total))
 
     def _shape_prior(self, coefficients: Coefficients) -> Tensor:
         """Square of identity and, weighted, expression."""
         identity, expression = (values.square().sum(-1).mean() for values in coefficients[:2])
         return identity + self.weights.expression * expression
 
-    def _consistency(self, seen: Seen, motion: Motion, photos: Tensor) -> tuple[Tensor, Tensor]:
+    def _consistency(self, views: Views, motion: Motion, photos: Tensor) -> tuple[Tensor, Tensor]:
         """Colour and depth of the target against those of the sources, where both see the face.
 
         Colours are those of the photographs; the depth of the predicted face and the predicted poses tell which pixels
         show the same point.
         """
-        depth = pairs_of(seen.fragments.depth.unflatten(0, (-1, len(VIEWS))))
+        depth = pairs_of(views.fragments.depth.unflatten(0, (-1, len(VIEWS))))
         pixels = follow(depth.target, motion)
         carried, known = carry_depth(depth.source, pixels, motion)
-        mask = self._covisible(seen) & known
+        mask = self._covisible(views) & known
         photo = pairs_of(photos)
         warped = sample(photo.source, pixels)
         pixel = photo_loss(warped[:, None], photo.target[:, None], mask[:, None], mask[:, None])
         return pixel, depth_difference(depth.target, carried, mask)
 
-    def _covisible(self, seen: Seen) -> Tensor:
+    def _covisible(self, views: Views) -> Tensor:
         """Pixels (M, S, S) of the targets that show what the sources see too, by each view's own face."""
         triangles, size = self.model.triangles, max(self.image_size, VISIBILITY_PX)
-        posed = pairs_of(seen.posed.detach().unflatten(0, (-1, len(VIEWS)))).source
-        faces = pairs_of(seen.fragments.pix_to_face.unflatten(0, (-1, len(VIEWS)))).target
+        posed = pairs_of(views.posed[:, 0].detach().unflatten(0, (-1, len(VIEWS)))).source
+        faces = pairs_of(views.fragments.pix_to_face.unflatten(0, (-1, len(VIEWS)))).target
         return covisible(faces, triangles, visible_vertices(project(posed, size), triangles, size))
 
     def _epipolar(self, motion: Motion, landmarks: Tensor) -> Tensor:
@@ -194,3 +146,6 @@ class System(SingleImageSystem):
         target, source = pairs_of(landmarks)
         distance = epipolar_distance(target, source, motion, self.image_size)
         return distance.mean() * (REFERENCE_SIZE_PX / self.image_size)
+
+
+TRAINING = ShangTraining
