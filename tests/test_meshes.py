@@ -12,14 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from dfmvr.conventions import ALIGNMENT_POINTS
 from dfmvr.errors import DataError, OutputError, UnavailableError
-from dfmvr.geometry.meshes import (
-    Mesh,
-    read_landmarks,
-    read_mesh,
-    write_landmarks,
-    write_mesh,
-    write_named_landmarks,
-)
+from dfmvr.geometry.meshes import Mesh, read_landmarks, read_mesh, write_landmarks, write_mesh, write_named_landmarks
 from dfmvr.geometry.surface import import_open3d
 from dfmvr.geometry.textured import Texture, Unwrapping
 

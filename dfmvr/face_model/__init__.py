@@ -1,1 +1,6 @@
-"""The morphable face model (Eq. 1): the file format, the module that evaluates it, and the builder of the open one."""
+"""The morphable face model (Eq. 1).
+
+`model` evaluates and stores it, `packed` stores it in little room, `views` shows to three cameras what `coefficients`
+tell. The makers are apart, a folder each: `anny`, `bfm`, `ict`; they share `components`, `expressions`, `transfer` and
+`preview`, and `command` runs one of them.
+"""

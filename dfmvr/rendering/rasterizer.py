@@ -35,10 +35,7 @@ class Hits(NamedTuple):
 
 
 def rasterize(
-    projected: Tensor,
-    triangles: Tensor,
-    image_size: int | tuple[int, int],
-    cull_backfaces: bool = False,
+    projected: Tensor, triangles: Tensor, image_size: int | tuple[int, int], cull_backfaces: bool = False
 ) -> Fragments:
     """Find the nearest triangle at every pixel centre; one face a pixel, no blur, no anti-aliasing.
 

@@ -21,15 +21,7 @@ from dfmvr.config.data import FaceModelSection
 from dfmvr.conventions import ALIGNMENT_IN_68, ALIGNMENT_IN_101, DROPPED_FROM_106
 from dfmvr.datasets.pixel_face.ground_truth import read_ground_truth
 from dfmvr.errors import DataError
-from dfmvr.face_model.bfm.files import (
-    FRONT,
-    LANDMARKS_68,
-    VERTICES,
-    WITH_EXPRESSION,
-    find,
-    read_bfm,
-    vertex_indices,
-)
+from dfmvr.face_model.bfm.files import FRONT, LANDMARKS_68, VERTICES, WITH_EXPRESSION, find, read_bfm, vertex_indices
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.face_model.transfer import borrow, imported
 
@@ -112,10 +104,8 @@ def _of_registration(path: Path, front: np.ndarray) -> np.ndarray:
     truth = read_ground_truth(path)
     vertices, ids = truth.registration_vertices, truth.registration_keypoints
     if vertices is None or ids is None or len(vertices) != WITH_EXPRESSION:
-        found = "none" if vertices is None else f"one of {len(vertices)}"
-        raise DataError(
-            f"{path}: expected a registered mesh of {WITH_EXPRESSION} vertices, found {found}; take it away"
-        )
+        found = "none" if vertices is None else len(vertices)
+        raise DataError(f"{path}: expected a registered mesh of {WITH_EXPRESSION} vertices, found {found}; remove it")
     place = np.full(WITH_EXPRESSION, -1)
     place[front] = np.arange(VERTICES)
     nearest = cKDTree(vertices[front]).query(vertices[ids])[1]

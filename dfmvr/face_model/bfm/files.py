@@ -82,11 +82,8 @@ def read_bfm(path: Path, settings: FaceModelSection) -> BfmFiles:
     elif ready:
         read = _read_ready(ready, settings)
     else:
-        there, missing = ", ".join(parts), ", ".join(name for name in PARTS if name not in parts)
-        raise DataError(
-            f"{path}: expected {', '.join(PARTS)}, or {READY} made of them; found {there or 'none of them'}; add "
-            f"{missing}"
-        )
+        missing = ", ".join(name for name in PARTS if name not in parts)
+        raise DataError(f"{path}: expected {', '.join(PARTS)}, or {READY} made of them; add {missing}")
     return _checked(read, path)
 
 
@@ -160,10 +157,8 @@ def _float32(values: np.ndarray, factor: float | np.ndarray) -> np.ndarray:
 def _one_each(deviations: np.ndarray, components: np.ndarray, where: Path | str) -> np.ndarray:
     """Refuse standard deviations that are not one a component."""
     if len(deviations) != len(components):
-        raise DataError(
-            f"{where}: expected {len(components)} standard deviations, one a component, found {len(deviations)}; take "
-            "both from the same source"
-        )
+        expected = f"expected {len(components)} standard deviations, one a component, found {len(deviations)}"
+        raise DataError(f"{where}: {expected}; take both from the same source")
     return deviations
 
 
@@ -195,11 +190,7 @@ def _topology(mat: dict[str, np.ndarray], path: Path) -> tuple[np.ndarray, np.nd
         raise DataError(f"{path}: tri: expected triangles (F, 3), found {triangles.shape}; copy the file again")
     landmarks = _from_0(mat["keypoints"], VERTICES, f"{path}: keypoints").ravel()
     if not np.array_equal(landmarks, LANDMARKS_68):
-        other = int((landmarks != LANDMARKS_68).sum()) if len(landmarks) == 68 else len(landmarks)
-        raise DataError(
-            f"{path}: keypoints: expected the 68 vertices that Deep3DFaceRecon uses, found {other} others; take the "
-            "file from there"
-        )
+        raise DataError(f"{path}: keypoints: expected the 68 vertices of Deep3DFaceRecon, found others; take its file")
     return _from_0(triangles, VERTICES, f"{path}: tri"), landmarks
 
 
@@ -219,10 +210,8 @@ def read_expressions(path: Path, vertices: int = WITH_EXPRESSION) -> np.ndarray:
             return np.memmap(path, "<f4", "r", 4 + 12 * vertices, (count, vertices, 3))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error}); check the file") from None
-    raise DataError(
-        f"{path}: expected {expected} bytes for {count} components of {vertices} vertices, found {size}; download it "
-        "again"
-    )
+    shape = f"{count} components of {vertices} vertices"
+    raise DataError(f"{path}: expected {expected} bytes for {shape}, found {size}; download it again")
 
 
 def read_deviations(path: Path) -> np.ndarray:

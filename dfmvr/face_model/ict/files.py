@@ -93,8 +93,7 @@ def _find(folder: Path) -> Path:
         if found := sorted(folder.glob(pattern + name)):
             return found[0]
     raise DataError(
-        f"{folder}: expected ICT-FaceKit's {NEUTRAL} (folder FaceXModel) or model.npz, found neither; "
-        "download the repository ICT-FaceKit and name its folder"
+        f"{folder}: expected ICT-FaceKit's {NEUTRAL} (folder FaceXModel) or model.npz, found neither; download it"
     )
 
 
@@ -117,10 +116,8 @@ def _read_folder(neutral: Path) -> IctFiles:
     identities = [path for path in others if re.fullmatch(r"identity\d+", path.stem)]
     expressions = [path for path in others if path not in identities]
     if not identities or not expressions:
-        raise DataError(
-            f"{neutral.parent}: expected identity000.obj .. and an OBJ file an expression beside {NEUTRAL}, found "
-            f"{len(identities)} and {len(expressions)}; copy the whole folder FaceXModel"
-        )
+        found = f"{len(identities)} identities and {len(expressions)} expressions"
+        raise DataError(f"{neutral.parent}: found {found} beside {NEUTRAL}; copy the whole folder FaceXModel")
     kept = np.concatenate([np.arange(*span) for span in RANGES.values()])
     place = np.full(VERTICES, -1)
     place[kept] = np.arange(len(kept))
@@ -171,9 +168,7 @@ def _differences(paths: list[Path], mean: np.ndarray, kept: np.ndarray) -> np.nd
     for field, path in zip(result, paths, strict=True):
         field[:] = _vertices(path, kept) - mean
         if np.linalg.norm(field, axis=1).max() > size / 2:
-            raise DataError(
-                f"{path}: expected a whole face near that of {NEUTRAL}, found vertices far from it; download it again"
-            )
+            raise DataError(f"{path}: expected a whole face, found vertices far from {NEUTRAL}'s; download it again")
     return result
 
 
@@ -208,9 +203,7 @@ def _landmarks(path: Path) -> np.ndarray:
         values = list(value.values()) if isinstance(value, dict) else value
         if isinstance(values, list) and len(values) == 68:
             if not all(type(v) is int and RANGES[FACE][0] <= v < RANGES[FACE][1] for v in values):
-                raise DataError(
-                    f"{path}: expected landmarks among the vertices of the face, found others; download it again"
-                )
+                raise DataError(f"{path}: expected landmarks among the vertices of the face; download it again")
             return np.array(values)
     log.info("%s: no list of 68 landmarks; those known of the release are taken", path)
     return np.array(LANDMARKS_68)
