@@ -129,7 +129,7 @@ def test_photographs_in_any_order_are_told_apart(reconstructor, shown):
 def test_several_faces_at_once_are_the_same_faces(reconstructor, shown):
     photos, marks = shown
     apart = [reconstructor(**photos, landmarks=marks), reconstructor(front=photos["front"], landmarks=marks)]
-    together = reconstructor.from_views([{view.name: view for view in face.views} for face in apart])
+    together = reconstructor.from_views([face.views for face in apart])
     for one, other in zip(apart, together, strict=True):
         assert torch.allclose(one.coefficients.identity, other.coefficients.identity, atol=1e-5)
 
@@ -275,8 +275,8 @@ def test_a_batch_sets_broken_faces_aside_and_goes_on_where_it_was(trained, tmp_p
 def test_a_table_names_photographs(tmp_path):
     table = tmp_path / "people.csv"
     table.write_text("name,left,front,right,front_landmarks\nann,,a.jpg,,a.txt\n,b/l.jpg,b/f.jpg,b/r.jpg,\n")
-    first, second = batch.list_jobs(table)
-    assert first == batch.Job("ann", {"front": tmp_path / "a.jpg"}, {"front": tmp_path / "a.txt"})
+    first, second = batch.list_faces(table)
+    assert first == batch.FacePhotographs("ann", {"front": tmp_path / "a.jpg"}, {"front": tmp_path / "a.txt"})
     assert second.name == "00002"
     assert list(second.photos) == list(VIEWS)
     for bad, said in {
@@ -287,7 +287,7 @@ def test_a_table_names_photographs(tmp_path):
     }.items():
         table.write_text(bad)
         with pytest.raises(DataError, match=said):
-            batch.list_jobs(table)
+            batch.list_faces(table)
 
 
 def photographed(model, truth, size=128):

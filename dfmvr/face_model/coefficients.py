@@ -29,6 +29,10 @@ class Coefficients(NamedTuple):
     angles: Tensor  # (B, 3, 3) radians: view, axis; R = Rz Ry Rx
     translation: Tensor  # (B, 3, 3) mm: view, axis
 
+    def of_views(self, places: list[int]) -> Coefficients:
+        """The same faces with light and pose of some of the views alone."""
+        return Coefficients(*self[:3], *(tensor[:, places] for tensor in self[3:]))
+
 
 def mean_angles() -> Tensor:
     """Angles (3, 3) in radians, view by axis, that a fresh network answers."""

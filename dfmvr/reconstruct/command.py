@@ -21,7 +21,6 @@ from dfmvr.files import writing_folder
 from dfmvr.reconstruct.sample_files import FORMATS
 
 if TYPE_CHECKING:
-    from dfmvr.config.training import ParseSection
     from dfmvr.reconstruct.photographs.reconstruction import Reconstruction
     from dfmvr.reconstruct.photographs.reconstructor import Reconstructor
 
@@ -55,30 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     photos.add_argument(
         "--face", type=int, default=1, metavar="K", help="which face of several, 1 is the largest (default)"
     )
-    photos.add_argument(
-        "--finder",
-        choices=FINDERS,
-        default="own",
-        help="what finds landmarks (default: own, offline)",
-    )
+    photos.add_argument("--finder", choices=FINDERS, default="own", help="of landmarks (default: own, offline)")
     photos.add_argument("--parser", type=Path, help="face parser (default: the one that the network was trained with)")
     photos.add_argument("--viewer", action="store_true", help="write viewer.html too, a page with the mesh to turn")
     photos.add_argument("--neutral", action="store_true", help="write the face without its expression too")
-    photos.add_argument(
-        "--texture",
-        choices=("photos", "albedo"),
-        default="photos",
-        help="colours: from the photographs, or the model's",
-    )
-    photos.add_argument(
-        "--refine",
-        type=float,
-        nargs="?",
-        const=20.0,
-        default=0.0,
-        metavar="SECONDS",
-        help="improve the network's answer on the photographs themselves, for so long at the most (default 20)",
-    )
+    photos.add_argument("--texture", choices=("photos", "albedo"), default="photos", help="whose colours")
+    refine = "improve the network's answer on the photographs themselves, for so long at the most (default 20)"
+    photos.add_argument("--refine", type=float, nargs="?", const=20.0, default=0.0, metavar="SECONDS", help=refine)
     parser.add_argument("--checkpoint", type=Path, help="trained network (.safetensors; default: the one that ships)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     parser.add_argument("--face-model", type=Path, help="face model (default: the one trained with)")
@@ -110,14 +92,14 @@ def _reconstructor(args: argparse.Namespace) -> Reconstructor:
     return Reconstructor.load(args.checkpoint, **files, finder=args.finder, device=args.device)
 
 
-def _write(args: argparse.Namespace, settings: ParseSection, folder: Path, face: Reconstruction) -> None:
+def _write(args: argparse.Namespace, reconstructor: Reconstructor, folder: Path, face: Reconstruction) -> None:
     """Refine a face if that is asked for, and write it."""
     from dfmvr.reconstruct.export.files import export
 
     if args.refine:
         from dfmvr.reconstruct.fit.descent import refine
 
-        face = refine(face, settings, args.refine, progress=not args.batch)
+        face = refine(face, reconstructor.parser.settings, args.refine, progress=not args.batch)
     export(folder, face, args.format, viewer=args.viewer, neutral=args.neutral, texture=args.texture)
 
 
@@ -139,7 +121,7 @@ def _one(args: argparse.Namespace, sides: dict[str, Path]) -> None:
     for note in face.notes:
         log.info("note: %s", note)
     with writing_folder(args.output) as folder:
-        _write(args, reconstructor.parser.settings, folder, face)
+        _write(args, reconstructor, folder, face)
     views = ", ".join(view.name for view in face.views)
     log.info("%s: a face from %s", args.output, f"the {views} view" if len(face.views) == 1 else f"the views {views}")
 
@@ -150,14 +132,13 @@ def _many(args: argparse.Namespace) -> None:
 
     if args.landmarks:
         raise ConfigError("--landmarks: not together with --batch, which finds {view}.txt beside the photographs")
-    jobs = batch.list_jobs(args.batch)
+    faces = batch.list_faces(args.batch)
     reconstructor = _reconstructor(args)
-    write = partial(_write, args, reconstructor.parser.settings)
-    outcomes = batch.run(reconstructor, jobs, args.output, write, args.face)
-    counts = {
-        status: sum(one.status == status for one in outcomes) for status in (batch.DONE, batch.SKIPPED, batch.SET_ASIDE)
-    }
+    write = partial(_write, args, reconstructor)
+    outcomes = batch.reconstruct_all(reconstructor, faces, args.output, write, args.face)
+    counts = dict.fromkeys((batch.DONE, batch.SKIPPED, batch.SET_ASIDE), 0)
     for one in outcomes:
+        counts[one.status] += 1
         if one.status == batch.SET_ASIDE:
             log.info("%s: %s", one.name, one.notes)
     log.info("%s: %s; %s tells of each", args.output, ", ".join(f"{n} {s}" for s, n in counts.items()), batch.SUMMARY)

@@ -67,5 +67,4 @@ def _alone(views: Tensor, view: int) -> Tensor:
 
 def _of_view(answers: Coefficients, view: int) -> Coefficients:
     """The face that a network for single images sees in one view; light and pose are of each view anyway."""
-    face = {name: getattr(answers, name)[:, view] for name in ("identity", "expression", "texture")}
-    return answers._replace(**face)
+    return Coefficients(*(tensor[:, view] for tensor in answers[:3]), *answers[3:])

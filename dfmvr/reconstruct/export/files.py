@@ -14,10 +14,10 @@ Gives  in a folder, canonical pose, mm (GLB: m):
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from dfmvr.errors import ConfigError
 from dfmvr.files import write_json, write_npz, writing
@@ -30,7 +30,7 @@ from dfmvr.reconstruct.photographs.reconstruction import Reconstruction
 from dfmvr.reconstruct.sample_files import FORMATS, mesh_of
 
 TEXTURES = ("photos", "albedo")
-_JPEG_QUALITY = 90
+_QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 90, cv2.IMWRITE_PNG_COMPRESSION, 1]
 
 
 def export(
@@ -65,18 +65,21 @@ def export(
             f"expected formats of {', '.join(FORMATS)} and a texture of {', '.join(TEXTURES)}, found "
             f"{', '.join(unknown) or texture}"
         )
-    folder = Path(folder)
-    mesh = coloured(face, texture)
+    folder, mesh = Path(folder), coloured(face, texture)
     files = _write_meshes(folder, "face", mesh, formats)
-    still = face.neutral().vertices if neutral or viewer else mesh.vertices
+    still = replace(mesh, vertices=face.neutral().vertices) if neutral or viewer else mesh
     if neutral:
-        files += _write_meshes(folder, "neutral", Mesh(still, mesh.triangles, mesh.colours, mesh.texture), formats)
-    files += _write_numbers(folder, face)
+        files += _write_meshes(folder, "neutral", still, formats)
+    numbers = [folder / name for name in ("face.landmarks.csv", "face.json", "face.npz")]
+    write_landmarks(numbers[0], face.vertices[face.model.alignment.numpy()])
+    write_json(numbers[1], document(face))
+    write_npz(numbers[2], **arrays(face))
+    files += numbers
     if pictures:
         files += _write_pictures(folder, face, mesh)
     if viewer:
         files.append(folder / "viewer.html")
-        write_viewer(files[-1], mesh, still, "Reconstructed face")
+        write_viewer(files[-1], mesh, still.vertices, "Reconstructed face")
     return files
 
 
@@ -98,26 +101,11 @@ def _write_meshes(folder: Path, stem: str, mesh: Mesh, formats: Sequence[str]) -
     return files
 
 
-def _write_numbers(folder: Path, face: Reconstruction) -> list[Path]:
-    files = [folder / name for name in ("face.landmarks.csv", "face.json", "face.npz")]
-    write_landmarks(files[0], face.vertices[face.model.alignment.numpy()])
-    write_json(files[1], document(face))
-    write_npz(files[2], **arrays(face))
-    return files
-
-
 def _write_pictures(folder: Path, face: Reconstruction, mesh: Mesh) -> list[Path]:
-    files = []
-    for view in face.views:
-        files.append(folder / f"overlay_{view.name}.jpg")
-        _write_image(files[-1], overlay(face, view), [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    files.append(folder / "turntable.png")
     colours = mesh.colours if mesh.colours is not None else face.albedo
-    _write_image(files[-1], turntable(face, mesh.texture, colours), [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    return files
-
-
-def _write_image(path: Path, image: np.ndarray, options: list[int]) -> None:
-    """Write an RGB image in the format of the file's suffix."""
-    with writing(path) as partial:
-        partial.write_bytes(cv2.imencode(path.suffix, image[..., ::-1], options)[1].tobytes())
+    images = {folder / f"overlay_{view.name}.jpg": overlay(face, view) for view in face.views}
+    images[folder / "turntable.png"] = turntable(face, mesh.texture, colours)
+    for path, image in images.items():
+        with writing(path) as partial:
+            partial.write_bytes(cv2.imencode(path.suffix, image[..., ::-1], _QUALITY)[1].tobytes())
+    return list(images)

@@ -12,28 +12,26 @@ from dfmvr.conventions import ALIGNMENT_POINTS
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
 
 SCHEMA_VERSION = "1.0"
+CONVENTIONS = {
+    "lengths": "millimetres; angles: radians; image coordinates: pixels",
+    "frame": "x to the viewer's right, y up, z toward the camera, origin at the centroid of the model's mean face; "
+    "left and right of body parts are the person's own",
+    "pose": "posed = rotation @ canonical + translation, rotation = Rz Ry Rx of angles; the camera is at "
+    "(0, 0, 1000) mm of the posed frame and looks along -z",
+    "pixels": "x right, y down, continuous: the image spans [0, width] x [0, height], the first pixel's centre is "
+    "at (0.5, 0.5)",
+    "meshes": "canonical frame; PLY and OBJ in millimetres, GLB in metres",
+}
 
 
 def document(face: Reconstruction) -> dict[str, Any]:
     """All numbers of a face, as JSON has them; `face.schema.json` describes every entry."""
-    model, coefficients = face.model, face.coefficients
-    lines = {
-        "lengths": "millimetres; angles: radians; image coordinates: pixels",
-        "frame": "x to the viewer's right, y up, z toward the camera, origin at the centroid of the model's mean face; "
-        "left and right of body parts are the person's own",
-        "pose": "posed = rotation @ canonical + translation, rotation = Rz Ry Rx of angles; the camera is at "
-        "(0, 0, 1000) mm of the posed frame and looks along -z",
-        "pixels": "x right, y down, continuous: the image spans [0, width] x [0, height], the first pixel's centre is "
-        "at (0.5, 0.5)",
-        "meshes": "canonical frame; PLY and OBJ in millimetres, GLB in metres",
-    }
+    model, of_face = face.model, list(face.coefficients._asdict().items())[:3]
     return {
         "schema_version": SCHEMA_VERSION,
-        "conventions": lines,
+        "conventions": CONVENTIONS,
         "model": {"name": model.name, "vertices": len(face.vertices), "triangles": len(face.triangles)},
-        "coefficients": {
-            name: getattr(coefficients, name)[0].double().tolist() for name in ("identity", "expression", "texture")
-        },
+        "coefficients": {name: tensor[0].double().tolist() for name, tensor in of_face},
         "expression_names": list(model.expression_names),
         "landmarks_68": face.vertices[model.landmarks_68.numpy()].tolist(),
         "alignment_points": {
@@ -60,14 +58,9 @@ def _view(face: Reconstruction, view: SeenView) -> dict[str, Any]:
         "canonical_to_camera": camera.extrinsics.tolist(),
         "photo_to_crop": np.asarray(view.affine, np.float64).tolist(),
         "canonical_to_photo": camera.matrix.tolist(),
-        "landmarks_found": [_point(point) for point in np.asarray(view.landmarks, np.float64)],
+        "landmarks_found": [p.tolist() if np.isfinite(p).all() else None for p in view.landmarks],
         "landmarks_68_model": camera.project(landmarks)[:, :2].tolist(),
     }
-
-
-def _point(point: np.ndarray) -> list[float] | None:
-    """A point, or null for one that is not known."""
-    return point.tolist() if np.isfinite(point).all() else None
 
 
 def schema() -> dict[str, Any]:
@@ -78,13 +71,8 @@ def schema() -> dict[str, Any]:
 
 def arrays(face: Reconstruction) -> dict[str, np.ndarray]:
     """The coefficients, of the given views alone, and the mesh, as named arrays."""
-    places = [view.place for view in face.views]
-    of_face = ("identity", "expression", "texture")
-    result = {name: getattr(face.coefficients, name)[0].numpy() for name in of_face}
-    result |= {
-        name: getattr(face.coefficients, name)[0, places].numpy() for name in ("lighting", "angles", "translation")
-    }
-    return result | {
+    given = face.coefficients.of_views([view.place for view in face.views])
+    return {name: tensor[0].numpy() for name, tensor in given._asdict().items()} | {
         "views": np.array([view.name for view in face.views]),
         "canonical_to_photo": np.stack([face.camera(view).matrix for view in face.views]),
         "vertices": face.vertices,

@@ -7,7 +7,7 @@ Gives  images (H, W, 3) uint8 RGB.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -44,14 +44,6 @@ _LAMPS = (((-0.5, 0.6, 0.65), 0.7), ((0.8, 0.1, 0.5), 0.22), ((0.0, 0.2, 1.0), 0
 _AMBIENT = 0.1
 
 
-class _Layer(NamedTuple):
-    """What is painted over a part of a picture."""
-
-    images: list[np.ndarray]  # (h, w, 3) float32 in [0, 1], times alpha
-    alpha: np.ndarray  # (h, w) float32
-    corner: tuple[int, int]  # row and column of the part's first pixel
-
-
 def overlay(face: Reconstruction, view: SeenView) -> np.ndarray:
     """Three panels: the photograph with its landmarks and the model's, the model's face over it, and its shape.
 
@@ -66,26 +58,28 @@ def overlay(face: Reconstruction, view: SeenView) -> np.ndarray:
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     photo = cv2.resize(view.photo, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     stretch = np.array(size) / (width, height)
-    layer = _render_view(face, view, stretch, (size[1], size[0]))
-    panels = [_with_landmarks(face, view, photo, stretch), *_laid_over(photo, layer)]
+    panels = [_with_landmarks(face, view, photo, stretch), *_laid_over(face, view, photo, stretch)]
     return np.vstack([np.hstack(panels), _legend(3 * size[0])])
 
 
-def _render_view(face: Reconstruction, view: SeenView, stretch: np.ndarray, size: tuple[int, int]) -> _Layer | None:
-    """The face, lit, and its shape, as a panel (height, width) shows them; None if it lies outside.
+def _laid_over(
+    face: Reconstruction, view: SeenView, photo: np.ndarray, stretch: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The photograph with the lit face over it, and with its shape; changed only where the face is.
 
     Args:
         face: the face.
         view: one of its views.
+        photo: the view's photograph at the size of a panel.
         stretch: (2,) from the photograph's pixels to the panel's.
-        size: height and width of the panel.
     """
+    with_face, with_shape = photo.copy(), photo.copy()
     place = face.project(view)
     place[:, :2] *= stretch
     low = np.maximum(np.floor(place[:, :2].min(0)).astype(int) - 1, 0)
-    high = np.minimum(np.ceil(place[:, :2].max(0)).astype(int) + 1, size[::-1])
+    high = np.minimum(np.ceil(place[:, :2].max(0)).astype(int) + 1, photo.shape[1::-1])
     if (high <= low).any() or place[:, 2].max() <= 0:
-        return None
+        return with_face, with_shape  # the face lies outside
     finer = max(1.0, min(_FINER, _RENDERED_PX / max(high - low)))
     width, height = (math.ceil(side * finer) for side in high - low)
     place[:, :2] = (place[:, :2] - low) * (np.array([width, height]) / (high - low))
@@ -95,33 +89,20 @@ def _render_view(face: Reconstruction, view: SeenView, stretch: np.ndarray, size
     colours = torch.cat((lit.clamp(0, 1), _clay(normals), torch.ones_like(lit[..., :1])), -1)
     projected = torch.from_numpy(place).float()[None]
     faces, hits = rasterize_hits(projected, face.model.triangles, (height, width))
-    planes = scatter_pixels(hits, interpolate_hits(hits, colours), tuple(faces.shape))[:, 0].permute(1, 2, 0).numpy()
-    small = _shrink(planes, (high - low)[::-1])
-    return _Layer([small[..., :3], small[..., 3:6]], small[..., 6], (int(low[1]), int(low[0])))
+    planes = scatter_pixels(hits, interpolate_hits(hits, colours), tuple(faces.shape))[:, 0]
+    small = _shrink(planes.numpy(), (high - low)[::-1])
+    alpha = small[..., 6:]
+    for over, image in ((with_face, small[..., :3]), (with_shape, small[..., 3:6])):
+        part = over[low[1] : high[1], low[0] : high[0]]
+        mixed = np.round(np.clip(255 * image + (1 - alpha) * part, 0, 255))
+        np.copyto(part, mixed, "unsafe", where=alpha > 0)
+    return with_face, with_shape
 
 
-def _shrink(planes: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Planes (h, w, C) at another height and width, the mean of what falls into a pixel."""
-    parts = [planes[..., first : first + 4] for first in range(0, planes.shape[-1], 4)]  # OpenCV takes four
-    done = [
-        cv2.resize(np.ascontiguousarray(p), (int(size[1]), int(size[0])), interpolation=cv2.INTER_AREA) for p in parts
-    ]
-    return np.concatenate([plane if plane.ndim == 3 else plane[..., None] for plane in done], -1)
-
-
-def _laid_over(photo: np.ndarray, layer: _Layer | None) -> list[np.ndarray]:
-    """The photograph with each image of the layer over it; changed only where the layer is."""
-    if layer is None:
-        return [photo, photo]
-    (row, column), (height, width) = layer.corner, layer.alpha.shape
-    part = (slice(row, row + height), slice(column, column + width))
-    result = []
-    for image in layer.images:
-        over = photo.copy()
-        mixed = 255 * image + (1 - layer.alpha[..., None]) * photo[part]
-        over[part] = np.where(layer.alpha[..., None] > 0, np.round(np.clip(mixed, 0, 255)), photo[part])
-        result.append(over)
-    return result
+def _shrink(planes: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """Planes (C, H, W) at another height and width, (h, w, C): the mean of what falls into a pixel."""
+    shape = (int(size[1]), int(size[0]))
+    return np.stack([cv2.resize(plane, shape, interpolation=cv2.INTER_AREA) for plane in planes], -1)
 
 
 def _with_landmarks(face: Reconstruction, view: SeenView, photo: np.ndarray, stretch: np.ndarray) -> np.ndarray:
@@ -145,19 +126,14 @@ def _dot(image: np.ndarray, x: float, y: float, radius: float, colour: tuple[int
 
 def _legend(width: int) -> np.ndarray:
     """A line that names the dots and the panels."""
-    line = np.full((30, width, 3), 255, np.uint8)
-    third, at = width // 3, 10
-    for text, colour in (("landmarks in the photo", FOUND_COLOUR), ("of the model", MODEL_COLOUR)):
-        _dot(line, at, 15, 4, colour)
-        _write(line, text, at + 9)
-        at += 195
-    _write(line, "model's colours and light", third + 10)
-    _write(line, "shape", 2 * third + 10)
+    line, third = np.full((30, width, 3), 255, np.uint8), width // 3
+    _dot(line, 10, 15, 4, FOUND_COLOUR)
+    _dot(line, 205, 15, 4, MODEL_COLOUR)
+    texts = {"landmarks in the photo": 19, "of the model": 214}
+    texts |= {"model's colours and light": third + 10, "shape": 2 * third + 10}
+    for text, x in texts.items():
+        cv2.putText(line, text, (x, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (50, 50, 50), 1, cv2.LINE_AA)
     return line
-
-
-def _write(image: np.ndarray, text: str, x: int) -> None:
-    cv2.putText(image, text, (x, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (50, 50, 50), 1, cv2.LINE_AA)
 
 
 def turntable(face: Reconstruction, texture: Texture | None, colours: np.ndarray) -> np.ndarray:
@@ -171,7 +147,7 @@ def turntable(face: Reconstruction, texture: Texture | None, colours: np.ndarray
         (H, W, 3) uint8: SIDES_DEG side by side, each TILE_PX.
     """
     height, width = (round(1.5 * side) for side in TILE_PX)
-    turns = torch.stack([_turn(*(math.radians(angle) for angle in pair)) for pair in SIDES_DEG])
+    turns = torch.stack([_turn(*map(math.radians, pair)) for pair in SIDES_DEG])
     vertices = torch.from_numpy(face.vertices).float()
     centre = (vertices.amin(0) + vertices.amax(0)) / 2
     posed = (vertices - centre) @ turns.transpose(1, 2)
@@ -197,8 +173,8 @@ def turntable(face: Reconstruction, texture: Texture | None, colours: np.ndarray
 def _tiles(planes: Tensor) -> np.ndarray:
     """Pictures (7, N, h, w) of shape, colours and cover on paper, N side by side in two rows."""
     above, below = [], []
-    for picture in planes.permute(1, 2, 3, 0).numpy():
-        small = _shrink(picture, np.array(TILE_PX))
+    for picture in planes.transpose(0, 1).numpy():
+        small = _shrink(picture, TILE_PX)
         paper = (1 - small[..., 6:]) * np.array(_PAPER)
         above.append(255 * small[..., 3:6] + paper)
         below.append(255 * small[..., :3] + paper)

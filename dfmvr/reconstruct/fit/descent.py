@@ -56,11 +56,10 @@ def refine(
     """
     from tqdm import tqdm
 
-    compared = _Compared(face, settings, size)
-    start = Coefficients(*(tensor.clone() for tensor in compared.of_views(face.coefficients)))
+    compared, places = _Photographs(face, settings, size), [view.place for view in face.views]
+    start = face.coefficients.of_views(places)
     current = Coefficients(*(tensor.clone().requires_grad_() for tensor in start))
-    groups = [{"params": [getattr(current, name)], "lr": rate} for name, rate in RATE.items()]
-    optimiser = torch.optim.Adam(groups)
+    optimiser = torch.optim.Adam([{"params": [getattr(current, name)], "lr": rate} for name, rate in RATE.items()])
     ends = time.monotonic() + seconds
     bar = tqdm(range(steps), desc="refine", unit="step", disable=None if progress else True)
     for step in bar:
@@ -73,35 +72,23 @@ def refine(
         bar.set_postfix(loss=f"{float(loss.detach()):.3f}", refresh=False)
         if time.monotonic() > ends:
             break
-    return dataclasses.replace(face, coefficients=compared.put_back(face.coefficients, current))
+    result = [tensor.detach() for tensor in current[:3]]
+    for before, found in zip(face.coefficients[3:], current[3:], strict=True):
+        result.append(before.clone())
+        result[-1][:, places] = found.detach()
+    return dataclasses.replace(face, coefficients=Coefficients(*result))
 
 
-class _Compared:
-    """The photographs, and how far a face is from them."""
+class _Photographs:
+    """The photographs of a face, and how far it is from them."""
 
     def __init__(self, face: Reconstruction, settings: ParseSection, size: int) -> None:
-        self.size, self.places = size, [view.place for view in face.views]
-        self.model = coarse_for(face.model, size)
-        crops, weights, points = zip(
-            *(_prepare(view, settings, face.image_size, size) for view in face.views), strict=True
-        )
+        self.size, self.model = size, coarse_for(face.model, size)
+        prepared = [_prepare(view, settings, face.image_size, size) for view in face.views]
+        crops, weights, points = zip(*prepared, strict=True)
         self.images = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float()[None] / 255
         self.weights = torch.from_numpy(np.stack(weights)).float()[None]
         self.landmarks = torch.from_numpy(np.stack(points)).float()[None]
-
-    def of_views(self, coefficients: Coefficients) -> Coefficients:
-        """Coefficients with the rows of the given views alone."""
-        rows = {name: getattr(coefficients, name)[:, self.places] for name in ("lighting", "angles", "translation")}
-        return coefficients._replace(**rows)
-
-    def put_back(self, before: Coefficients, found: Coefficients) -> Coefficients:
-        """`before` with what was found."""
-        result = {name: getattr(found, name).detach() for name in ("identity", "expression", "texture")}
-        for name in ("lighting", "angles", "translation"):
-            whole = getattr(before, name).clone()
-            whole[:, self.places] = getattr(found, name).detach()
-            result[name] = whole
-        return Coefficients(**result)
 
     def loss(self, coefficients: Coefficients, start: Coefficients) -> Tensor:
         """The sum that is minimised."""

@@ -11,7 +11,6 @@ A run that was stopped goes on: a face whose folder is there is not done again.
 from __future__ import annotations
 
 import csv
-import logging
 import re
 import time
 from collections.abc import Callable
@@ -24,15 +23,13 @@ from dfmvr.files import writing, writing_folder
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction
 from dfmvr.reconstruct.photographs.reconstructor import Reconstructor
 
-log = logging.getLogger(__name__)
-
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 SUMMARY = "summary.csv"
 DONE, SKIPPED, SET_ASIDE = "done", "was there", "set aside"
 
 
-class Job(NamedTuple):
-    """The photographs of one face."""
+class FacePhotographs(NamedTuple):
+    """The photographs of one face, by view."""
 
     name: str
     photos: dict[str, Path]
@@ -40,7 +37,7 @@ class Job(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of a job."""
+    """What became of a face."""
 
     name: str
     status: str  # DONE, SKIPPED or SET_ASIDE
@@ -49,32 +46,32 @@ class Outcome(NamedTuple):
     notes: str  # the reason, if set aside
 
 
-def list_jobs(source: Path) -> list[Job]:
+def list_faces(source: Path) -> list[FacePhotographs]:
     """Find the faces of a folder or a CSV file, by name.
 
     Raises:
         DataError: neither, unreadable, or without a face.
     """
-    jobs = _jobs_of_folder(source) if source.is_dir() else _jobs_of_table(source)
-    if not jobs:
+    faces = _of_folder(source) if source.is_dir() else _of_table(source)
+    if not faces:
         raise DataError(
             f"{source}: expected a subfolder with left, front or right (.jpg, .png, ...) for every face, or a CSV file "
             "with the columns left, front, right; found no face"
         )
-    return jobs
+    return faces
 
 
-def _jobs_of_folder(folder: Path) -> list[Job]:
-    jobs = []
+def _of_folder(folder: Path) -> list[FacePhotographs]:
+    faces = []
     for place in sorted(path for path in folder.iterdir() if path.is_dir()):
-        files = [path for path in sorted(place.iterdir()) if path.stem.lower() in VIEWS]
-        photos = {path.stem.lower(): path for path in files if path.suffix.lower() in SUFFIXES}
-        marks = {path.stem.lower(): path for path in files if path.suffix.lower() == ".txt"}
-        jobs.append(Job(place.name, photos, marks))
-    return jobs if any(job.photos for job in jobs) else []
+        files = {path: path.stem.lower() for path in sorted(place.iterdir()) if path.stem.lower() in VIEWS}
+        photos = {view: path for path, view in files.items() if path.suffix.lower() in SUFFIXES}
+        marks = {view: path for path, view in files.items() if path.suffix.lower() == ".txt"}
+        faces.append(FacePhotographs(place.name, photos, marks))
+    return faces if any(face.photos for face in faces) else []
 
 
-def _jobs_of_table(path: Path) -> list[Job]:
+def _of_table(path: Path) -> list[FacePhotographs]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             rows = list(csv.DictReader(stream))
@@ -82,24 +79,25 @@ def _jobs_of_table(path: Path) -> list[Job]:
         raise DataError(f"{path}: not readable as a folder or CSV file ({error})") from None
     if rows and not set(VIEWS) & set(rows[0]):
         raise DataError(f"{path}: expected the columns {', '.join(VIEWS)}, found {', '.join(map(str, rows[0]))}")
-    jobs, names = [], set()
+    faces: dict[str, FacePhotographs] = {}
     for number, row in enumerate(rows, start=1):
         cells = {key: value.strip() for key, value in row.items() if isinstance(value, str) and value.strip()}
         name = cells.get("name") or f"{number:05d}"
-        if name in names or not re.fullmatch(r"[\w.\- ]+", name) or name.startswith("."):
+        if name in faces or not re.fullmatch(r"[\w.\- ]+", name) or name.startswith("."):
             raise DataError(
                 f"{path}, line {number + 1}: expected a name of its own that a folder can have, found {name!r}"
             )
-        names.add(name)
-        photos = {view: path.parent / cells[view] for view in VIEWS if view in cells}
-        marks = {view: path.parent / cells[f"{view}_landmarks"] for view in VIEWS if f"{view}_landmarks" in cells}
-        jobs.append(Job(name, photos, marks))
-    return jobs
+        photos, marks = (
+            {view: path.parent / cells[view + suffix] for view in VIEWS if view + suffix in cells}
+            for suffix in ("", "_landmarks")
+        )
+        faces[name] = FacePhotographs(name, photos, marks)
+    return list(faces.values())
 
 
-def run(
+def reconstruct_all(
     reconstructor: Reconstructor,
-    jobs: list[Job],
+    faces: list[FacePhotographs],
     output: Path,
     write: Callable[[Path, Reconstruction], None],
     face: int = 1,
@@ -108,10 +106,10 @@ def run(
 
     Args:
         reconstructor: the networks.
-        jobs: what to do.
+        faces: their photographs.
         output: gets one folder a face, and the summary.
         write: writes a face into a folder.
-        face: see `Reconstructor`.
+        face: which face of photographs with several; see `Reconstructor`.
     Raises:
         UnavailableError: something that all faces need cannot be had.
         OutputError: the output cannot be written.
@@ -119,10 +117,17 @@ def run(
     from tqdm import tqdm
 
     outcomes = []
-    for job in tqdm(jobs, desc="reconstruct", unit="face", mininterval=1):
-        started = time.monotonic()
-        status, views, notes = _do(reconstructor, job, output, write, face)
-        outcomes.append(Outcome(job.name, status, views, time.monotonic() - started, notes))
+    for one in tqdm(faces, desc="reconstruct", unit="face", mininterval=1):
+        started, folder = time.monotonic(), output / one.name
+        status, notes = SKIPPED, ""
+        if not folder.exists():
+            found, reason = _attempt(reconstructor, one, face)
+            status, notes = (DONE, "; ".join(found.notes)) if found else (SET_ASIDE, reason)
+            if found:
+                with writing_folder(folder) as partial:
+                    write(partial, found)
+        views = " ".join(view for view in VIEWS if view in one.photos)
+        outcomes.append(Outcome(one.name, status, views, time.monotonic() - started, notes))
     with writing(output / SUMMARY) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
         table = csv.writer(stream)
         table.writerow(Outcome._fields)
@@ -130,28 +135,15 @@ def run(
     return outcomes
 
 
-def _do(
-    reconstructor: Reconstructor,
-    job: Job,
-    output: Path,
-    write: Callable[[Path, Reconstruction], None],
-    face: int,
-) -> tuple[str, str, str]:
-    """Do one job: its status, its views, and what there is to say."""
-    folder, views = output / job.name, " ".join(view for view in VIEWS if view in job.photos)
-    if folder.exists():
-        return SKIPPED, views, ""
+def _attempt(reconstructor: Reconstructor, one: FacePhotographs, face: int) -> tuple[Reconstruction | None, str]:
+    """A face, or why it cannot be had."""
     try:
-        if not job.photos:
+        if not one.photos:
             raise DataError(
                 f"expected a photograph called {', '.join(VIEWS)} with one of {', '.join(SUFFIXES)}, found none"
             )
-        found = reconstructor(**job.photos, landmarks=job.landmarks, face=face)
+        return reconstructor(**one.photos, landmarks=one.landmarks, face=face), ""
     except UnavailableError:
         raise
     except DfmvrError as error:
-        log.info("set aside %s: %s", job.name, error)
-        return SET_ASIDE, views, str(error)
-    with writing_folder(folder) as partial:
-        write(partial, found)
-    return DONE, views, "; ".join(found.notes)
+        return None, str(error)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from dfmvr.align.crop import standard_points
-from dfmvr.align.find import FINDERS, find_faces
+from dfmvr.align.crop import align_photo, standard_points
+from dfmvr.align.find import FINDERS, FoundFace, find_faces
 from dfmvr.assets import asset
 from dfmvr.assets.shipped import SHIPPED
 from dfmvr.conventions import VIEWS
-from dfmvr.errors import ConfigError
+from dfmvr.datasets.landmark_files import read_landmark_file
+from dfmvr.errors import ConfigError, DataError
 from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.face_model.packed import read_model
@@ -22,7 +22,7 @@ from dfmvr.networks.checkpoint import Trained, file_beside
 from dfmvr.networks.df_mvr import DFMVR
 from dfmvr.parse.parser import FaceParser, load_parser, predict
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
-from dfmvr.reconstruct.photographs.views import Landmarks, Photo, put_by_pose, put_in_place, see
+from dfmvr.reconstruct.photographs.views import Landmarks, Photo, put_by_pose, put_in_place, read_pixels
 from dfmvr.reconstruct.regression import read_regressor, regress
 
 
@@ -57,11 +57,9 @@ class Reconstructor:
             raise ConfigError(f"finder: expected {' or '.join(FINDERS)}, found {finder!r}")
         if not isinstance(trained.network, DFMVR):
             raise ConfigError(f"checkpoint: expected a network of DF-MVR, found one of {trained.about.get('method')}")
-        self.device = torch.device(device)
-        self.model, self.about = model, trained.about
+        self.device, self._finder = torch.device(device), finder
+        self.model, self.about, self._standard = model, trained.about, standard_points(model)
         self.parser, self._network = parser.to(self.device), trained.network.to(self.device)
-        self._standard = standard_points(model)
-        self._find = partial(find_faces, source=finder, standard=self._standard, device=str(device))
 
     @classmethod
     def load(
@@ -98,8 +96,43 @@ class Reconstructor:
     def see(
         self, photo: Photo, landmarks: Landmarks | None = None, face: int = 1, label: str = "photograph"
     ) -> SeenView:
-        """Read a photograph, find its face's landmarks unless they are given, and cut the face out; see `views.see`."""
-        return see(photo, landmarks, self._find, self._standard, self.image_size, face, label)
+        """Read a photograph and cut out its face.
+
+        Args:
+            photo: the photograph.
+            landmarks: of the face; None: they are found.
+            face: which face of a photograph with several, 1 being the largest.
+            label: what messages call a photograph that is no file.
+        Returns:
+            The photograph, whose place among the views is not known yet: its name is empty.
+        Raises:
+            DataError: unreadable, no face (or not as many as asked for), or landmarks that no face can have.
+            UnavailableError: the finder's weights cannot be had.
+        """
+        label = str(photo) if isinstance(photo, Path | str) else label
+        pixels, source = read_pixels(photo, label), ""
+        if isinstance(landmarks, Path | str):
+            source, landmarks = f", {landmarks}", read_landmark_file(landmarks)
+        elif landmarks is None:
+            landmarks = self._find(pixels, face, label).landmarks
+        points = np.asarray(landmarks, np.float64)
+        try:
+            crop, found = align_photo(pixels, points, self._standard, self.image_size)
+        except DataError as error:
+            raise DataError(f"{label}{source}: {error}") from None
+        return SeenView("", pixels, points, found.affine, crop, found.yaw_deg, label)
+
+    def _find(self, pixels: np.ndarray, face: int, label: str) -> FoundFace:
+        """The face that is asked for."""
+        faces = find_faces(pixels, self._finder, self._standard, str(self.device))
+        if not faces:
+            raise DataError(
+                f"{label}: no face found; use a photograph in which the face is larger, sharper and upright, or give a "
+                "file of its landmarks"
+            )
+        if face > len(faces):
+            raise DataError(f"{label}: expected {face} faces or more, found {len(faces)}; choose another with --face")
+        return faces[face - 1]
 
     def __call__(
         self,
@@ -125,7 +158,8 @@ class Reconstructor:
             raise ConfigError("photographs: expected one to three, found none")
         marks = landmarks or {}
         seen = {name: self.see(photo, marks.get(name), face, f"{name} photograph") for name, photo in given.items()}
-        return self._of(*put_in_place(seen))
+        views, notes = put_in_place(seen)
+        return self.from_views([views], [notes])[0]
 
     def from_any(
         self, photos: Sequence[Photo], landmarks: Sequence[Landmarks | None] | None = None, face: int = 1
@@ -143,18 +177,15 @@ class Reconstructor:
         marks = landmarks or [None] * len(photos)
         pairs = enumerate(zip(photos, marks, strict=True), start=1)
         seen = [self.see(photo, mark, face, f"photograph {number}") for number, (photo, mark) in pairs]
-        return self._of(*put_by_pose(seen))
-
-    def _of(self, views: dict[str, SeenView], notes: Sequence[str]) -> Reconstruction:
-        return self.from_views([views], [notes])[0]
+        return self.from_views([put_by_pose(seen)])[0]
 
     def from_views(
-        self, faces: Sequence[Mapping[str, SeenView]], notes: Sequence[Sequence[str]] | None = None
+        self, faces: Sequence[Sequence[SeenView]], notes: Sequence[Sequence[str]] | None = None
     ) -> list[Reconstruction]:
         """Reconstruct several faces in one pass of the network.
 
         Args:
-            faces: of each its views by name.
+            faces: of each its views, in the order of VIEWS.
             notes: what there is to say about each.
         """
         crops = np.zeros((len(faces), len(VIEWS), self.image_size, self.image_size, 3), np.uint8)
@@ -170,23 +201,24 @@ class Reconstructor:
             Reconstruction(
                 self.model,
                 Coefficients(*(tensor[i : i + 1] for tensor in answer)),
-                tuple(views[n]._replace(mask=masks[i, k]) for k, n in enumerate(VIEWS) if n in views),
+                tuple(view._replace(mask=masks[i, view.place]) for view in views),
                 tuple(notes[i]) if notes else (),
             )
             for i, views in enumerate(faces)
         ]
 
 
-def _shown(views: Mapping[str, SeenView]) -> dict[int, np.ndarray]:
+def _shown(views: Sequence[SeenView]) -> dict[int, np.ndarray]:
     """What the network is shown: crops by their place.
 
     ASSUME: with the front and one side the mirror image of that side stands for the other one: the network was trained
     with three views or one, and a face is nearly its own mirror image.
     """
-    shown = {view.place: view.crop for view in views.values()}
-    if set(views) in ({"left", "front"}, {"front", "right"}):
-        (side,) = set(views) - {"front"}
-        shown[VIEWS.index("right" if side == "left" else "left")] = views[side].crop[:, ::-1]
+    left, front, right = range(len(VIEWS))
+    shown = {view.place: view.crop for view in views}
+    for side, other in ((left, right), (right, left)):
+        if set(shown) == {front, side}:
+            return shown | {other: shown[side][:, ::-1]}
     return shown
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from dfmvr.align.crop import align_photo
-from dfmvr.align.find import FoundFace
 from dfmvr.conventions import VIEWS
 from dfmvr.datasets.images import read_image
-from dfmvr.datasets.landmark_files import read_landmark_file
 from dfmvr.errors import ConfigError, DataError
 from dfmvr.reconstruct.photographs.reconstruction import SeenView
 
@@ -25,60 +22,14 @@ TURNED_DEG = 12.0
 """ASSUME: a face turned by less than this may be meant as the frontal view, and tells nothing about the sides."""
 
 
-def see(
-    photo: Photo,
-    landmarks: Landmarks | None,
-    find: Callable[[np.ndarray], list[FoundFace]],
-    standard: np.ndarray,
-    size: int,
-    face: int = 1,
-    label: str = "photograph",
-) -> SeenView:
-    """Read a photograph and cut out its face.
+def read_pixels(photo: Photo, label: str) -> np.ndarray:
+    """The pixels (H, W, 3) uint8 of a photograph, which messages call `label` if it is no file.
 
-    Args:
-        photo: the photograph.
-        landmarks: of the face; None: they are found.
-        find: finds the faces of pixels (H, W, 3), the largest first.
-        standard: (68, 3) mm, the mean face's landmarks.
-        size: width and height of the crop, px.
-        face: which face of a photograph with several, 1 being the largest.
-        label: what messages call a photograph that is no file.
-    Returns:
-        The photograph, whose place among the views is not known yet: its name is empty.
     Raises:
-        DataError: unreadable, no face (or not as many as asked for), or landmarks that no face can have.
-        UnavailableError: the finder's weights cannot be had.
+        DataError: unreadable, or an array of another kind.
     """
-    label = str(photo) if isinstance(photo, Path | str) else label
-    pixels = read_image(photo) if isinstance(photo, Path | str) else _checked_pixels(photo, label)
-    source = ""
-    if isinstance(landmarks, Path | str):
-        source, landmarks = f", {landmarks}", read_landmark_file(landmarks)
-    elif landmarks is None:
-        landmarks = _chosen(find(pixels), face, label).landmarks
-    points = np.asarray(landmarks, np.float64)
-    try:
-        crop, found = align_photo(pixels, points, standard, size)
-    except DataError as error:
-        raise DataError(f"{label}{source}: {error}") from None
-    return SeenView("", pixels, points, found.affine, crop, found.yaw_deg, label)
-
-
-def _chosen(faces: list[FoundFace], face: int, label: str) -> FoundFace:
-    """The face that is asked for."""
-    if not faces:
-        raise DataError(
-            f"{label}: no face found; use a photograph in which the face is larger, sharper and upright, or give a "
-            "file of its landmarks"
-        )
-    if face > len(faces):
-        raise DataError(f"{label}: expected {face} faces or more, found {len(faces)}; choose another with --face")
-    return faces[face - 1]
-
-
-def _checked_pixels(photo: np.ndarray, label: str) -> np.ndarray:
-    """Check an array that is said to be a photograph."""
+    if isinstance(photo, Path | str):
+        return read_image(photo)
     pixels = np.asarray(photo)
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, -1)
@@ -87,7 +38,7 @@ def _checked_pixels(photo: np.ndarray, label: str) -> np.ndarray:
     return pixels
 
 
-def put_in_place(given: Mapping[str, SeenView]) -> tuple[dict[str, SeenView], list[str]]:
+def put_in_place(given: Mapping[str, SeenView]) -> tuple[list[SeenView], list[str]]:
     """Put photographs that bear the name of a view in their places; left and right the wrong way round are exchanged.
 
     Args:
@@ -95,20 +46,16 @@ def put_in_place(given: Mapping[str, SeenView]) -> tuple[dict[str, SeenView], li
     Returns:
         The views in the order of VIEWS, and what there is to say about them.
     """
-    yaws = {name: one.yaw_deg for name, one in given.items()}
-    wrong = [
-        (name, yaw)
-        for name, yaw in yaws.items()
-        if (name == "left" and yaw > TURNED_DEG) or (name == "right" and yaw < -TURNED_DEG)
-    ]
+    yaws, notes = {name: one.yaw_deg for name, one in given.items()}, []
+    toward = {"left": 1, "front": 0, "right": -1}  # the sign of a yaw that is of the other side
+    wrong = {name: yaw for name, yaw in yaws.items() if toward[name] * yaw > TURNED_DEG}
     places = {name: name for name in given}
-    notes = []
-    if wrong and all(name == "front" or (name, yaw) in wrong for name, yaw in yaws.items()):
+    if wrong and wrong.keys() == yaws.keys() - {"front"}:
         places |= {"left": "right", "right": "left"}
-        turned = " and ".join(f"{given[name].label} by {yaw:+.0f} degrees" for name, yaw in wrong)
+        turned = " and ".join(f"{given[name].label} by {yaw:+.0f} degrees" for name, yaw in wrong.items())
         notes.append(f"left and right were the wrong way round and are exchanged ({turned}; left is below 0)")
     elif wrong:
-        name, yaw = wrong[0]
+        name, yaw = next(iter(wrong.items()))
         notes.append(
             f"{given[name].label}: given as the {name} view, but turned by {yaw:+.0f} degrees (left is below 0)"
         )
@@ -116,11 +63,11 @@ def put_in_place(given: Mapping[str, SeenView]) -> tuple[dict[str, SeenView], li
         notes.append(
             f"{given['front'].label}: given as the front view, but turned the farthest, {yaws['front']:+.0f} degrees"
         )
-    views = {places[name]: one._replace(name=places[name]) for name, one in given.items()}
-    return {name: views[name] for name in VIEWS if name in views}, notes
+    views = [one._replace(name=places[name]) for name, one in given.items()]
+    return sorted(views, key=lambda view: view.place), notes
 
 
-def put_by_pose(given: Sequence[SeenView]) -> tuple[dict[str, SeenView], list[str]]:
+def put_by_pose(given: Sequence[SeenView]) -> list[SeenView]:
     """Give photographs their places by the pose of the face: of three, by order; fewer, by how far they are turned.
 
     Raises:
@@ -131,7 +78,7 @@ def put_by_pose(given: Sequence[SeenView]) -> tuple[dict[str, SeenView], list[st
         raise ConfigError(f"photographs: expected one to three, found {len(given)}")
     if len(given) == len(VIEWS):
         order = sorted(given, key=lambda one: one.yaw_deg)
-        return {name: one._replace(name=name) for name, one in zip(VIEWS, order, strict=True)}, []
+        return [one._replace(name=name) for name, one in zip(VIEWS, order, strict=True)]
     views: dict[str, SeenView] = {}
     for one in given:
         name = "front" if abs(one.yaw_deg) <= TURNED_DEG else "left" if one.yaw_deg < 0 else "right"
@@ -141,4 +88,4 @@ def put_by_pose(given: Sequence[SeenView]) -> tuple[dict[str, SeenView], list[st
                 "say which is which with --left, --front and --right"
             )
         views[name] = one._replace(name=name)
-    return {name: views[name] for name in VIEWS if name in views}, []
+    return sorted(views.values(), key=lambda view: view.place)
