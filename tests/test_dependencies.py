@@ -7,6 +7,8 @@ import modulefinder
 import os
 import re
 import shutil
+import subprocess
+import sys
 import time
 from functools import cache
 
@@ -69,8 +71,12 @@ ORDER = [stage.name for stage in cli.COMMANDS]
 
 def command_of(job):
     """The command that a job of the workflow runs."""
-    words = job["shell"].replace("-m dfmvr", "dfmvr").split("dfmvr ", 1)[1].split()
-    names = {stage.name: stage for stage in cli.COMMANDS}
+    return command_named(job["shell"].replace("-m dfmvr", "dfmvr").split("dfmvr ", 1)[1].split())
+
+
+def command_named(words):
+    """The command of these words, which its arguments may follow."""
+    names = {command.name: command for command in cli.COMMANDS}
     return names.get(" ".join(words[:2])) or names[words[0]]
 
 
@@ -187,3 +193,15 @@ def test_the_configuration_reaches_the_code_by_value_alone():
                 made |= {name} if re.fullmatch(r"\w+Section|\w+Data|Config", node.func.id) and not node.args else set()
     assert constants == set()
     assert made - DEFAULTS == set()
+
+
+def test_a_command_runs_on_nothing_that_the_walk_does_not_find(tmp_path):
+    """Continuous integration does the same with all commands of a small study."""
+    places = {"RECORD": str(tmp_path), "PYTHONPATH": os.pathsep.join((str(ROOT / ".ci" / "recorder"), str(ROOT)))}
+    subprocess.run([sys.executable, "-m", "dfmvr", "fetch"], env=os.environ | places, capture_output=True, check=True)
+    check = [sys.executable, str(ROOT / ".ci" / "check_record.py"), str(tmp_path)]
+    assert subprocess.run(check, capture_output=True, text=True, check=False).stderr == ""
+    (record,) = tmp_path.iterdir()
+    told = json.loads(record.read_text())
+    record.write_text(json.dumps(told | {"files": [*told["files"], str(PACKAGE / "losses.py")]}))
+    assert "losses.py" in subprocess.run(check, capture_output=True, text=True, check=False).stderr

@@ -27,25 +27,22 @@ if TYPE_CHECKING:
     from dfmvr.datasets.sample import Sample
 
 PROBES = 8
-MAX_DEPTH = 10
 
 
 def list_files(root: Path) -> Iterator[str]:
     """Names of all files below a folder, one after the other; links are followed, but no folder is visited twice."""
+
+    def fail(error: OSError) -> None:
+        raise error
+
     visited: set[tuple[int, int]] = set()
-    waiting = [(str(root), 0)]
-    while waiting:
-        folder, depth = waiting.pop()
+    for folder, folders, files in os.walk(root, followlinks=True, onerror=fail):
         status = os.stat(folder)
         if (status.st_dev, status.st_ino) in visited:
+            folders.clear()
             continue
         visited.add((status.st_dev, status.st_ino))
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if not entry.is_dir():
-                    yield entry.name
-                elif depth < MAX_DEPTH:
-                    waiting.append((entry.path, depth + 1))
+        yield from files
 
 
 def count_files(root: Path, pattern: str) -> tuple[int, int]:
