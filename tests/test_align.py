@@ -11,7 +11,7 @@ from PIL import Image
 
 from dfmvr import cli
 from dfmvr.align.by_face_alignment import find_by_library
-from dfmvr.align.command import align_dataset, batched, check_sides
+from dfmvr.align.command import align_dataset, check_sides
 from dfmvr.align.crop import (
     align_photo,
     crop_photo,
@@ -262,11 +262,6 @@ def test_truncated_landmarks_are_whole_pixels_of_the_crop(data):
             found.append(samples["landmarks"])
     assert_array_equal(found[1], np.floor(found[0]))
     assert 0.3 < (found[0] - found[1]).mean() < 0.7
-
-
-def test_batches_hold_everything_in_order():
-    assert list(batched(iter(range(7)), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
-    assert list(batched([], 3)) == []
 
 
 SCALES = (0.7, 0.8, 0.75)

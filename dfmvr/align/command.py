@@ -6,12 +6,12 @@ import argparse
 import collections
 import itertools
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Self
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -49,38 +49,6 @@ class AlignedSample(NamedTuple):
     crop: np.ndarray  # (3, 2, 3) float32, photo pixels to crop pixels
     landmarks_3d: np.ndarray  # (101, 3) float32 mm, NaN where absent
     yaws: np.ndarray  # (3,) degrees, measured
-
-
-class RowWriter:
-    """Write arrays of one shape as the rows of an `.npy` file whose number of rows is not known beforehand."""
-
-    def __init__(self, path: Path, row_shape: tuple[int, ...]) -> None:
-        self.row_shape, self.count = row_shape, 0
-        self._file: BinaryIO = path.open("wb")
-        self._write_header()
-
-    def _write_header(self) -> None:
-        # NumPy pads the header so that the first axis can grow in place.
-        shape = (self.count, *self.row_shape)
-        np.lib.format.write_array_header_1_0(
-            self._file, {"descr": np.dtype(np.uint8).str, "fortran_order": False, "shape": shape}
-        )
-
-    def append(self, row: np.ndarray) -> int:
-        """Write one row, uint8, and return its index."""
-        if row.shape != self.row_shape or row.dtype != np.uint8:
-            raise ValueError(f"expected uint8 {self.row_shape}, found {row.dtype} {row.shape}")
-        self._file.write(np.ascontiguousarray(row).data)
-        self.count += 1
-        return self.count - 1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with self._file:
-            self._file.seek(0)
-            self._write_header()
 
 
 def _align_view(
@@ -149,18 +117,12 @@ def _align_all(
     Given with each is the sample with its scan as all further stages know it.
     """
     work = partial(align_sample, data, scans=scans, standard=standard, settings=settings)
+    samples = iter(data.samples())
     with ThreadPoolExecutor(workers) as pool, tqdm(desc="align", unit=" samples", mininterval=1) as bar:
-        for batch in batched(data.samples(), BATCH):
+        while batch := list(itertools.islice(samples, BATCH)):
             for sample, result in zip(batch, pool.map(work, batch), strict=True):
                 bar.update()
                 yield replace(sample, scan=scans.file_of(sample)), result
-
-
-def batched(items: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
-    """Group items into lists of `size`; the last may be shorter."""
-    rest = iter(items)
-    while batch := list(itertools.islice(rest, size)):
-        yield batch
 
 
 def check_sides(yaws: np.ndarray, data: MultiviewDataset) -> None:
@@ -182,47 +144,57 @@ def check_sides(yaws: np.ndarray, data: MultiviewDataset) -> None:
 
 
 class AlignedWriter:
-    """Writes aligned samples one after the other into a folder."""
+    """Writes aligned samples one after the other into a folder; how many there are is not known beforehand."""
 
     def __init__(self, folder: Path, size: int) -> None:
-        self.folder, self.names, self.kept, self.count = folder, [], [], 0
+        self.folder, self.shape = folder, (len(VIEWS), size, size, 3)
+        self.kept: list[tuple[Sample, AlignedSample]] = []
         self.reasons: collections.Counter[str] = collections.Counter()
-        self.images = RowWriter(folder / IMAGES, (len(VIEWS), size, size, 3))
         self.manifest = ManifestWriter(folder / MANIFEST)
+        self.images = (folder / IMAGES).open("wb")
+        self._write_header(self.images)
+
+    def _write_header(self, file: BinaryIO) -> None:
+        # NumPy pads the header so that the first axis can grow in place.
+        shape = (len(self.kept), *self.shape)
+        header = {"descr": np.dtype(np.uint8).str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
 
     def add(self, sample: Sample, result: AlignedSample | str) -> None:
         """Write one sample, or the reason why it is set aside."""
-        self.count += 1
         if isinstance(result, str):
             self.reasons[result] += 1
             if self.reasons.total() <= SHOWN_SET_ASIDE:
                 log.info("set aside %s: %s", sample.sample, result)
             self.manifest.add(rows_of(sample, -1, result))
             return
-        index = self.images.append(result.images)
-        self.manifest.add(rows_of(sample, index, measured_yaws=result.yaws))
-        self.names.append((sample.sample, sample.subject, sample.split))
-        self.kept.append(result._replace(images=np.zeros(0, np.uint8)))
+        if result.images.shape != self.shape or result.images.dtype != np.uint8:
+            raise ValueError(f"expected uint8 {self.shape}, found {result.images.dtype} {result.images.shape}")
+        self.images.write(np.ascontiguousarray(result.images).data)
+        self.manifest.add(rows_of(sample, len(self.kept), measured_yaws=result.yaws))
+        self.kept.append((sample, result._replace(images=np.zeros(0, np.uint8))))
 
     @property
     def yaws(self) -> np.ndarray:
         """Measured yaws (N, 3) so far."""
-        return np.array([kept.yaws for kept in self.kept]).reshape(-1, len(VIEWS))
+        return np.array([kept.yaws for _, kept in self.kept]).reshape(-1, len(VIEWS))
 
     def finish(self) -> None:
-        """Write the arrays of all samples.
+        """Write how many images there are, and the arrays of all samples.
 
         Raises:
             DataError: no sample was usable.
         """
         if not self.kept:
             example = f", for example: {self.reasons.most_common(1)[0][0]}" if self.reasons else ""
-            raise DataError(f"none of {self.count} samples can be used{example}")
-        arrays = {
-            name: np.stack([getattr(k, name) for k in self.kept]) for name in ("landmarks", "landmarks_3d", "crop")
-        }
-        names = dict(zip(("sample", "subject", "split"), map(np.array, zip(*self.names, strict=True)), strict=True))
-        write_npz(self.folder / SAMPLES, **arrays, **names)
+            raise DataError(f"none of {self.reasons.total()} samples can be used{example}")
+        with (self.folder / IMAGES).open("r+b") as file:
+            self._write_header(file)
+        numbers = ("landmarks", "landmarks_3d", "crop")
+        arrays = {name: np.stack([getattr(kept, name) for _, kept in self.kept]) for name in numbers}
+        names = ("sample", "subject", "split")
+        arrays |= {name: np.array([getattr(sample, name) for sample, _ in self.kept]) for name in names}
+        write_npz(self.folder / SAMPLES, **arrays)
 
 
 def align_dataset(

@@ -107,13 +107,12 @@ def write_image(path: Path | str, image: np.ndarray, quality: int = 95) -> None:
         Image.fromarray(np.ascontiguousarray(image)).save(partial, **options)
 
 
-def resize_image(image: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
+def resize_image(image: np.ndarray, size: int | tuple[int, int], method: int = Image.Resampling.BICUBIC) -> np.ndarray:
     """Resize uint8 (H, W, 3) to `size` (height, width; one number means both), smoothed where it shrinks."""
     height, width = (size, size) if isinstance(size, int) else size
-    return np.array(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
+    return np.array(Image.fromarray(image).resize((width, height), method))
 
 
 def resize_mask(mask: np.ndarray, size: int | tuple[int, int]) -> np.ndarray:
-    """Resize class ids uint8 (H, W) to `size` (height, width; one number means both) by the nearest pixel."""
-    height, width = (size, size) if isinstance(size, int) else size
-    return np.array(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
+    """Resize class ids uint8 (H, W) to `size`, as `resize_image`, by the nearest pixel."""
+    return resize_image(mask, size, Image.Resampling.NEAREST)

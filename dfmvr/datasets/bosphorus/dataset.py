@@ -19,7 +19,6 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -48,14 +47,8 @@ def _kind(key: str, value: str) -> tuple[str, str]:
         ) from None
 
 
-class _Takes(NamedTuple):
-    """The scans of one subject."""
-
-    subject: str
-    first: dict[tuple[str, str], dict[str, Path]]  # class and code: files of the first take by suffix
-
-    def file(self, kind: tuple[str, str], suffix: str) -> Path | None:
-        return self.first.get(kind, {}).get(suffix)
+Takes = dict[tuple[str, str], dict[str, Path]]
+"""Of one subject: by class and code the files of the first take by suffix."""
 
 
 class Bosphorus(MultiviewDataset):
@@ -70,51 +63,44 @@ class Bosphorus(MultiviewDataset):
         self._left = list(dict.fromkeys(_kind("left", value) for value in settings.left))
 
     def samples(self) -> Iterator[Sample]:
-        """List a sample for every subject and left view; a file that is not there is None.
+        """List a sample for every subject and left view; files with names of another form are passed over and counted.
 
         Raises:
             DataError: the folder is not the data set's, or no sample is there.
         """
-        codes = Counter(code for _, code in self._left)
-        count = 0
-        for takes in self._subjects():
-            for left in self._left:
-                count += 1
-                name = left[1] if codes[left[1]] == 1 else "_".join(left)
-                yield self._sample(takes, left, name)
-        if not count:
-            raise DataError(
-                f"{self.root}: no sample, since datasets.bosphorus.left is empty; name a view such as YR_R45"
-            )
-
-    def _sample(self, takes: _Takes, left: tuple[str, str], name: str) -> Sample:
-        views = [left, self._front, self._right]
-        yaws = [ScanName(takes.subject, *kind, 0).yaw(self.settings.exchange_sides) for kind in views]
-        if self.settings.exchange_sides:  # what is called the left view shows the nose at the image's right
-            views, yaws = views[::-1], yaws[::-1]
-        scan = takes.file(self._scan, ".bnt")
-        return Sample(
-            sample=f"{takes.subject}_{name}",
-            subject=takes.subject,
-            split="test",
-            photos=tuple(takes.file(kind, ".png") for kind in views),
-            annotations=tuple(takes.file(kind, ".lm2") for kind in views),
-            scan=scan,
-            scan_name=scan.stem if scan else "",
-            expression=ScanName(takes.subject, *self._front, 0).expression,
-            yaws=tuple(yaws),
-        )
-
-    def _subjects(self) -> Iterator[_Takes]:
-        """List the subjects in order; files with names of another form are passed over and counted."""
         subjects = list_subfolders(self.root, SUBJECT)
         if not subjects:
             raise DataError(f"{self.root}: expected a folder a subject (bs000, bs001, ...), found none; check the path")
+        if not self._left:
+            raise DataError(
+                f"{self.root}: no sample, since datasets.bosphorus.left is empty; name a view such as YR_R45"
+            )
+        codes = Counter(code for _, code in self._left)
         strange: list[Path] = []
         for subject in subjects:
-            yield _list_takes(self.root / subject, strange)
+            takes = _list_takes(self.root / subject, strange)
+            for left in self._left:
+                yield self._sample(subject, left[1] if codes[left[1]] == 1 else "_".join(left), left, takes)
         if strange:
             log.warning("%s: %d files passed over, such as %s", self.root, len(strange), strange[0])
+
+    def _sample(self, subject: str, name: str, left: tuple[str, str], takes: Takes) -> Sample:
+        views = [left, self._front, self._right]
+        yaws = [ScanName(subject, *kind, 0).yaw(self.settings.exchange_sides) for kind in views]
+        if self.settings.exchange_sides:  # what is called the left view shows the nose at the image's right
+            views, yaws = views[::-1], yaws[::-1]
+        scan = takes.get(self._scan, {}).get(".bnt")
+        return Sample(
+            sample=f"{subject}_{name}",
+            subject=subject,
+            split="test",
+            photos=tuple(takes.get(kind, {}).get(".png") for kind in views),
+            annotations=tuple(takes.get(kind, {}).get(".lm2") for kind in views),
+            scan=scan,
+            scan_name=scan.stem if scan else "",
+            expression=ScanName(subject, *self._front, 0).expression,
+            yaws=tuple(yaws),
+        )
 
     def read_annotation(self, path: Path) -> np.ndarray:
         """Read the landmarks of a photograph in iBUG order, (68, 2) pixels; NaN where there is no counterpart.
@@ -143,13 +129,13 @@ class Bosphorus(MultiviewDataset):
         return image
 
 
-def _list_takes(folder: Path, strange: list[Path]) -> _Takes:
+def _list_takes(folder: Path, strange: list[Path]) -> Takes:
     """Find the files of the first take of everything; what has a name of another form is added to `strange`."""
-    first: dict[tuple[str, str], tuple[int, dict[str, Path]]] = {}
+    numbers: dict[tuple[str, str], int] = {}
+    takes: Takes = {}
     for entry in list_folder(folder):
         path = folder / entry.name
-        suffix = path.suffix.lower()
-        if suffix not in SUFFIXES:
+        if path.suffix.lower() not in SUFFIXES:
             continue
         try:
             name = ScanName.parse(path.stem)
@@ -157,11 +143,10 @@ def _list_takes(folder: Path, strange: list[Path]) -> _Takes:
             name = None
         if name is None or name.subject != folder.name:
             strange.append(path)
-        elif not name.ignored:
-            take, files = first.get(name.kind, (name.take, {}))
-            if name.take <= take:
-                first[name.kind] = (name.take, {**(files if name.take == take else {}), suffix: path})
-    return _Takes(folder.name, {kind: files for kind, (_, files) in first.items()})
+        elif not name.ignored and name.take <= numbers.get(name.kind, name.take):
+            files = takes.get(name.kind, {}) if name.take == numbers.get(name.kind) else {}
+            numbers[name.kind], takes[name.kind] = name.take, {**files, path.suffix.lower(): path}
+    return takes
 
 
 def write_scan(
