@@ -39,7 +39,7 @@ COMMANDS = (
     Command("simulate", "write the stand-in data sets", "dfmvr.simulate.command", "simulate"),
     Command("simulate real_scan", "photograph a real head scan", "dfmvr.simulate.real_scan", "simulate"),
     Command("fetch", "check the data that must be supplied, download what may be", "dfmvr.fetch.command", WHOLE),
-    Command("mesh", "turn range images into triangle meshes", "dfmvr.mesh.command", "mesh"),
+    Command("mesh", "turn scans of every form into meshes and landmarks", "dfmvr.mesh.command", "mesh"),
     Command("align", "find landmarks and cut aligned crops", "dfmvr.align.command", "align"),
     Command("align pretrain", "train the networks that find faces and landmarks", "dfmvr.align.pretrain", None),
     Command("parse pretrain", "train the face parse net", "dfmvr.parse.pretrain", "parse"),
@@ -54,6 +54,7 @@ COMMANDS = (
     Command("reconstruct floor", "fit the face model to the scans", "dfmvr.reconstruct.floor", "register"),
     Command("register", "register meshes to scans", "dfmvr.register.command", "register"),
     Command("score", "measure the distance of meshes to scans", "dfmvr.score.command", "register"),
+    Command("score two_meshes", "register one mesh to another and score it", "dfmvr.score.two_meshes", "register"),
     Command("report", "make the tables, the figures and the page", "dfmvr.report.command", "report"),
 )
 

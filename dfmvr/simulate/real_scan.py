@@ -2,7 +2,7 @@
 
 In     a folder with head.obj (with texture coordinates), albedo.jpg and landmarks.csv, in one unit.
 Gives  {view}.jpg and {view}.txt (the five points that `dfmvr reconstruct --landmarks` reads) for each view, and
-       scan.ply with scan.landmarks.csv (what `dfmvr score --ground-truth` reads), mm.
+       scan.ply with scan.landmarks.csv (what `dfmvr score two_meshes` reads), mm.
 
 landmarks.csv names its points by the side of the image on which a frontal photograph shows them:
 {outer,inner}_eye_image_{left,right}, nose_tip, mouth_corner_image_{left,right}; others are passed over.

@@ -37,7 +37,7 @@ rule score_meshes:
 rule score_real_scan:
     """Score a reconstruction of the head scan: the same registration and error, two meshes alone."""
     input:
-        code=code("score.command"),
+        code=code("score.two_meshes"),
         photographs="<results>/simulate/real_scan",
         face="<results>/reconstruct/{method}/real_scan",
     output:
@@ -49,7 +49,7 @@ rule score_real_scan:
     message:
         "Score {wildcards.method} on the head scan"
     shell:
-        "dfmvr score --settings {params.settings:q} --prediction {input.face:q}/face.ply"
+        "dfmvr score two_meshes --settings {params.settings:q} --prediction {input.face:q}/face.ply"
         " --prediction-landmarks {input.face:q}/face.landmarks.csv"
         " --ground-truth {input.photographs:q}/scan.ply"
         " --ground-truth-landmarks {input.photographs:q}/scan.landmarks.csv --output {output:q} &> {log:q}"
