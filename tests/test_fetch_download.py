@@ -111,18 +111,17 @@ def test_a_dropped_connection_is_gone_on_with(server, tmp_path):
     assert server.asked == expected
 
 
-def test_a_server_without_ranges_starts_again(server, tmp_path):
-    server.script, server.ranges = ["drop"], False
-    assert fetch(server.url, tmp_path / "a.zip", None).read_bytes() == CONTENT
-    assert server.asked == [None, f"bytes={HALF}-"]
-
-
-def test_a_server_that_always_drops_is_given_up(server, tmp_path):
-    server.script, server.ranges = ["drop"] * 99, False
-    with pytest.raises(UnavailableError, match="cannot be downloaded"):
-        fetch(server.url, tmp_path / "a.zip")
-    assert len(server.asked) == 1 + downloads.ATTEMPTS
-    assert not (tmp_path / "a.zip").exists()
+@pytest.mark.parametrize("drops", [1, 99])
+def test_a_server_without_ranges_starts_again_and_is_given_up_if_it_always_drops(server, tmp_path, drops):
+    server.script, server.ranges = ["drop"] * drops, False
+    if drops == 1:
+        assert fetch(server.url, tmp_path / "a.zip", None).read_bytes() == CONTENT
+        assert server.asked == [None, f"bytes={HALF}-"]
+    else:
+        with pytest.raises(UnavailableError, match="cannot be downloaded"):
+            fetch(server.url, tmp_path / "a.zip")
+        assert len(server.asked) == 1 + downloads.ATTEMPTS
+        assert not (tmp_path / "a.zip").exists()
 
 
 def interrupted(server, tmp_path):
@@ -150,33 +149,23 @@ def test_a_file_that_changed_meanwhile_is_not_mixed_with_the_old_one(server, tmp
     assert fetch(server.url, tmp_path / "a.zip", None).read_bytes() == server.content
 
 
-def test_a_part_of_another_address_is_not_gone_on_with(server, tmp_path):
-    interrupted(server, tmp_path)
-    fetch(server.url + "?other", tmp_path / "a.zip")
-    assert server.asked == [None]
-
-
-@pytest.mark.parametrize("damage", [b"", b"[]", b'{"url": 1}', b"\xff", None])
+@pytest.mark.parametrize("damage", [b"", b"[]", b'{"url": 1}', b"\xff", None, "another address"])
 def test_a_part_nothing_is_known_of_is_not_gone_on_with(server, tmp_path, damage):
     interrupted(server, tmp_path)
-    record = tmp_path / "a.zip.part.json"
-    record.unlink() if damage is None else record.write_bytes(damage)
-    assert fetch(server.url, tmp_path / "a.zip").read_bytes() == CONTENT
+    other = damage == "another address"
+    if not other:
+        record = tmp_path / "a.zip.part.json"
+        record.unlink() if damage is None else record.write_bytes(damage)
+    assert fetch(server.url + "?other" * other, tmp_path / "a.zip").read_bytes() == CONTENT
     assert server.asked == [None]
 
 
-def test_a_part_longer_than_the_file_is_thrown_away(server, tmp_path):
+@pytest.mark.parametrize(("size", "asked"), [(len(CONTENT), 1), (len(CONTENT) + 50_000, 2)])
+def test_a_part_that_is_whole_is_kept_and_one_that_is_longer_thrown_away(server, tmp_path, size, asked):
     interrupted(server, tmp_path)
-    with (tmp_path / "a.zip.part").open("ab") as file:
-        file.write(bytes(200_000))
+    (tmp_path / "a.zip.part").write_bytes(CONTENT.ljust(size, b"0"))
     assert fetch(server.url, tmp_path / "a.zip").read_bytes() == CONTENT
-
-
-def test_a_part_that_is_the_whole_file_is_kept(server, tmp_path):
-    interrupted(server, tmp_path)
-    (tmp_path / "a.zip.part").write_bytes(CONTENT)
-    assert fetch(server.url, tmp_path / "a.zip").read_bytes() == CONTENT
-    assert len(server.asked) == 1
+    assert len(server.asked) == asked
 
 
 def test_a_length_that_is_not_told_is_no_obstacle(server, tmp_path):
