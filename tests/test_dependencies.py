@@ -6,6 +6,7 @@ import json
 import modulefinder
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -197,11 +198,17 @@ def test_the_configuration_reaches_the_code_by_value_alone():
 
 def test_a_command_runs_on_nothing_that_the_walk_does_not_find(tmp_path):
     """Continuous integration does the same with all commands of a small study."""
-    places = {"RECORD": str(tmp_path), "PYTHONPATH": os.pathsep.join((str(ROOT / ".ci" / "recorder"), str(ROOT)))}
-    subprocess.run([sys.executable, "-m", "dfmvr", "fetch"], env=os.environ | places, capture_output=True, check=True)
-    check = [sys.executable, str(ROOT / ".ci" / "check_record.py"), str(tmp_path)]
+    config, records = tmp_path / "c.yaml", tmp_path / "records"
+    records.mkdir()
+    config.write_text(json.dumps({"datasets": {"bosphorus": {"root": str(tmp_path)}}}))
+    (jobs,) = jobs_of(tmp_path, json.loads(config.read_text()))
+    (shell,) = (job["shell"] for job in jobs if job["rule"] == "check_data")
+    places = {"RECORD": str(records), "PYTHONPATH": os.pathsep.join((str(ROOT / ".ci" / "recorder"), str(ROOT)))}
+    command = [sys.executable, "-m", "dfmvr", *shlex.split(shell.partition("dfmvr ")[2].partition(" &>")[0])]
+    subprocess.run(command, cwd=tmp_path, env=os.environ | places, capture_output=True, check=False)
+    check = [sys.executable, str(ROOT / ".ci" / "check_record.py"), str(records), str(config)]
     assert subprocess.run(check, capture_output=True, text=True, check=False).stderr == ""
-    (record,) = tmp_path.iterdir()
+    (record,) = records.iterdir()
     told = json.loads(record.read_text())
     record.write_text(json.dumps(told | {"files": [*told["files"], str(PACKAGE / "losses.py")]}))
     assert "losses.py" in subprocess.run(check, capture_output=True, text=True, check=False).stderr

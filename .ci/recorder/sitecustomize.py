@@ -22,9 +22,9 @@ def write() -> None:
     """Write what was noted, if this was a command of the package."""
     command = sys.modules.get("dfmvr.cli")
     if command is not None and "snakemake" not in sys.modules:
-        package = os.path.dirname(command.__file__)
+        package = os.path.dirname(os.path.realpath(command.__file__))
         modules = [m.__file__ for name, m in sys.modules.items() if name.split(".")[0] == "dfmvr" and m.__file__]
-        files = {os.path.abspath(file) for file in (*modules, *opened)}
+        files = {os.path.realpath(file) for file in (*modules, *opened)}
         told = {"arguments": sys.argv[1:], "files": sorted(f for f in files if f.startswith(package + os.sep))}
         with open(os.path.join(os.environ["RECORD"], f"{os.getpid()}.json"), "w") as file:
             json.dump(told, file)
