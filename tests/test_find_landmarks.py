@@ -12,7 +12,6 @@ import torch
 from numpy.testing import assert_allclose
 from PIL import Image
 
-from dfmvr import assets
 from dfmvr.align import examples, pretrain, variation
 from dfmvr.align.accuracy import landmark_error, measure
 from dfmvr.align.cascade import WEIGHTS, cut_crop, shipped_networks
@@ -28,6 +27,7 @@ from dfmvr.align.landmark_networks import (
     write_landmark_networks,
 )
 from dfmvr.align.places import keep_best, make_pyramid, overlap
+from dfmvr.assets import files as assets
 from dfmvr.cli import main as cli
 from dfmvr.conventions import MIRRORED_68
 from dfmvr.datasets.sample import Sample

@@ -9,7 +9,7 @@ from toy_model import toy_arrays, toy_model
 from toy_network import write_toy_training
 
 from dfmvr import cli
-from dfmvr.assets import SUMS, read_sums
+from dfmvr.assets.files import SUMS, read_sums
 from dfmvr.errors import DataError
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.face_model.packed import ALBEDO_TOLERANCE, SHAPE_TOLERANCE_MM, pack, read_model, write_packed
@@ -75,7 +75,7 @@ def test_a_packed_training_answers_as_the_training(tmp_path, monkeypatch):
     sums = read_sums(output / SUMS)
     assert sums.pop("other.bin") == "0" * 64
     assert sums == {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in output.iterdir() if p.name != SUMS}
-    monkeypatch.setattr("dfmvr.assets.FOLDER", output)
+    monkeypatch.setattr("dfmvr.assets.files.FOLDER", output)
     packed, original = Reconstructor.load(), Reconstructor.load(tmp_path / "network.safetensors")
     assert packed.about["note"] == "toys"
     photo = np.random.default_rng(0).integers(0, 255, (240, 240, 3), dtype=np.uint8)

@@ -12,7 +12,7 @@ from PIL import Image
 from dfmvr import Reconstructor
 from dfmvr.align.command import align_sample
 from dfmvr.align.crop import standard_points
-from dfmvr.assets import FOLDER, SUMS, read_sums
+from dfmvr.assets.files import FOLDER, SUMS, read_sums
 from dfmvr.config.evaluation import PROTOCOLS
 from dfmvr.config.training import AlignSection
 from dfmvr.conventions import VIEWS
@@ -77,7 +77,10 @@ class Photographs:
 
 def test_found_landmarks_align_photographs_that_have_none(reconstructor, hopper):
     sample = Sample("a", "p", "test", (hopper,) * 3)
-    found = align_sample(Photographs(), sample, standard_points(reconstructor.model), AlignSection(landmarks="own"))
+    model = reconstructor.model
+    standard = standard_points(model.mean.numpy(), model.landmarks_68.numpy())
+    scans = NormalisedScans(None, landmarked=True)
+    found = align_sample(Photographs(), sample, scans, standard, AlignSection(landmarks="own"))
     assert not isinstance(found, str), found
     assert np.array_equal(found.images[0], reconstructor.from_any([hopper]).views[0].crop)
 

@@ -42,7 +42,7 @@ SHARED_NAMES = {
     "Losses",
     "System",
 }
-FACES_WITH_CODE = {"assets", "datasets", "webpage"}
+FACES_WITH_CODE = {"datasets"}
 
 
 def name_of(file):

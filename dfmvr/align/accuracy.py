@@ -59,19 +59,5 @@ def measure(networks: LandmarkNetworks, photos: Iterable[tuple[np.ndarray, np.nd
         false += len(offs) - hit
         errors += offs[:1] if hit else []
     mean, p90 = (np.mean(errors), np.percentile(errors, 90)) if errors else (-1.0, -1.0)
-    return Accuracy(
-        count, round(100 * len(errors) / max(count, 1), 2), round(float(mean), 3), round(float(p90), 3), false
-    )
-
-
-def table(rows: dict[str, Accuracy]) -> str:
-    """Print measurements as Markdown, by the name of the photographs."""
-    lines = [
-        "| photographs | number | found, % | mean error, % | 90th percentile, % | false faces |",
-        "|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {n} | {a.photos} | {a.found_percent:.1f} | {a.mean_percent:.2f} | {a.p90_percent:.2f} | {a.false_faces} |"
-        for n, a in rows.items()
-    ]
-    return "\n".join(lines)
+    found = 100 * len(errors) / max(count, 1)
+    return Accuracy(count, round(found, 2), round(float(mean), 3), round(float(p90), 3), false)

@@ -14,7 +14,7 @@ from dfmvr.align.crop import map_points
 from dfmvr.align.frame import CROP_PX, FACE_PX, Frame, crop_affine, flat_face, frame_of, warp
 from dfmvr.align.landmark_networks import LandmarkNetworks, normalise_crops, read_landmark_networks
 from dfmvr.align.places import Pyramid, find_places, keep_best, make_pyramid
-from dfmvr.assets import asset
+from dfmvr.assets.files import asset
 from dfmvr.conventions import MIRRORED_68
 
 WEIGHTS = "landmarks.safetensors"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -16,9 +16,6 @@ from PIL import Image
 from dfmvr.conventions import REFERENCE_SIZE_PX
 from dfmvr.errors import DataError
 from dfmvr.files import read_npz
-
-if TYPE_CHECKING:
-    from dfmvr.face_model.model import MorphableModel
 
 PX_PER_MM_AT_REFERENCE = 1.02
 """Scale of an aligned face in a crop 224 px wide (Deep3DFace's 102 px a decimetre); the camera's own is 1.015."""
@@ -87,25 +84,26 @@ def five_points(landmarks: np.ndarray) -> np.ndarray:
 
 
 def read_standard_points(face_model: Path | str) -> np.ndarray:
-    """Read the 68 landmarks of the mean face, (68, 3) mm, origin at its centroid.
-
-    ASSUME: the mean of our face model stands for Deep3DFace's standard face, so that with no rotation and no
-    translation the mean face projects onto the aligned landmarks.
+    """Read `standard_points` from a face model's file, which is faster than to read it all.
 
     Raises:
         DataError: no readable face model.
     """
     model = read_npz(face_model, "mean", "landmarks_68", others=False)
-    mean, ids = model["mean"].astype(np.float64), model["landmarks_68"]
+    mean, ids = model["mean"], model["landmarks_68"]
     if mean.ndim != 2 or mean.shape[1] != 3 or ids.shape != (68,) or ids.min() < 0 or ids.max() >= len(mean):
         raise DataError(f"{face_model}: expected mean (V, 3) and landmarks_68 (68,) within it; build the model again")
-    return (mean - mean.mean(0))[ids]
+    return standard_points(mean, ids)
 
 
-def standard_points(model: MorphableModel) -> np.ndarray:
-    """The same of a face model in memory."""
-    mean = model.mean.double().numpy()
-    return (mean - mean.mean(0))[model.landmarks_68.numpy()]
+def standard_points(mean: np.ndarray, landmarks_68: np.ndarray) -> np.ndarray:
+    """The 68 landmarks of the mean face (V, 3), (68, 3) mm, origin at its centroid.
+
+    ASSUME: the mean of our face model stands for Deep3DFace's standard face, so that with no rotation and no
+    translation the mean face projects onto the aligned landmarks.
+    """
+    mean = mean.astype(np.float64)
+    return (mean - mean.mean(0))[landmarks_68]
 
 
 def matching_points(landmarks: np.ndarray, standard: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dfmvr.align.accuracy import Accuracy, marked_photos, measure, table
+from dfmvr.align.accuracy import marked_photos, measure
 from dfmvr.align.crop import read_standard_points
 from dfmvr.align.examples import Bank, Canvases, Crops, canvases, crops
 from dfmvr.align.frame import CROP_PX
@@ -204,4 +204,5 @@ def main(args: argparse.Namespace, _: None) -> None:
             photos = annotated(open_dataset(args.format, folder, reading), "test")
         about["accuracy"][folder.name] = measure(networks, photos)._asdict()
     write_landmark_networks(args.output, networks, about)
-    logger.info("%s", table({name: Accuracy(**row) for name, row in about["accuracy"].items()}))
+    for name, row in about["accuracy"].items():
+        logger.info("%s: %s", name, ", ".join(f"{key} {value}" for key, value in row.items()))

@@ -18,7 +18,7 @@ from dfmvr.report.context import Context
 from dfmvr.report.figures.pictures import encode
 from dfmvr.report.figures.style import save_figure
 from dfmvr.report.tables.table import Table, html_table, to_html, write_table
-from dfmvr.webpage import Markup, data_uri, held_json
+from dfmvr.webpage.pages import Markup, data_uri, held_json
 
 PX_PER_PT = 2.5
 """Pixels that a point of a vector picture counts as: those of the same figure as PNG (180 dpi)."""

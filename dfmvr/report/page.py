@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dfmvr.report.chapter import Chapter, marked
-from dfmvr.webpage import Templates, scene_script
+from dfmvr.webpage.pages import Templates, scene_script
 
 TITLE = "DF-MVR: multi-view face reconstruction"
 

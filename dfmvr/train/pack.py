@@ -50,7 +50,7 @@ def main(args: argparse.Namespace, settings: None) -> None:
 
 def list_sums(folder: Path, names: list[str]) -> None:
     """Write the SHA-256 of files into the folder's SHA256SUMS; lines of other files stay."""
-    from dfmvr.assets import SUMS, read_sums
+    from dfmvr.assets.files import SUMS, read_sums
     from dfmvr.files import sha256_of, writing
 
     path = folder / SUMS

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from dfmvr.geometry.meshes import Mesh
-from dfmvr.webpage import Templates, data_uri, held_json, held_numbers, scene_script
+from dfmvr.webpage.pages import Templates, data_uri, held_json, held_numbers, scene_script
 
 _SAME_MM = 0.05
 """Vertices that an expression moves by less than this look the same."""

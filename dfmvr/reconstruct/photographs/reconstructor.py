@@ -10,7 +10,7 @@ import torch
 
 from dfmvr.align.crop import align_photo, standard_points
 from dfmvr.align.find import FINDERS, FoundFace, find_faces
-from dfmvr.assets import asset
+from dfmvr.assets.files import asset
 from dfmvr.assets.shipped import SHIPPED
 from dfmvr.conventions import VIEWS
 from dfmvr.datasets.landmark_files import read_landmark_file
@@ -58,7 +58,8 @@ class Reconstructor:
         if not isinstance(trained.network, DFMVR):
             raise ConfigError(f"checkpoint: expected a network of DF-MVR, found one of {trained.about.get('method')}")
         self.device, self._finder = torch.device(device), finder
-        self.model, self.about, self._standard = model, trained.about, standard_points(model)
+        self.model, self.about = model, trained.about
+        self._standard = standard_points(model.mean.numpy(), model.landmarks_68.numpy())
         self.parser, self._network = parser.to(self.device), trained.network.to(self.device)
 
     @classmethod

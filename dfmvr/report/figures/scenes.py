@@ -20,7 +20,7 @@ from dfmvr.geometry.surface import import_open3d
 from dfmvr.report.figures.style import ERROR_STOPS
 from dfmvr.report.source import Shapes
 from dfmvr.study.methods import read_key
-from dfmvr.webpage import held_numbers
+from dfmvr.webpage.pages import held_numbers
 
 TRIANGLES = 14000
 """Triangles of a layer, at the most: four layers then take some 800 kB of the page."""
