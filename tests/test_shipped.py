@@ -19,7 +19,7 @@ from dfmvr.conventions import VIEWS
 from dfmvr.datasets.images import read_image
 from dfmvr.datasets.sample import Sample
 from dfmvr.geometry.surface import Surface
-from dfmvr.mesh.scan import FaceScan
+from dfmvr.mesh.scan import FaceScan, NormalisedScans
 from dfmvr.register.crop import crop
 from dfmvr.register.surface import register_surface
 from dfmvr.score.distances import measure, summarise
