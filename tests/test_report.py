@@ -21,7 +21,7 @@ from dfmvr.config.configuration import Config
 from dfmvr.conventions import REGIONS
 from dfmvr.errors import DataError
 from dfmvr.face_model.views import render_views
-from dfmvr.report.check import check_tables
+from dfmvr.report.check.compare import check_tables
 from dfmvr.report.context import read_benchmarks
 from dfmvr.report.figures.exhibits import choose_samples
 from dfmvr.report.figures.pictures import see_mesh, shade_seen, whole_millimetres

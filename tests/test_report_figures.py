@@ -147,13 +147,16 @@ def test_of_many_methods_only_those_of_the_papers_figures_are_drawn():
 
 def test_a_figure_for_the_page_is_a_vector_picture(tmp_path):
     chapter = Chapter("A", "a", tmp_path)
-    chapter.plot(plots.cumulative_errors({"A": pd.DataFrame({"dfmvr": [1.0]})}), "name", "alt", "caption")
+    drawn = plots.cumulative_errors({"A": pd.DataFrame({"dfmvr": [1.0]})})
+    chapter.plot(drawn, "name", "cumulative", sizes="A: n = 1")
     (part,) = chapter.parts
     with Image.open(tmp_path / "figures" / "name.png") as image:
         assert [part["width"], part["height"]] == pytest.approx([0.55 * side for side in image.size], abs=1)
     assert part["uri"].startswith("data:image/svg+xml;base64,")
+    assert part["alt"] == "Cumulative error curves of all methods"
+    assert part["caption"].endswith("A: n = 1.")
     with pytest.raises(ValueError, match="width and height in pt"):
-        chapter.figure(b"<svg xmlns='http://www.w3.org/2000/svg'></svg>", "alt", "caption")
+        chapter.figure(b"<svg xmlns='http://www.w3.org/2000/svg'></svg>", 1.0, "classes")
 
 
 # --- pictures

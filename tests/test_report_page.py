@@ -74,7 +74,9 @@ def _square_page(tmp_path):
     chapter = Chapter("Square", "square", tmp_path, makers=[Maker("score", "square")])
     chapter.say("`code`")
     layers = [scenes.Layer(f"</script>{i}", vertices, triangles, errors + 4 * i) for i in range(2)]
-    chapter.scene("Square", scenes.scene(layers, 4.0), _picture(tmp_path), "A square", "Caption")
+    chapter.scene(
+        "Square", scenes.scene(layers, 4.0), _picture(tmp_path), "scene_figure", place="Square", rank="rank 1 of 1"
+    )
     frame = pd.DataFrame({"name": ["b", "c", "a"], "value": [-1.5, np.nan, 0.25]})
     small = Column("value", lambda row: number(row["value"], 2, signed=True), ends=lambda row: "9.0 to 9.9")
     chapter.table(Table("t", "T", "C", frame, (Column("name", lambda row: row["name"], left=True), small)))
@@ -90,7 +92,7 @@ def test_a_page_with_a_scene_is_sound_and_asks_for_nothing(tmp_path):
     assert not re.search(r"url\(|@import|https?://", text)
     data = re.search(r'<script type="application/json">(.*?)</script>', text, re.S)[1]
     assert [layer["name"] for layer in json.loads(data)["layers"]] == ["</script>0", "</script>1"]
-    assert reader.images == ["A square"]
+    assert reader.images == ["Scan, mesh and error of DF-MVR, Square"]
 
 
 def test_a_page_without_a_scene_has_no_viewer(tmp_path):

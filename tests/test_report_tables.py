@@ -16,7 +16,7 @@ from dfmvr.config import configuration
 from dfmvr.config.evaluation import ReportSection
 from dfmvr.errors import DataError
 from dfmvr.files import read_json, write_json
-from dfmvr.report.check import check_tables
+from dfmvr.report.check.compare import check_tables
 from dfmvr.report.context import SCORE_COLUMNS
 from dfmvr.report.tables.comparisons import bootstrapped, compare, samples_by_yaw
 from dfmvr.report.tables.errors import errors_of, side_by_side

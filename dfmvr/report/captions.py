@@ -7,6 +7,8 @@ from importlib import resources
 
 import yaml
 
+from dfmvr.study.paper import PROTOCOL
+
 FILES = ("captions.yaml", "figure_captions.yaml")
 
 
@@ -19,9 +21,9 @@ def _captions() -> dict[str, str]:
 
 
 def caption(name: str, **values: object) -> str:
-    """The text called `name` with its places filled in.
+    """The text called `name` with its places filled in; {protocol} need not be given.
 
     Raises:
         KeyError: there is no such text, or a place of it has no value.
     """
-    return _captions()[name].format(**values)
+    return _captions()[name].format(protocol=PROTOCOL, **values)

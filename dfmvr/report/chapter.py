@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from dfmvr.files import writing
+from dfmvr.report.captions import caption
 from dfmvr.report.context import Context
 from dfmvr.report.figures.pictures import encode
 from dfmvr.report.figures.style import save_figure
@@ -55,30 +56,32 @@ class Chapter:
         html = Markup(html_table(table))
         self.parts.append({"kind": "table", "title": table.title, "html": html, "caption": marked(table.caption)})
 
-    def plot(self, figure: Figure, name: str, alt: str, caption: str) -> None:
-        """Write a plot as PDF, SVG and PNG, and show it."""
-        self.figure(save_figure(figure, name, self.folder / "figures"), alt, caption, 0.55)
+    def plot(self, figure: Figure, name: str, told: str, **facts: object) -> None:
+        """Write a plot as PDF, SVG and PNG, and show it; the last two arguments are those of `figure`."""
+        self.figure(save_figure(figure, name, self.folder / "figures"), 0.55, told, **facts)
 
-    def picture(self, image: Image.Image, name: str, alt: str, caption: str) -> None:
-        """Write a picture as JPEG, and show it."""
+    def picture(self, image: Image.Image, name: str, told: str, **facts: object) -> None:
+        """Write a picture as JPEG, and show it; the last two arguments are those of `figure`."""
         picture = encode(image)
         with writing(self.folder / "figures" / f"{name}.jpg") as partial:
             partial.write_bytes(picture)
-        self.figure(picture, alt, caption, 0.8)
+        self.figure(picture, 0.8, told, **facts)
 
-    def figure(self, picture: bytes, alt: str, caption: str, scale: float = 1.0) -> None:
+    def figure(self, picture: bytes, scale: float, told: str, **facts: object) -> None:
         """Show PNG, JPEG, WebP or SVG bytes, at `scale` times their size in pixels, at the most.
 
-        An SVG picture needs width and height in points.
+        Args:
+            picture: an SVG picture needs width and height in points.
+            told: name of its caption; `alt_` before it is that of what stands for the picture where it is not seen.
+            facts: what fills the places of both texts.
         """
-        self.parts.append({"kind": "figure", "caption": marked(caption), **_picture(picture, alt, scale)})
+        self.parts.append({"kind": "figure", **_shown(picture, scale, told, facts)})
 
-    def scene(self, title: str, scene: dict[str, Any], picture: bytes, alt: str, caption: str) -> None:
+    def scene(self, title: str, scene: dict[str, Any], picture: bytes, told: str, **facts: object) -> None:
         """Add meshes that can be turned (see `scenes.scene`), with a picture for where they cannot."""
         ramp = (f"rgb({' '.join(f'{100 * channel:.1f}%' for channel in stop)})" for stop in scene["stops"])
-        bar = {"scale": f"{scene['scale_mm']:g}", "ramp": ", ".join(ramp)}
-        part = {"kind": "scene", "title": title, "caption": marked(caption), "scene": held_json(scene)}
-        self.parts.append({**part, **bar, **_picture(picture, alt, 1.0)})
+        bar = {"scale": f"{scene['scale_mm']:g}", "ramp": ", ".join(ramp), "scene": held_json(scene)}
+        self.parts.append({"kind": "scene", "title": title, **bar, **_shown(picture, 1.0, told, facts)})
 
     def heading(self, text: str, anchor: str = "") -> None:
         """Add a heading, with an anchor if links shall lead to it."""
@@ -117,7 +120,7 @@ def marked(text: str) -> Markup:
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", to_html(text)))
 
 
-def _picture(picture: bytes, alt: str, scale: float) -> dict[str, Any]:
+def _shown(picture: bytes, scale: float, told: str, facts: dict[str, object]) -> dict[str, Any]:
     """What the template needs to show a picture."""
     uri = data_uri(picture)
     if uri.startswith("data:image/svg"):
@@ -129,4 +132,5 @@ def _picture(picture: bytes, alt: str, scale: float) -> dict[str, Any]:
     else:
         with Image.open(io.BytesIO(picture)) as image:
             width, height = image.size
-    return {"uri": uri, "alt": alt, "width": round(scale * width), "height": round(scale * height)}
+    texts = {"caption": marked(caption(told, **facts)), "alt": caption(f"alt_{told}", **facts)}
+    return {**texts, "uri": uri, "width": round(scale * width), "height": round(scale * height)}

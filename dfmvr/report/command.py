@@ -20,8 +20,8 @@ from dfmvr.config.configuration import Config, validate
 from dfmvr.config.evaluation import ReportSection
 from dfmvr.errors import ConfigError
 from dfmvr.files import write_json, writing_folder
-from dfmvr.report import check
 from dfmvr.report.captions import caption
+from dfmvr.report.check.compare import MADE, check_tables
 from dfmvr.report.context import Context, read_context
 from dfmvr.report.page import write_page
 from dfmvr.report.sections.contents import chapters
@@ -57,7 +57,7 @@ def main(args: argparse.Namespace, settings: ReportSection) -> None:
         DataError: something that is read is missing or malformed, or the check finds another number.
     """
     if args.check:
-        check.check_tables(args.tables, args.results)
+        check_tables(args.tables, args.results)
         return
     if args.output is None:
         raise ConfigError("--output: expected the name of the page, such as report.html; only --check goes without")
@@ -67,7 +67,7 @@ def main(args: argparse.Namespace, settings: ReportSection) -> None:
     with writing_folder(args.tables) as folder:
         context = read_context(args.results, configuration, folder, args.scores, args.benchmarks, configured)
         made = chapters(context)
-        write_json(folder / check.MADE, _made_from(context))
+        write_json(folder / MADE, _made_from(context))
         lead = caption("lead", data=" and ".join(map(context.name, context.datasets)))
         write_page(args.output, lead, findings(context), made)
     log.info("%s: %d sections; tables and figures in %s", args.output, len(made), args.tables)

@@ -26,9 +26,7 @@ from dfmvr.errors import DataError
 from dfmvr.files import read_json, read_npz
 from dfmvr.report.source import SampleSource
 from dfmvr.study.methods import in_order, read_key
-
-PROTOCOL = "paper"
-"""The protocol that all is told under, where nothing else is said."""
+from dfmvr.study.paper import PROTOCOL
 
 WHOLE = "all"
 """Value of the scores' `region` column that stands for the whole evaluated face."""

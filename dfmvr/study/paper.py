@@ -16,6 +16,9 @@ import yaml
 
 from dfmvr.study.methods import OURS, OURS_ACROSS, VARIANTS, TestedMethod
 
+PROTOCOL = "paper"
+"""The protocol that all is told under, where nothing else is said."""
+
 SIDE_VIEW_DEG = -45.0
 """Yaw of the left view where the paper says 45 degrees."""
 

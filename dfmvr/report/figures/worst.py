@@ -18,12 +18,13 @@ from dfmvr.conventions import CLASSES
 from dfmvr.face_model.views import see_landmarks
 from dfmvr.geometry.vectors import dot, length
 from dfmvr.report.captions import caption
-from dfmvr.report.context import PROTOCOL, WHOLE
+from dfmvr.report.context import WHOLE
 from dfmvr.report.figures.exhibits import Exhibit
 from dfmvr.report.source import TILE_PX
 from dfmvr.report.tables.statistics import percentile_interval
 from dfmvr.report.tables.table import number, percent
 from dfmvr.study.methods import FLOOR, MEAN_FACE
+from dfmvr.study.paper import PROTOCOL
 
 FAR_OFF = 2.0
 """A value stands out from here on: robust deviation, (value - median) / (1.4826 MAD)."""

@@ -9,7 +9,7 @@ import pandas as pd
 
 from dfmvr.report.captions import caption
 from dfmvr.report.chapter import Chapter, chapter_of
-from dfmvr.report.context import PROTOCOL, Context
+from dfmvr.report.context import Context
 from dfmvr.report.figures import gallery, panels, plots, worst
 from dfmvr.report.figures.exhibits import Chosen, Exhibit, angle, exhibits
 from dfmvr.report.tables.comparisons import Bootstrapped, bootstrapped
@@ -36,12 +36,12 @@ def sensitivity_chapter(context: Context, chapter: Chapter) -> None:
             continue
         found = bootstrapped(errors, context.configuration.report)
         frame = _by_weight(found, weights, usual).assign(data=context.name(dataset))
-        facts = {"data": context.name(dataset), **found.size, "protocol": PROTOCOL}
+        facts = {"data": context.name(dataset), **found.size}
         most = max(errors.seeds.values())
         seeds = caption("one_training") if most == 1 else caption("trainings", count=most)
-        alt = f"Error against the weights of the losses, {context.name(dataset)}"
-        figure, name = plots.errors_by_weight(frame, TITLES, usual), f"sensitivity_{dataset}"
-        chapter.plot(figure, name, alt, caption("sensitivity_figure", **facts, seeds=seeds))
+        name = f"sensitivity_{dataset}"
+        figure = plots.errors_by_weight(frame, TITLES, usual)
+        chapter.plot(figure, name, "sensitivity_figure", **facts, seeds=seeds)
         columns = (
             Column("loss", lambda row: TITLES[row["loss"]], left=True),
             Column("weight", lambda row: f"{row['weight']:g}"),
@@ -74,18 +74,15 @@ def robustness_chapter(context: Context, chapter: Chapter) -> None:
         frame = errors_by_yaw(context, dataset)
         if frame.empty:
             continue
-        facts = {"data": context.name(dataset), "protocol": PROTOCOL}
-        facts |= {key: _span(frame[key]) for key in ("samples", "subjects")}
-        alt = f"Error against the yaw of the left view, {context.name(dataset)}"
-        text = caption("robustness_figure", **facts)
-        chapter.plot(plots.errors_by_yaw(frame), f"robustness_{dataset}", alt, text)
+        facts = {key: _span(frame[key]) for key in ("samples", "subjects")}
+        figure = plots.errors_by_yaw(frame)
+        chapter.plot(figure, f"robustness_{dataset}", "robustness_figure", data=context.name(dataset), **facts)
     for exhibit in exhibits(context):
         shown = _one_of_each_kind(exhibit)
         if len(shown) > 1:
             image = gallery.landmark_panel(exhibit, list(shown), list(shown.values()))
-            alt = f"Landmarks of photographs and reconstructions, {exhibit.name}"
-            text = caption("landmarks_figure", data=exhibit.name, count=len(shown))
-            chapter.picture(image, f"landmarks_{exhibit.dataset}", alt, text)
+            facts = {"data": exhibit.name, "count": len(shown)}
+            chapter.picture(image, f"landmarks_{exhibit.dataset}", "landmarks_figure", **facts)
 
 
 def errors_by_yaw(context: Context, dataset: str) -> pd.DataFrame:
@@ -161,10 +158,9 @@ def _bad_sample(context: Context, chapter: Chapter, exhibit: Exhibit, one: Chose
     causes = worst.causes(table, one.sample)
     causes += [caption("worst_not_converged")] if worst.not_converged(exhibit, one.sample) else []
     sentences.append(caption("worst_causes", causes="; ".join(causes)) if causes else caption("worst_none"))
-    place, name = exhibit.place(one.sample), f"worst_{exhibit.dataset}_{one.rank:03d}"
     facts = {"rank": one.rank, "of": one.of, "error": two(one.error_mm), "reasons": " ".join(sentences)}
-    alt, text = f"A sample with a large error, {place}", caption("worst_figure", place=place, **facts)
-    chapter.picture(gallery.worst_panel(exhibit, one.sample, scale), name, alt, text)
+    image, name = gallery.worst_panel(exhibit, one.sample, scale), f"worst_{exhibit.dataset}_{one.rank:03d}"
+    chapter.picture(image, name, "worst_figure", place=exhibit.place(one.sample), **facts)
 
 
 def _correlation_table(exhibit: Exhibit, found: pd.DataFrame, table: pd.DataFrame, resamples: int) -> Table:

@@ -12,12 +12,13 @@ import yaml
 from dfmvr import __version__
 from dfmvr.report.captions import caption
 from dfmvr.report.chapter import Chapter, chapter_of
-from dfmvr.report.context import OK, PROTOCOL, Context, Run
+from dfmvr.report.context import OK, Context, Run
 from dfmvr.report.figures import plots
 from dfmvr.report.tables import run_tables
 from dfmvr.report.tables.printed import spaced
 from dfmvr.report.tables.table import number, percent, write_table
 from dfmvr.study.methods import FAMILIES, read_key
+from dfmvr.study.paper import PROTOCOL
 
 PACKAGES = ("torch", "numpy", "scipy", "pandas", "open3d-cpu", "open3d", "opencv-python-headless", "pillow", "anny")
 
@@ -78,9 +79,8 @@ def _training(context: Context, chapter: Chapter, family: str, runs: dict[str, R
     chapter.table(run_tables.loss_table(runs, titles, context, family))
     for data in dict.fromkeys(run.data for run in runs.values()):
         curves = {name: _in_blocks(run.metrics, terms) for name, run in runs.items() if run.data == data}
-        alt = f"Loss curves of every training of {title} on {context.name(data)}"
-        text = caption("training", data=context.name(data), samples=_training_samples(context, data))
-        chapter.plot(plots.training_curves(curves, titles), f"training_{family}_{data}", alt, text)
+        facts = {"data": context.name(data), "samples": _training_samples(context, data), "family": title}
+        chapter.plot(plots.training_curves(curves, titles), f"training_{family}_{data}", "training", **facts)
 
 
 def _training_samples(context: Context, dataset: str) -> int | str:
@@ -114,13 +114,11 @@ def parser_chapter(context: Context, chapter: Chapter) -> None:
     scores = {kind: {c: _known(v) for c, v in values["iou"].items()} for kind, values in kinds.items()}
     data = context.name("celebamask_hq")
     size = f", n = {found['images']} images" if "images" in found else ""
-    figure = plots.class_scores(scores, _known(found["mean_iou"]))
-    text = caption("parser", data=data, size=size)
-    chapter.plot(figure, "parser", "Intersection over union of every class", text)
+    chapter.plot(plots.class_scores(scores, _known(found["mean_iou"])), "parser", "parser", data=data, size=size)
     chapter.table(run_tables.parser_table(kinds, data))
     path = context.root / "parse" / "examples.png"
     if path.exists():
-        chapter.figure(path.read_bytes(), "Examples of the face parser", caption("parser_examples", data=data), 0.6)
+        chapter.figure(path.read_bytes(), 0.6, "parser_examples", data=data)
 
 
 def _known(value: float | None) -> float:
@@ -141,7 +139,7 @@ def face_model_chapter(context: Context, chapter: Chapter) -> None:
     chapter.pairs("Face model", _flat(found.pop("sizes", {})) + _flat(found))
     path = context.root / "face_model" / "preview.png"
     if path.exists():
-        chapter.figure(path.read_bytes(), "Faces of the face model", caption("face_model_preview"), 0.6)
+        chapter.figure(path.read_bytes(), 0.6, "face_model_preview")
 
 
 def _flat(values: dict[str, Any], place: str = "") -> list[tuple[str, str]]:

@@ -21,11 +21,12 @@ from dfmvr.mesh.scan import FaceScan
 from dfmvr.register.icp import Registration
 from dfmvr.report.captions import caption
 from dfmvr.report.chapter import Chapter, chapter_of
-from dfmvr.report.context import OK, PROTOCOL, Context
+from dfmvr.report.context import OK, Context
 from dfmvr.report.figures import panels, pictures
 from dfmvr.report.figures.gallery import OF_VIEWS
 from dfmvr.report.source import TILE_PX, Shapes, registered_shapes
 from dfmvr.report.tables.printed import real_scan_table
+from dfmvr.study.paper import PROTOCOL
 
 SCORE = "real_scan.json"
 
@@ -74,10 +75,8 @@ def _pictures(context: Context, chapter: Chapter, scores: dict[str, dict[str, An
     shapes = _shapes(context, scores)
     errors = {method: score["protocols"][PROTOCOL]["rmse_mm"] for method, score in scores.items()}
     drawn = panels.shapes_panel(shapes, errors, panels.error_scale([shapes]))
-    inputs = pictures.grid(photos, OF_VIEWS, [""])
-    told = {kind: caption(f"real_scan_{kind}", protocol=PROTOCOL) for kind in ("inputs", "shapes")}
-    chapter.picture(inputs, "real_scan_inputs", "Photographs of the scan", told["inputs"])
-    chapter.picture(drawn, "real_scan_shapes", "Scan, meshes and error maps of a real person", told["shapes"])
+    chapter.picture(pictures.grid(photos, OF_VIEWS, [""]), "real_scan_inputs", "real_scan_inputs")
+    chapter.picture(drawn, "real_scan_shapes", "real_scan_shapes")
 
 
 def _shapes(context: Context, scores: dict[str, dict[str, Any]]) -> Shapes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dfmvr.report.captions import caption
 from dfmvr.report.chapter import Chapter, chapter_of
-from dfmvr.report.context import PROTOCOL, Context
+from dfmvr.report.context import Context
 from dfmvr.report.figures import gallery, panels, pictures
 from dfmvr.report.figures.exhibits import whole_range
 from dfmvr.report.tables.table import number
@@ -18,17 +18,12 @@ def sample_chapter(context: Context, chapter: Chapter) -> None:
     if not chosen:
         return
     chapter.say(caption("panels"))
-    legend = pictures.encode(panels.class_legend(), 92)
-    chapter.figure(legend, "Colours of the parsed classes", caption("classes"), 0.85)
+    chapter.figure(pictures.encode(panels.class_legend(), 92), 0.85, "classes")
     scale = panels.error_scale([exhibit.shapes(one.sample) for exhibit, one in chosen])
     for exhibit, one in chosen:
         place = exhibit.place(one.sample)
         chapter.heading(f"{place}: rank {one.rank} of {one.of}, RMSE {number(one.error_mm, 2)} mm")
+        name = f"sample_{exhibit.dataset}_{one.rank:03d}"
+        chapter.picture(gallery.result_panel(exhibit, one.sample), f"{name}_inputs", "panel_inputs", place=place)
         shapes = panels.shapes_panel(exhibit.shapes(one.sample), exhibit.rmse_mm(one.sample), scale)
-        both = {
-            "inputs": (gallery.result_panel(exhibit, one.sample), "Inputs and result over the photographs"),
-            "shapes": (shapes, "Scan, meshes and error maps"),
-        }
-        for kind, (image, alt) in both.items():
-            name = f"sample_{exhibit.dataset}_{one.rank:03d}_{kind}"
-            chapter.picture(image, name, f"{alt}, {place}", caption(f"panel_{kind}", place=place, protocol=PROTOCOL))
+        chapter.picture(shapes, f"{name}_shapes", "panel_shapes", place=place)

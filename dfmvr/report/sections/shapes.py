@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from dfmvr.report.captions import caption
 from dfmvr.report.chapter import Chapter, chapter_of
-from dfmvr.report.context import PROTOCOL, Context
+from dfmvr.report.context import Context
 from dfmvr.report.figures import gallery, panels, pictures, scenes
 from dfmvr.report.figures.exhibits import MOST_ROWS, Exhibit, angle, exhibits
 from dfmvr.report.tables.table import number
@@ -27,82 +25,60 @@ def input_chapter(context: Context, chapter: Chapter) -> None:
         greys = [(f"weight {value}, {name}", (value / 255,) * 3) for name, value in weights.items()]
         drawn = gallery.input_panel(exhibit, sample, parse)
         image = pictures.stacked([drawn, panels.class_legend(), pictures.swatches(greys)])
-        place = exhibit.place(sample)
-        text = caption("input_figure", place=place)
-        chapter.picture(image, f"input_{exhibit.dataset}", f"Inputs of the network, {place}", text)
+        chapter.picture(image, f"input_{exhibit.dataset}", "input_figure", place=exhibit.place(sample))
 
 
 @chapter_of("Shapes side by side", "shapes")
 def shapes_chapter(context: Context, chapter: Chapter) -> None:
-    """Meshes of all methods side by side (Figs. 5 to 7)."""
+    """Meshes of all methods side by side (Figs. 5, 6), then eyes and mouth (Fig. 7)."""
     chapter.say(caption("shapes"))
+    angle_shown = number(abs(panels.TURNED_DEG), 0)
     for exhibit in exhibits(context):
-        methods = [m for m in exhibit.methods if m not in (MEAN_FACE, FLOOR)]
-        _side_by_side(chapter, exhibit, methods)
-        _close_ups(chapter, exhibit, methods)
-
-
-def _side_by_side(chapter: Chapter, exhibit: Exhibit, methods: Sequence[str]) -> None:
-    """Whole faces."""
-    image = gallery.comparison_panel(exhibit, exhibit.samples, methods)
-    facts = {"figure": FIGURES.get(exhibit.dataset, "Fig. 5"), "data": exhibit.name, "protocol": PROTOCOL}
-    facts |= {"count": len(exhibit.samples), "angle": number(abs(panels.TURNED_DEG), 0)}
-    alt = f"Photographs, meshes of all methods, and scans, {exhibit.name}"
-    chapter.picture(image, f"shapes_{exhibit.dataset}", alt, caption("comparison_figure", **facts))
-
-
-def _close_ups(chapter: Chapter, exhibit: Exhibit, methods: Sequence[str]) -> None:
-    """Eyes and mouth."""
-    samples = exhibit.samples[:2]
-    image = gallery.close_up_panel(exhibit, samples, methods)
-    and_ours = caption("and_ours") if OURS in methods else ""
-    text = caption("close_up_figure", data=exhibit.name, count=len(samples), and_ours=and_ours)
-    alt = f"Eyes and mouths of photographs, meshes and scans, {exhibit.name}"
-    chapter.picture(image, f"close_up_{exhibit.dataset}", alt, text)
+        methods, samples = [m for m in exhibit.methods if m not in (MEAN_FACE, FLOOR)], exhibit.samples
+        facts = {"figure": FIGURES.get(exhibit.dataset, "Fig. 5"), "data": exhibit.name, "angle": angle_shown}
+        image = gallery.comparison_panel(exhibit, samples, methods)
+        chapter.picture(image, f"shapes_{exhibit.dataset}", "comparison_figure", **facts, count=len(samples))
+        facts = {"data": exhibit.name, "and_ours": caption("and_ours") if OURS in methods else ""}
+        image = gallery.close_up_panel(exhibit, samples[:2], methods)
+        chapter.picture(image, f"close_up_{exhibit.dataset}", "close_up_figure", **facts, count=len(samples[:2]))
 
 
 @chapter_of("Faces to turn", "scene")
 def scene_chapter(context: Context, chapter: Chapter) -> None:
     """A sample of every data set to be turned in three dimensions."""
+    chapter.say(caption("scene", triangles=f"{scenes.TRIANGLES:,}"))
     for exhibit in exhibits(context):
         (one,) = exhibit.chosen(1)
         shapes, ours = exhibit.shapes(one.sample), exhibit.ours
         scale = panels.error_scale([shapes])
         layers = scenes.layers_of(shapes, ours, [m for m in (ours, MEAN_FACE, FLOOR) if m in exhibit.methods])
-        meshes = [panels.mesh_tile(mesh, yaw_deg=0.0) for mesh in (shapes.scan, shapes.predictions[ours])]
-        tiles = [
-            *meshes,
-            panels.error_tile(shapes, ours, one.error_mm, scale),
-            pictures.Tile(pictures.colour_bar(scale)),
-        ]
+        tiles = [panels.mesh_tile(mesh, yaw_deg=0.0) for mesh in (shapes.scan, shapes.predictions[ours])]
+        tiles += [panels.error_tile(shapes, ours, one.error_mm, scale), pictures.Tile(pictures.colour_bar(scale))]
         still = pictures.encode(pictures.grid([tiles], ["scan", read_key(ours).short_name, "error", ""], [""]))
-        place = exhibit.place(one.sample)
-        rank = f"rank {one.rank} of {one.of}, RMSE {number(one.error_mm, 2)} mm"
-        text = caption("scene_figure", place=place, rank=rank, protocol=PROTOCOL)
-        chapter.scene(place, scenes.scene(layers, scale), still, f"Scan, mesh and error of DF-MVR, {place}", text)
+        place, rank = exhibit.place(one.sample), f"rank {one.rank} of {one.of}, RMSE {number(one.error_mm, 2)} mm"
+        chapter.scene(place, scenes.scene(layers, scale), still, "scene_figure", place=place, rank=rank)
 
 
 @chapter_of("Where the errors are", "error_maps")
 def error_map_chapter(context: Context, chapter: Chapter) -> None:
     """Error maps of all methods with one scale, and what is measured (Fig. 13)."""
-    chapter.say(caption("scene", triangles=f"{scenes.TRIANGLES:,}"))
-    rows: list[tuple[Exhibit, list[str], str, str, list[str]]] = []
+    chapter.say(caption("error_maps"))
+    rows: list[tuple[Exhibit, list[str], str, list[str]]] = []
     for exhibit in exhibits(context):
-        text = caption("error_maps_figure", data=exhibit.name, count=len(exhibit.samples))
-        rows.append((exhibit, exhibit.samples, "front", text, exhibit.samples))
+        rows.append((exhibit, exhibit.samples, "front", exhibit.samples))
         if by_yaw := one_face_by_yaw(exhibit):
-            names = [angle(yaw) for yaw in by_yaw.values()]
-            yaws = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
-            text = caption("error_maps_by_yaw", data=exhibit.name, yaws=yaws, count=len(names))
-            rows.append((exhibit, list(by_yaw), "left", text, names))
+            rows.append((exhibit, list(by_yaw), "left", list(map(angle, by_yaw.values()))))
     if not rows:
         return
-    chapter.say(caption("error_maps"))
     scale = panels.error_scale([e.shapes(s) for e, samples, *_ in rows for s in samples[:MOST_ROWS]])
-    for exhibit, samples, view, text, names in rows:
+    for exhibit, samples, view, names in rows:
         image = gallery.error_map_panel(exhibit, samples, scale, view, names)
-        name = f"error_maps_{exhibit.dataset}" + ("" if view == "front" else "_by_yaw")
-        chapter.picture(image, name, f"Error maps of all methods, {exhibit.name}", text)
+        facts = {"data": exhibit.name, "count": len(samples)}
+        if view == "front":
+            chapter.picture(image, f"error_maps_{exhibit.dataset}", "error_maps_figure", **facts)
+        else:
+            yaws = f"{', '.join(names[:-1])} and {names[-1]}"
+            chapter.picture(image, f"error_maps_{exhibit.dataset}_by_yaw", "error_maps_by_yaw", **facts, yaws=yaws)
     _crop(chapter, exhibits(context)[0])
 
 
@@ -129,7 +105,5 @@ def _crop(chapter: Chapter, exhibit: Exhibit) -> None:
     parts = (("measured", gallery.EVALUATED), ("beside the mesh", gallery.BESIDE), ("outside", gallery.OUTSIDE))
     radius = caption("crop_radius", radius=number(protocol.crop_radius_mm, 0))
     radius = radius if protocol.crop == "nose_sphere" else caption("crop_sphere")
-    place = exhibit.place(sample)
     image = pictures.stacked([drawn, pictures.swatches(parts, drawn.width)])
-    text = caption("crop_figure", place=place, radius=radius)
-    chapter.picture(image, f"crop_{exhibit.dataset}", f"The measured part of a scan, {place}", text)
+    chapter.picture(image, f"crop_{exhibit.dataset}", "crop_figure", place=exhibit.place(sample), radius=radius)

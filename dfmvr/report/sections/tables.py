@@ -5,7 +5,7 @@ from __future__ import annotations
 from dfmvr.conventions import REGIONS
 from dfmvr.report.captions import caption
 from dfmvr.report.chapter import Chapter, chapter_of
-from dfmvr.report.context import PROTOCOL, WHOLE, Context
+from dfmvr.report.context import WHOLE, Context
 from dfmvr.report.figures import plots
 from dfmvr.report.tables import comparisons, orders, printed
 from dfmvr.report.tables.errors import errors_of, one_training_each
@@ -42,9 +42,7 @@ def spread_chapter(context: Context, chapter: Chapter) -> None:
     errors = {context.name(d): table for d, table in every.items() if not table.empty}
     if errors:
         sizes = "; ".join(f"{name}: n = {len(table)}" for name, table in errors.items())
-        text = caption("cumulative", protocol=PROTOCOL, sizes=sizes)
-        alt = "Cumulative error curves of all methods"
-        chapter.plot(plots.cumulative_errors(errors), "cumulative_errors", alt, text)
+        chapter.plot(plots.cumulative_errors(errors), "cumulative_errors", "cumulative", sizes=sizes)
 
 
 @chapter_of("Errors by region", "regions")
@@ -58,11 +56,8 @@ def region_chapter(context: Context, chapter: Chapter) -> None:
     shown = {d: _shown_in_figures(context, d) for d in context.datasets}
     drawn = [shown[d] is None or m in shown[d] for d, m in zip(frame["dataset"], frame["method"], strict=True)]
     groups = frame.groupby("dataset", sort=False)["samples"].max().items()
-    text = caption(
-        "region_figure", protocol=PROTOCOL, sizes="; ".join(f"{context.name(d)}: n = {size}" for d, size in groups)
-    )
-    figure = plots.region_errors(frame[drawn], order, context)
-    chapter.plot(figure, "regions", "Mean error of every method in every region", text)
+    sizes = "; ".join(f"{context.name(dataset)}: n = {size}" for dataset, size in groups)
+    chapter.plot(plots.region_errors(frame[drawn], order, context), "regions", "region_figure", sizes=sizes)
 
 
 @chapter_of("Errors of corresponding points", "correspondence")

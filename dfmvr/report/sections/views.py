@@ -12,7 +12,7 @@ import torch
 from dfmvr.conventions import VIEWS
 from dfmvr.report.captions import caption
 from dfmvr.report.chapter import Chapter, chapter_of
-from dfmvr.report.context import PROTOCOL, Context
+from dfmvr.report.context import Context
 from dfmvr.report.figures import gallery
 from dfmvr.report.figures.exhibits import MOST_ROWS, Exhibit, exhibits, tests_on
 from dfmvr.report.source import SampleSource
@@ -38,10 +38,9 @@ def single_view_chapter(context: Context, chapter: Chapter) -> None:
         of_views = exhibit._replace(errors=tests[list(shown)].dropna())
         named = {read_key(family).name: names for family, names in families.items()}
         for one in of_views.chosen(min(2, context.configuration.report.panels)):
-            place = exhibit.place(one.sample)
-            text = caption("single_view_figure", place=place, protocol=PROTOCOL)
-            name, alt = f"single_view_{exhibit.dataset}_{one.rank:03d}", f"Meshes from single views, {place}"
-            chapter.picture(gallery.single_view_panel(of_views, one.sample, named), name, alt, text)
+            image = gallery.single_view_panel(of_views, one.sample, named)
+            name = f"single_view_{exhibit.dataset}_{one.rank:03d}"
+            chapter.picture(image, name, "single_view_figure", place=exhibit.place(one.sample))
         if complete := {family: names for family, names in families.items() if all(names)}:
             _agreement(context, chapter, of_views, complete)
 
@@ -92,9 +91,8 @@ def texture_chapter(context: Context, chapter: Chapter) -> None:
         for method in dict.fromkeys((ours, without if without in exhibit.errors else ours)):
             image = gallery.texture_panel(exhibit, samples, method, samples)
             facts = {"data": exhibit.name, "method": read_key(method).name, "count": len(samples)}
-            text = caption("texture_figure", figure="Fig. 10" if method == OURS else "Fig. 16", **facts)
-            name = f"texture_{exhibit.dataset}_{method}"
-            chapter.picture(image, name, f"Faces with texture, {exhibit.name}", text)
+            facts |= {"figure": "Fig. 10" if method == OURS else "Fig. 16"}
+            chapter.picture(image, f"texture_{exhibit.dataset}_{method}", "texture_figure", **facts)
         _expressions(chapter, exhibit)
 
 
@@ -108,5 +106,4 @@ def _expressions(chapter: Chapter, exhibit: Exhibit) -> None:
     names = [f"expression {name}" for name in shown]
     image = gallery.texture_panel(exhibit, [str(sample) for sample in shown.index], exhibit.ours, names)
     facts = {"data": exhibit.name, "method": read_key(exhibit.ours).name, "count": len(shown)}
-    text, alt = caption("expressions_figure", **facts), f"Expressions of one person, {exhibit.name}"
-    chapter.picture(image, f"expressions_{exhibit.dataset}", alt, text)
+    chapter.picture(image, f"expressions_{exhibit.dataset}", "expressions_figure", **facts)

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from dfmvr.config.evaluation import ReportSection
-from dfmvr.report.context import PROTOCOL, WHOLE, Context
+from dfmvr.report.context import WHOLE, Context
 from dfmvr.report.tables.errors import PairedErrors, errors_of
 from dfmvr.report.tables.statistics import Interval, Resampled, resample_means
 from dfmvr.study.methods import FLOOR, MEAN_FACE, read_key
-from dfmvr.study.paper import COMPARISONS, RANDOM, Comparison
+from dfmvr.study.paper import COMPARISONS, PROTOCOL, RANDOM, Comparison
 
 CORRESPONDENCE = "correspondence_mm"
 """Column of the scores: distance of corresponding points."""

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from dfmvr.report.context import OK, PROTOCOL, WHOLE
+from dfmvr.report.context import OK, WHOLE
 from dfmvr.study.methods import BEST, MEAN, TestedMethod, in_order, read_key
+from dfmvr.study.paper import PROTOCOL
 
 
 class PairedErrors(NamedTuple):

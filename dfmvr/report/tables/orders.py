@@ -8,11 +8,11 @@ from operator import sub
 import pandas as pd
 from scipy.stats import kendalltau, rankdata
 
-from dfmvr.report.context import PROTOCOL, Context
+from dfmvr.report.context import Context
 from dfmvr.report.tables.comparisons import Compared, compared, ended
 from dfmvr.report.tables.statistics import Interval
 from dfmvr.study.methods import FLOOR
-from dfmvr.study.paper import Comparison
+from dfmvr.study.paper import PROTOCOL, Comparison
 
 FOUND, CONTRADICTED, UNDECIDED, NOT_RUN = "found", "contradicted", "undecided", "not run"
 

@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 
 from dfmvr.report.captions import caption
-from dfmvr.report.context import PROTOCOL, WHOLE, Context
+from dfmvr.report.context import WHOLE, Context
 from dfmvr.report.tables.comparisons import CORRESPONDENCE, DIFFERENCE, GAP, RATIO, Compared
 from dfmvr.report.tables.orders import NOT_RUN
 from dfmvr.report.tables.table import Column, Table, number, number_column, percent, signed, text_column
 from dfmvr.study.methods import BEST, OURS, OURS_ACROSS, read_key
-from dfmvr.study.paper import DESIGN, RANDOM, Comparison
+from dfmvr.study.paper import DESIGN, PROTOCOL, RANDOM, Comparison
 
 PROTOCOLS = {
     "paper": "95 mm about the nose tip, size free",
@@ -67,7 +67,7 @@ def _comparison_caption(table: Compared, context: Context) -> str:
     comparison, resamples = table.comparison, context.configuration.report.bootstrap
     data = {d: context.name(d) for d in ("pixel_face", "multi_pie", "bosphorus")}
     parts = [f"{comparison.title}.", caption(f"about_{comparison.name}", **data)]
-    parts.append(caption("comparison", protocol=PROTOCOL, how=PROTOCOLS[PROTOCOL], resamples=resamples))
+    parts.append(caption("comparison", how=PROTOCOLS[PROTOCOL], resamples=resamples))
     if any(read_key(method).view == BEST for method in table.frame["method"]):
         parts.append(caption("best_of_views"))
     if (table.frame["seeds"] > 1).any():
@@ -152,7 +152,7 @@ def claims_table(frame: pd.DataFrame, context: Context) -> Table:
         number_column("difference in this run (mm)", "difference_mm", signed, ends=True),
         text_column("verdict"),
     )
-    text = caption("claims", protocol=PROTOCOL, resamples=context.configuration.report.bootstrap)
+    text = caption("claims", resamples=context.configuration.report.bootstrap)
     return Table("claims", "Orders that the paper reports", text, frame, columns, "place")
 
 
@@ -176,7 +176,7 @@ def ranking_table(frame: pd.DataFrame, context: Context) -> Table:
     group = "rank and mean error (mm), by protocol"
     columns += [Column(spaced(protocol), partial(cell, protocol), group) for protocol in statistics]
     kinds = "; ".join(f"{spaced(protocol)}: {STATISTICS[name]}" for protocol, name in statistics.items())
-    text = caption("rankings", protocol=PROTOCOL, kinds=kinds)
+    text = caption("rankings", kinds=kinds)
     return Table("rankings", "Ranks by protocol", text, pd.DataFrame(rows), tuple(columns), "data", _is_ours, frame)
 
 
@@ -194,7 +194,7 @@ def region_table(frame: pd.DataFrame, regions: list[str], context: Context) -> T
     columns = [METHOD, number_column("n", f"{regions[0]}_samples", whole)]
     heads = {region: "whole face" if region == WHOLE else region for region in regions}
     columns += [number_column(head, f"{r}_rmse_mm", two, "mean RMSE (mm)") for r, head in heads.items()]
-    text = caption("regions", protocol=PROTOCOL)
+    text = caption("regions")
     return Table("regions", "Errors by region", text, wide, tuple(columns), "data", _is_ours)
 
 
@@ -220,7 +220,7 @@ def correspondence_table(frame: pd.DataFrame, context: Context) -> Table:
         number_column("same point (mm)", CORRESPONDENCE, ends=True),
         number_column("ratio to the mean face", RATIO, ends=True),
     )
-    text, frame = caption("correspondence_table", protocol=PROTOCOL), with_data(frame, context)
+    text, frame = caption("correspondence_table"), with_data(frame, context)
     return Table("correspondence", "Errors of corresponding points", text, frame, columns, "data", _is_ours)
 
 

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from dfmvr.report.captions import caption
-from dfmvr.report.context import OK, PROTOCOL, WHOLE, Context, Run
+from dfmvr.report.context import OK, WHOLE, Context, Run
 from dfmvr.report.tables.printed import spaced, two, whole
 from dfmvr.report.tables.table import Column, Table, number, number_column, percent, text_column
 from dfmvr.study.methods import FAMILIES, read_key
+from dfmvr.study.paper import PROTOCOL
 
 one, share = partial(number, digits=1), partial(percent, digits=1)
 

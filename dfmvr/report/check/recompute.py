@@ -1,0 +1,249 @@
+"""Every number of the tables once more, from what the stages left; see `dfmvr.report.check.compare`."""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm, t
+
+from dfmvr.conventions import VIEWS
+from dfmvr.errors import DataError
+from dfmvr.study.methods import FLOOR, MEAN_FACE, OURS, TestedMethod, read_key
+from dfmvr.study.paper import COMPARISONS, RANDOM, Comparison
+
+Row = dict[str, Any]
+Rows = dict[tuple[str, ...], Row]
+"""Rows of a table by the texts in its key columns."""
+
+
+def read_plain(path: Path) -> Row:
+    """What a JSON file holds."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def opened(path: Path, read: Callable[[Path], Any]) -> Any:
+    """What a file holds, or an error that names it."""
+    try:
+        return read(path)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; run the stage that makes it") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a readable table ({' '.join(str(error).split())})") from error
+
+
+class Paired:
+    """Errors of several methods on the samples of one data set that all of them have, and resamples of its subjects."""
+
+    def __init__(self, scores: pd.DataFrame, made: Row, column: str = "rmse_mm", methods: Any = None) -> None:
+        """Take the errors in a column of the scores; `methods`: the keys of those that are compared, None: all."""
+        wide = scores.pivot_table(index=["subject", "sample"], columns="method", values=column, aggfunc="first")
+        tested = list(map(read_key, wide))
+        columns = {(m.first.key, m.seed): wide[m.key] for m in tested}
+        for variant, seed in {(m.variant, m.seed) for m in tested if m.variant.one_view}:
+            of_views = [(TestedMethod(variant, view=view).key, seed) for view in VIEWS]
+            if set(of_views) <= set(columns):
+                views = [columns.pop(key) for key in of_views]
+                columns[f"{variant.key}_best", seed] = np.minimum.reduce(views)
+                columns[f"{variant.key}_mean", seed] = sum(views) / len(views)
+        chosen = {key: errors for key, errors in columns.items() if methods is None or key[0] in methods}
+        every = pd.DataFrame(chosen, index=wide.index).dropna() if chosen else wide.iloc[:0, :0]
+        self.errors = every.T.groupby(level=0).mean().T if len(every) else every
+        if self.errors.empty:
+            return
+        people, place = np.unique(every.index.get_level_values("subject"), return_inverse=True)
+        trainings, count = every.mean().groupby(level=0), len(people)
+        self.of_method = pd.DataFrame({"seeds": trainings.size(), "seed_std_mm": trainings.std()})
+        self.of_method["samples"], self.of_method["subjects"] = len(every), count
+        rng = np.random.default_rng([made["seed"], zlib.crc32(scores["dataset"].iloc[0].encode())])
+        often = rng.multinomial(count, [1 / count] * count, made["bootstrap"])[:, place]
+        means = often @ self.errors.to_numpy() / often.sum(1)[:, None]
+        self.resampled = pd.DataFrame(means if count > 1 else means * math.nan, columns=self.errors.columns)
+        self.tail = norm.cdf(math.sqrt(count / (count - 1)) * t.ppf(0.025, count - 1)) if count > 1 else 0.0
+
+    def three(self, name: str, statistic: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
+        """A statistic of the methods' means with its interval; the rows are methods."""
+        ends = statistic(self.resampled).quantile([self.tail, 1 - self.tail])
+        value = statistic(self.errors.mean().to_frame().T)
+        return pd.concat([value, ends]).set_axis([name, f"{name}_low", f"{name}_high"]).T
+
+    def rows(self, name: str, ours: str = OURS) -> dict[str, Row]:
+        """All numbers of every method; `name` is that of the mean error."""
+        if self.errors.empty:
+            return {}
+        std = self.errors.std()
+        parts = [self.of_method, self.three(name, lambda e: e), std.rename("std_mm"), std.rename(f"{name}_std")]
+        if MEAN_FACE in self.errors:
+            ratio = self.three("ratio_to_mean_face", lambda e: e.div(e[MEAN_FACE], axis=0))
+            parts.append(ratio.drop(index=MEAN_FACE))
+        if ours in self.errors:
+            parts.append(self.three("difference", lambda e: e.sub(e[ours], axis=0)))
+            parts.append(self.three("difference_to_dfmvr_mm", lambda e: e.sub(e[ours], axis=0)).drop(index=ours))
+        if {MEAN_FACE, FLOOR} <= set(self.errors):
+            gap = self.three("gap_closed", lambda e: e.rsub(e[MEAN_FACE], axis=0).div(e[MEAN_FACE] - e[FLOOR], axis=0))
+            parts.append(gap.drop(index=[MEAN_FACE, FLOOR]))
+        return pd.concat(parts, axis=1).to_dict("index")
+
+
+class Recomputed:
+    """All tables, by their names: `tables`."""
+
+    def __init__(self, results: Path, made: Row) -> None:
+        """Compute everything; `made` is what made.json holds."""
+        self.results, self.made = results, made
+        self.tables: dict[str, Rows] = defaultdict(dict)
+        read = [opened(results / name, pd.read_parquet) for name in made["scores"]]
+        manifests = [(name, results / "align" / name / "manifest.parquet") for name in made["datasets"]]
+        self.manifests = {name: opened(path, pd.read_parquet) for name, path in manifests}
+        self.scores = pd.concat(read, ignore_index=True)
+        tested = {read_key(name).first for name in self.scores["method"]}
+        scores = self.scores[self.scores["status"] == "ok"]
+        self._regions_and_protocols(scores)
+        whole = scores[(scores["protocol"] == "paper") & (scores["region"] == "all")]
+        self.whole = dict(iter(whole.groupby("dataset")))
+        for dataset, part in self.whole.items():
+            self._rankings(dataset)
+            if "correspondence_mm" in part:
+                rows = Paired(part, made, "correspondence_mm").rows("correspondence_mm")
+                self.tables["correspondence"] |= {(dataset, m): row for m, row in rows.items()}
+            self._sensitivity(dataset, {m.key: m.variant.weight for m in tested if m.variant.weight})
+        for comparison in COMPARISONS:
+            if comparison.is_of({method.key for method in tested}):
+                self._comparison(comparison)
+        self._steps()
+        self._files()
+
+    def _regions_and_protocols(self, scores: pd.DataFrame) -> None:
+        regions = set()
+        for (dataset, protocol, region), part in scores.groupby(["dataset", "protocol", "region"], sort=False):
+            rmse, mean = (Paired(part, self.made, name).rows(name) for name in ("rmse_mm", "mean_mm"))
+            for m in rmse:
+                row = mean[m] | rmse[m]
+                if region == "all":
+                    self.tables["protocols"][dataset, protocol, m] = row
+                if protocol == "paper":
+                    regions.add(region)
+                    named = {f"{region}_{name}": value for name, value in row.items()}
+                    self.tables["regions"].setdefault((dataset, m), {}).update(named)
+        if len(regions) < 2:
+            del self.tables["regions"]
+
+    def _rankings(self, dataset: str) -> None:
+        """Rank of every method but the floor under every protocol, and how the order agrees with the default one's."""
+        protocols, column = self.tables["protocols"].items(), self.made["statistics"]
+        rows = [(p, m, row[column[p]]) for (d, p, m), row in protocols if d == dataset and m != FLOOR]
+        errors = pd.DataFrame(rows, columns=["p", "m", "e"]).pivot(index="m", columns="p", values="e").dropna()
+        if len(errors) < 2 or "paper" not in errors or errors.shape[1] < 2:
+            return
+        ranks, tau = errors.rank(method="min"), errors.corr("kendall")["paper"]
+        for p, m in ((p, m) for p in errors for m in errors.index):
+            row = {"error_mm": errors.loc[m, p], "rank": ranks.loc[m, p], "kendall_tau": tau[p]}
+            self.tables["rankings"][dataset, p, m] = row
+
+    def _sensitivity(self, dataset: str, weights: dict[str, tuple[str, float]]) -> None:
+        rows = Paired(self.whole[dataset], self.made, methods=[*weights, OURS]).rows("mean")
+        weighed = {(weights[m][0], m): weights[m][1] for m in rows if m != OURS and OURS in rows}
+        weighed |= {(loss, OURS): self.made["loss_weights"][loss] for loss, _ in weighed}
+        self.tables[f"sensitivity_{dataset}"] = {key: rows[key[1]] | {"weight": w} for key, w in weighed.items()}
+
+    def _comparison(self, comparison: Comparison) -> None:
+        """A table of the paper and the orders that it reports."""
+        claims: Rows = {}
+        datasets = [name for name in comparison.datasets if name in self.whole]
+        blocks = [(dataset, *block) for dataset in datasets for block in self._by_yaw(comparison, dataset)]
+        for dataset, yaw, paired in blocks:
+            found = paired.rows("mean_mm", comparison.ours)
+            for m, row in comparison.rows.items():
+                beside = row.printed if dataset == blocks[0][0] else {}
+                if m in found or beside or m in (MEAN_FACE, FLOOR):
+                    numbers = found.get(m, {}) | {key: row.printed.get(key, "") for key in comparison.design}
+                    numbers |= {"paper_mean_mm": beside.get(yaw or "mean", math.nan)}
+                    key = (dataset, yaw, m) if comparison.by_yaw else (dataset, m)
+                    self.tables[comparison.name][key] = numbers | {"paper_std_mm": beside.get("std", math.nan)}
+            for pair in comparison.claims:
+                better, worse = (comparison.rows[m].printed.get(yaw or "mean", math.nan) for m in pair)
+                claim = {"paper_difference_mm": better - worse, "verdict": "not run"}
+                if set(pair) <= set(found):
+                    apart = paired.three("difference_mm", lambda e, worse=pair[1]: e.sub(e[worse], axis=0))
+                    claim |= found[pair[0]] | apart.loc[pair[0]].to_dict()
+                    below, above = claim["difference_mm_high"] < 0, claim["difference_mm_low"] > 0
+                    claim["verdict"] = "found" if below else "contradicted" if above else "undecided"
+                claims[comparison.name, dataset, yaw, *pair] = claim
+        if any(claim["verdict"] != "not run" for claim in claims.values()):
+            self.tables["claims"] |= claims
+
+    def _by_yaw(self, comparison: Comparison, dataset: str) -> list[tuple[str, Paired]]:
+        """The parts of a comparison, by yaw of the left view where it has columns of yaws."""
+        scores, views = self.whole[dataset], self.manifests[dataset]
+        yaw_of = views[views["view"] == "left"].set_index("sample")["yaw"].abs()
+        scores = scores.assign(yaw=scores["sample"].map(yaw_of))
+        if comparison.left_yaw is not None:
+            scores = scores[scores["yaw"] == abs(comparison.left_yaw)]
+        parts = {"": scores}
+        if comparison.by_yaw:
+            common = Paired(scores, self.made, methods=comparison.rows).errors.index.get_level_values("sample")
+            scores = scores[scores["yaw"].notna() & scores["sample"].isin(common)]
+            yaws = sorted(scores["yaw"].unique())
+            people = [p for p, of_one in scores.groupby("subject") if set(of_one["yaw"]) == set(yaws)]
+            scores = scores[scores["subject"].isin(people)]
+            parts = {f"{yaw:g}": scores[scores["yaw"] == yaw] for yaw in yaws}
+            if len(yaws) > 1 and people:
+                drawn = np.random.default_rng(self.made["seed"]).integers(len(yaws), size=len(people))
+                of_subject = {p: yaws[i] for p, i in zip(people, drawn, strict=True)}
+                parts[RANDOM] = scores[scores["yaw"] == scores["subject"].map(of_subject)]
+        paired = {name: Paired(part, self.made, methods=comparison.rows) for name, part in parts.items()}
+        return [(name, part) for name, part in paired.items() if not part.errors.empty]
+
+    def _steps(self) -> None:
+        """What every step kept and set aside."""
+        whole = self.scores[(self.scores["protocol"] == "paper") & (self.scores["region"] == "all")]
+        for dataset, manifest in self.manifests.items():
+            for split, rows in manifest.groupby("split"):
+                self._step(dataset, f"align, {split}", rows)
+            unaligned = manifest.loc[manifest["status"] != "ok", "sample"]
+            scored = whole[(whole["dataset"] == dataset) & ~whole["sample"].isin(unaligned)]
+            for method, rows in scored.groupby("method"):
+                row = self._step(dataset, f"score, {read_key(method).name}".replace("_{", "_").replace("}", ""), rows)
+                row["coverage"] = rows["coverage"].mean()
+                registered = self.results / "register" / method / f"{dataset}.npz"
+                if registered.exists():
+                    with opened(registered, np.load) as arrays:
+                        row["not_converged"] = int(np.sum((arrays["status"] == "ok") & ~arrays["converged"]))
+
+    def _step(self, dataset: str, step: str, rows: pd.DataFrame) -> Row:
+        """The counts of a step, whose rows may be several a sample; those set aside are a table of their own."""
+        failed = rows[rows["status"] != "ok"].drop_duplicates("sample")
+        every, aside = rows["sample"].nunique(), len(failed)
+        told = {(dataset, step, one.sample): {"reason": one.reason} for one in failed.itertuples()}
+        self.tables["set_aside"] |= told
+        row = {"samples": every, "kept": every - aside, "set_aside": aside}
+        self.tables["samples"][dataset, step] = row
+        return row
+
+    def _files(self) -> None:
+        """What other stages tell of themselves, where they ran."""
+        for name, method in self.made["trainings"].items():
+            steps = opened(self.results / "train" / name / "metrics.csv", pd.read_csv)
+            last = steps[steps["epoch"] == steps["epoch"].max()].mean().to_dict()
+            row = last | {"epochs": steps["epoch"].max() + 1, "steps": len(steps)}
+            self.tables["losses" if method == "df_mvr" else f"losses_{method}"][(name,)] = row
+        parser, model = (self._json_of(name) for name in ("parse/metrics.json", "face_model/summary.json"))
+        kinds = {"photographs": parser, "black background": parser.get("black_background")}
+        self.tables["parser"] = {(kind,): found for kind, found in kinds.items() if found}
+        measures = model.get("population_mm") or {}
+        self.tables["population"] = {(n,): {"mean_mm": mean, "std_mm": std} for n, (mean, std) in measures.items()}
+        self.tables["held_out"] = {(heads,): found for heads, found in (model.get("held_out_rms_mm") or {}).items()}
+        for method in self.scores["method"].unique():
+            protocols = self._json_of(f"score/{method}/real_scan.json").get("protocols", {})
+            self.tables["real_scan"] |= {(protocol, method): found for protocol, found in protocols.items()}
+
+    def _json_of(self, name: str) -> Row:
+        path = self.results / name
+        return opened(path, read_plain) if path.exists() else {}
