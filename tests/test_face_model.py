@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from PIL import Image
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
@@ -177,6 +178,13 @@ def test_the_command_writes_what_is_asked_for(built, files, tmp_path, monkeypatc
     arguments = [part for name, file in files.items() for part in (f"--{name}", str(tmp_path / file))]
     assert cli.main(["face_model", *arguments]) == 0
     assert {path.name for path in tmp_path.iterdir()} == set(files.values())
+
+
+def test_faces_of_a_model_are_drawn(model, tmp_path):
+    model.save(tmp_path / "model.npz")
+    files = ["--face-model", str(tmp_path / "model.npz"), "--output", str(tmp_path / "preview.png")]
+    assert cli.main(["face_model", "preview", *files]) == 0
+    assert np.asarray(Image.open(tmp_path / "preview.png")).std() > 20
 
 
 def test_heads_file_round_trip(heads, tmp_path):

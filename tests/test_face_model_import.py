@@ -363,7 +363,9 @@ def test_ict_of_obj_files_is_the_same(ict, ict_model, open_file, tmp_path):
 
 @needs_ict
 def test_the_real_ict_facekit(open_file, tmp_path):
-    model = imported("ict_facekit", ICT.parent, open_file, tmp_path, "--preview", str(tmp_path / "preview.png"))
+    model = imported("ict_facekit", ICT.parent, open_file, tmp_path)
+    files = ["--face-model", str(tmp_path / "model.npz"), "--output", str(tmp_path / "preview.png")]
+    assert cli.main(["face_model", "preview", *files]) == 0
     with Image.open(tmp_path / "preview.png") as picture:
         assert np.asarray(picture).std() > 20
     assert (model.identity_size, model.expression_size) == (80, 53)

