@@ -57,6 +57,12 @@ def sha256_of(path: Path | str) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def find_below(folder: Path, name: str) -> Path | None:
+    """Find a file by its name in a folder or up to two below it; None if it is not there."""
+    candidates = (found for pattern in ("", "*/", "*/*/") for found in sorted(folder.glob(pattern + name)))
+    return next(candidates, None) if folder.is_dir() else None
+
+
 @contextmanager
 def writing(path: Path | str) -> Iterator[Path]:
     """Yield a temporary name beside `path`; what the block makes there, a file or a folder, then takes its place whole.

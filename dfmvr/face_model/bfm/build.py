@@ -21,9 +21,10 @@ from dfmvr.config.data import FaceModelSection
 from dfmvr.conventions import ALIGNMENT_IN_68, ALIGNMENT_IN_101, DROPPED_FROM_106
 from dfmvr.datasets.pixel_face.ground_truth import read_ground_truth
 from dfmvr.errors import DataError
-from dfmvr.face_model.bfm.files import FRONT, LANDMARKS_68, VERTICES, WITH_EXPRESSION, find, read_bfm, vertex_indices
+from dfmvr.face_model.bfm.files import FRONT, LANDMARKS_68, VERTICES, WITH_EXPRESSION, read_bfm, vertex_indices
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.face_model.transfer import borrow, imported
+from dfmvr.files import find_below
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ def keypoints(path: Path, carried: np.ndarray) -> tuple[np.ndarray, str]:
     Raises:
         DataError: a file of keypoints is damaged or belongs to another mesh.
     """
-    index, truth, front = (find(path, name) for name in (INDEX_101, GROUND_TRUTH, FRONT))
+    index, truth, front = (find_below(path, name) for name in (INDEX_101, GROUND_TRUTH, FRONT))
     result = carried.copy()
     if index is not None:
         result[KEPT] = _read_101(index)

@@ -26,6 +26,7 @@ import numpy as np
 from dfmvr.config.data import FaceModelSection
 from dfmvr.datasets.matlab import read_matlab
 from dfmvr.errors import DataError
+from dfmvr.files import find_below
 from dfmvr.geometry.normals import triangle_normals
 
 FULL, WITH_EXPRESSION, VERTICES = 53_490, 53_215, 35_709
@@ -60,12 +61,6 @@ class BfmFiles(NamedTuple):
     landmarks_68: np.ndarray  # (68,)
 
 
-def find(path: Path, name: str) -> Path | None:
-    """Find a file by its name in a folder or up to two below it; None if it is not there."""
-    candidates = (found for pattern in ("", "*/", "*/*/") for found in sorted(path.glob(pattern + name)))
-    return next(candidates, None) if path.is_dir() else None
-
-
 def read_bfm(path: Path, settings: FaceModelSection) -> BfmFiles:
     """Read BFM 2009.
 
@@ -75,8 +70,8 @@ def read_bfm(path: Path, settings: FaceModelSection) -> BfmFiles:
     Raises:
         DataError: files are missing, damaged, or do not fit together.
     """
-    parts = {name: found for name in PARTS if (found := find(path, name))}
-    ready = find(path, READY) if path.is_dir() else path
+    parts = {name: found for name in PARTS if (found := find_below(path, name))}
+    ready = find_below(path, READY) if path.is_dir() else path
     if len(parts) == len(PARTS):
         read = _read_parts(parts, settings)
     elif ready:

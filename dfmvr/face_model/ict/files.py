@@ -26,7 +26,7 @@ import numpy as np
 
 from dfmvr.errors import DataError
 from dfmvr.face_model.expressions import KINDS
-from dfmvr.files import check_arrays, read_json, read_npz
+from dfmvr.files import check_arrays, find_below, read_json, read_npz
 
 log = logging.getLogger(__name__)
 
@@ -79,22 +79,14 @@ def read_ict(path: Path | str) -> IctFiles:
         DataError: files are missing, damaged, or do not fit together.
     """
     path = Path(path)
-    file = _find(path) if path.is_dir() else path
+    file = find_below(path, NEUTRAL) or find_below(path, "model.npz") or path
+    if file.is_dir():
+        raise DataError(f"{path}: expected ICT-FaceKit's {NEUTRAL} (folder FaceXModel) or model.npz; download it")
     files = _read_folder(file) if file.name == NEUTRAL else _read_npz(file)
     size = float(np.ptp(files.mean, axis=0).max())
     if not PLAUSIBLE_CM[0] < size < PLAUSIBLE_CM[1]:
         raise DataError(f"{file}: expected a head in centimetres, found {size:.3g} from end to end; download it again")
     return files
-
-
-def _find(folder: Path) -> Path:
-    """Find the neutral mesh or model.npz in a folder or up to two below it."""
-    for pattern, name in itertools.product(("", "*/", "*/*/"), (NEUTRAL, "model.npz")):
-        if found := sorted(folder.glob(pattern + name)):
-            return found[0]
-    raise DataError(
-        f"{folder}: expected ICT-FaceKit's {NEUTRAL} (folder FaceXModel) or model.npz, found neither; download it"
-    )
 
 
 def _read_npz(path: Path) -> IctFiles:
