@@ -11,7 +11,7 @@ import pytest
 from page_reader import WEBGL, Reader, found_in_browser
 from PIL import Image
 
-from dfmvr.report.chapter import Chapter, Maker
+from dfmvr.report.chapter import Chapter
 from dfmvr.report.figures import scenes
 from dfmvr.report.page import write_page
 from dfmvr.report.sections import provenance
@@ -71,7 +71,7 @@ def _square_page(tmp_path):
         [np.stack([corner, corner + 1, corner + 11], -1), np.stack([corner + 1, corner + 12, corner + 11], -1)]
     )
     errors = np.where(vertices[:, 0] < 0, 0.0, 4.0)
-    chapter = Chapter("Square", "square", tmp_path, makers=[Maker("score", "square")])
+    chapter = Chapter("Square", "square", tmp_path, ("score",))
     chapter.say("`code`")
     layers = [scenes.Layer(f"</script>{i}", vertices, triangles, errors + 4 * i) for i in range(2)]
     chapter.scene(
@@ -171,5 +171,3 @@ def test_without_webgl_the_picture_stays_and_a_message_tells(tmp_path):
 def test_steps_of_the_workflow_are_those_that_the_page_names():
     rules = Path(__file__).parents[1] / "workflow" / "rules"
     assert {f"{step}.smk" for step in provenance.FILES} <= {path.name for path in rules.glob("*.smk")}
-    named = {step for steps in provenance.STEPS.values() for step in steps} | set(provenance.OTHERS)
-    assert named <= set(provenance.FILES)

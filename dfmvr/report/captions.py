@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import yaml
 
@@ -13,11 +14,16 @@ FILES = ("captions.yaml", "figure_captions.yaml")
 
 
 @cache
-def _captions() -> dict[str, str]:
-    texts: dict[str, str] = {}
+def _captions() -> dict[str, Any]:
+    texts: dict[str, Any] = {}
     for name in FILES:
         texts |= yaml.safe_load(resources.files(__package__).joinpath(name).read_text(encoding="utf-8"))
     return texts
+
+
+def entries(name: str) -> dict[str, Any]:
+    """The texts below `name`, such as what each protocol is called."""
+    return _captions()[name]
 
 
 def caption(name: str, **values: object) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from matplotlib.figure import Figure
 from PIL import Image
@@ -25,11 +25,8 @@ PX_PER_PT = 2.5
 """Pixels that a point of a vector picture counts as: those of the same figure as PNG (180 dpi)."""
 
 
-class Maker(NamedTuple):
-    """A step that made numbers of a chapter, and the place of the page that tells of it."""
-
-    name: str
-    anchor: str
+SHAPES_FROM = ("align", "reconstruct", "register", "score")
+"""The steps that pictures of registered meshes are made from."""
 
 
 @dataclass
@@ -40,10 +37,10 @@ class Chapter:
     anchor: str
     folder: Path
     """Where the files of its tables go, and in `figures` those of its pictures."""
+    made_by: tuple[str, ...] = ()
+    """The steps that made its numbers, named at its foot."""
     paragraphs: list[Markup] = field(default_factory=list)
     parts: list[dict[str, Any]] = field(default_factory=list)
-    makers: list[Maker] = field(default_factory=list)
-    """What made the chapter's numbers, shown at its foot."""
 
     def say(self, text: str) -> None:
         """Add a paragraph; all stand before the parts."""
@@ -100,13 +97,15 @@ class Chapter:
         self.parts.append({"kind": "code", "text": text, "title": title})
 
 
-def chapter_of(title: str, anchor: str) -> Callable[[Callable[[Context, Chapter], None]], Callable[[Context], Chapter]]:
-    """Make a function that fills a chapter into one that gives it."""
+def chapter_of(
+    title: str, anchor: str, *steps: str
+) -> Callable[[Callable[[Context, Chapter], None]], Callable[[Context], Chapter]]:
+    """Make a function that fills a chapter with what some steps left into one that gives it."""
 
     def decorate(fill: Callable[[Context, Chapter], None]) -> Callable[[Context], Chapter]:
         @wraps(fill)
         def make(context: Context) -> Chapter:
-            chapter = Chapter(title, anchor, context.folder)
+            chapter = Chapter(title, anchor, context.folder, (*steps, "report"))
             fill(context, chapter)
             return chapter
 

@@ -127,12 +127,8 @@ class TestedMethod:
     @property
     def name(self) -> str:
         """Its printed name."""
-        if self.variant.one_view:
-            view = {"": "", BEST: ", best of three views", MEAN: ", mean of three views"}.get(
-                self.view, f", {self.view} view"
-            )
-        else:
-            view = f", {self.view} view alone" if self.view else ""
+        alone = f", {self.view} view" + ("" if self.variant.one_view else " alone")
+        view = {"": "", BEST: ", best of three views", MEAN: ", mean of three views"}.get(self.view, alone)
         return self.variant.name + view + (f", seed {self.seed}" if self.seed else "")
 
     @property

@@ -23,7 +23,7 @@ TITLES = {"photo": "photo loss, w_{p}", "mask": "mask loss, w_{m}"}
 CORRELATION_RESAMPLES = 1000
 
 
-@chapter_of("Sensitivity to the loss weights", "sensitivity")
+@chapter_of("Sensitivity to the loss weights", "sensitivity", "score")
 def sensitivity_chapter(context: Context, chapter: Chapter) -> None:
     """Error against the weights of photo and mask loss (Fig. 11); empty without such variants."""
     chapter.say(caption("sensitivity"))
@@ -66,7 +66,7 @@ def _by_weight(found: Bootstrapped, weights: dict[str, tuple[str, float]], usual
     return pd.DataFrame(rows).sort_values(["loss", "weight"], ascending=[False, True], ignore_index=True)
 
 
-@chapter_of("Robustness to angle and light", "robustness")
+@chapter_of("Robustness to angle and light", "robustness", "align", "reconstruct", "score")
 def robustness_chapter(context: Context, chapter: Chapter) -> None:
     """Error and landmarks where the left view's angle or the light changes (Fig. 12)."""
     chapter.say(caption("robustness"))
@@ -130,7 +130,7 @@ def _one_of_each_kind(exhibit: Exhibit) -> dict[str, str]:
     return shown
 
 
-@chapter_of("The worst samples, and why", "worst")
+@chapter_of("The worst samples, and why", "worst", "align", "parse", "reconstruct", "register", "score")
 def worst_chapter(context: Context, chapter: Chapter) -> None:
     """The samples with the largest errors, what stands out about them, and what goes with the error (Fig. 14)."""
     settings = context.configuration.report

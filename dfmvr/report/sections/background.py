@@ -10,7 +10,7 @@ import pandas as pd
 import yaml
 
 from dfmvr import __version__
-from dfmvr.report.captions import caption
+from dfmvr.report.captions import caption, entries
 from dfmvr.report.chapter import Chapter, chapter_of
 from dfmvr.report.context import OK, Context, Run
 from dfmvr.report.figures import plots
@@ -24,42 +24,8 @@ PACKAGES = ("torch", "numpy", "scipy", "pandas", "open3d-cpu", "open3d", "opencv
 
 SHOWN_SET_ASIDE = 30
 
-LOSSES = {
-    "df_mvr": {
-        "total": "total loss",
-        "photo": "photo loss, Eq. 2",
-        "mask": "mask loss, Eq. 3",
-        "landmark_2d": "2D landmark loss, Eq. 4 (px)",
-        "landmark_3d": "3D landmark loss, Eq. 6 (mm)",
-        "regularisation": "regularisation, Eq. 8",
-        "lighting": "colour of the light",
-        "albedo": "unevenness of the skin",
-    },
-    "deng": {
-        "total": "total loss",
-        "photo": "photo loss",
-        "landmark_2d": "2D landmarks (px²)",
-        "regularisation": "regularisation",
-        "lighting": "colour of the light",
-        "albedo": "unevenness of the albedo",
-        "perceptual": "perceptual loss",
-    },
-    "shang": {
-        "total": "total loss",
-        "photo": "photo loss",
-        "landmark_2d": "2D landmarks (px²)",
-        "shape": "identity and expression",
-        "texture": "texture",
-        "perceptual": "perceptual loss",
-        "pixel": "colours between views",
-        "depth": "depth between views (mm)",
-        "epipolar": "epipolar lines (px)",
-    },
-}
-"""Titles of the losses by training method; a term that is not here bears its own name."""
 
-
-@chapter_of("Training", "training")
+@chapter_of("Training", "training", "train")
 def training_chapter(context: Context, chapter: Chapter) -> None:
     """Loss curves and final losses of every training, by training method."""
     for family in dict.fromkeys([*FAMILIES, *(run.method for run in context.training.values())]):
@@ -72,7 +38,7 @@ def _training(context: Context, chapter: Chapter, family: str, runs: dict[str, R
     """Add the losses of the trainings of one method."""
     title = FAMILIES.get(family, family)
     chapter.heading(title)
-    known = LOSSES.get(family, {})
+    known = entries("loss_titles").get(family, {})
     present = dict.fromkeys(c for run in runs.values() for c in run.metrics if run.metrics[c].notna().any())
     terms = [*(c for c in known if c in present), *(c for c in present if c not in (*known, *_NO_LOSS))]
     titles = {c: known.get(c, spaced(c)) for c in terms}
@@ -103,7 +69,7 @@ def _in_blocks(frame: pd.DataFrame, terms: list[str], most: int = 60) -> pd.Data
     return frame[present].assign(epoch=fractional).groupby(blocks).mean()
 
 
-@chapter_of("Face parser", "parser")
+@chapter_of("Face parser", "parser", "parse")
 def parser_chapter(context: Context, chapter: Chapter) -> None:
     """The face parser's agreement with the truth."""
     found = context.summary("parse", "metrics.json")
@@ -126,7 +92,7 @@ def _known(value: float | None) -> float:
     return float("nan") if value is None else float(value)
 
 
-@chapter_of("Face model", "face_model")
+@chapter_of("Face model", "face_model", "face_model")
 def face_model_chapter(context: Context, chapter: Chapter) -> None:
     """Measures of the face model."""
     found = context.summary("face_model", "summary.json")
@@ -158,7 +124,7 @@ def _flat(values: dict[str, Any], place: str = "") -> list[tuple[str, str]]:
     return rows
 
 
-@chapter_of("Samples set aside", "set_aside")
+@chapter_of("Samples set aside", "set_aside", "align", "register", "score")
 def set_aside_chapter(context: Context, chapter: Chapter) -> None:
     """Samples set aside."""
     chapter.table(run_tables.count_table(context))

@@ -29,6 +29,7 @@ CHAPTERS = (
     background.face_model_chapter,
     background.set_aside_chapter,
     background.method_chapter,
+    provenance.maker_chapter,
 )
 
 
@@ -38,4 +39,4 @@ def chapters(context: Context) -> list[Chapter]:
     for make in reversed(CHAPTERS):  # the samples, near the end, read most files: what is missing is told early
         one = make(context)
         made[:0] = one if isinstance(one, list) else [one]
-    return [*made, provenance.maker_chapter(context, made)]
+    return made

@@ -56,7 +56,7 @@ def _verdict(ours: pd.Series, mean_face_mm: float) -> str:
     return caption(kind, percent=percent(abs(ratio - 1)), mean_face=two(mean_face_mm))
 
 
-@chapter_of("What is learnt", "learnt")
+@chapter_of("What is learnt", "learnt", "score")
 def learnt_chapter(context: Context, chapter: Chapter) -> None:
     """Which orders of methods that the paper reports are found here, in words and as a table."""
     every = tested_claims(context)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import yaml
 
 from dfmvr.report.captions import caption
-from dfmvr.report.chapter import Chapter, Maker
+from dfmvr.report.chapter import Chapter
 from dfmvr.report.context import Context
 
 FILES = {
@@ -24,39 +22,14 @@ FILES = {
 }
 """The steps, in their order, and what the page reads of each, below the results folder."""
 
-SHAPES = ("align", "reconstruct", "register", "score", "report")
 
-STEPS = {
-    "real_scan": ("reconstruct", "score", "report"),
-    "samples": ("align", "parse", "reconstruct", "register", "score", "report"),
-    "input": ("align", "parse", "report"),
-    "shapes": SHAPES,
-    "scene": SHAPES,
-    "error_maps": SHAPES,
-    "single_view": SHAPES,
-    "texture": ("face_model", "align", "reconstruct", "report"),
-    "robustness": ("align", "reconstruct", "score", "report"),
-    "worst": ("align", "parse", "reconstruct", "register", "score", "report"),
-    "training": ("train", "report"),
-    "parser": ("parse", "report"),
-    "face_model": ("face_model", "report"),
-    "set_aside": ("align", "register", "score", "report"),
-    "methods": ("report",),
-    "makers": (),
-}
-"""Steps whose output a chapter shows, by the chapter's anchor; others show scores."""
-OTHERS = ("score", "report")
-
-
-def maker_chapter(context: Context, chapters: Sequence[Chapter]) -> Chapter:
-    """Note at the foot of every chapter what made it, and tell of the steps in one of its own."""
-    for chapter in chapters:
-        chapter.makers = [Maker(step, f"made_{step}") for step in STEPS.get(chapter.anchor, OTHERS)]
-    makers = Chapter("What made what", "makers", context.folder)
-    makers.say(caption("makers"))
+def maker_chapter(context: Context) -> Chapter:
+    """Tell of the steps that the chapters name at their feet."""
+    chapter = Chapter("What made what", "makers", context.folder)
+    chapter.say(caption("makers"))
     for step in FILES:
-        _step(context, makers, step)
-    return makers
+        _step(context, chapter, step)
+    return chapter
 
 
 def _step(context: Context, chapter: Chapter, step: str) -> None:

@@ -31,7 +31,7 @@ from dfmvr.study.paper import PROTOCOL
 SCORE = "real_scan.json"
 
 
-@chapter_of("A scan of a real person", "real_scan")
+@chapter_of("A scan of a real person", "real_scan", "reconstruct", "score")
 def real_scan_chapter(context: Context, chapter: Chapter) -> None:
     """Scores and shapes of every method on the scan; empty where it was not scored.
 

@@ -10,7 +10,7 @@ from dfmvr.report.figures.exhibits import whole_range
 from dfmvr.report.tables.table import number
 
 
-@chapter_of("Samples, from the best to the worst", "samples")
+@chapter_of("Samples, from the best to the worst", "samples", "align", "parse", "reconstruct", "register", "score")
 def sample_chapter(context: Context, chapter: Chapter) -> None:
     """Two pictures of each sample, all error maps with one scale."""
     exhibits = whole_range(context)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dfmvr.report.captions import caption
-from dfmvr.report.chapter import Chapter, chapter_of
+from dfmvr.report.chapter import SHAPES_FROM, Chapter, chapter_of
 from dfmvr.report.context import Context
 from dfmvr.report.figures import gallery, panels, pictures, scenes
 from dfmvr.report.figures.exhibits import MOST_ROWS, Exhibit, angle, exhibits
@@ -14,7 +14,7 @@ FIGURES = {"pixel_face": "Fig. 5", "bosphorus": "Fig. 6"}
 """Figure of the paper that compares the shapes of a data set."""
 
 
-@chapter_of("What goes in", "input")
+@chapter_of("What goes in", "input", "align", "parse")
 def input_chapter(context: Context, chapter: Chapter) -> None:
     """What goes into the network, and the weights of the photo loss (Figs. 2, 4)."""
     parse = context.configuration.parse
@@ -28,7 +28,7 @@ def input_chapter(context: Context, chapter: Chapter) -> None:
         chapter.picture(image, f"input_{exhibit.dataset}", "input_figure", place=exhibit.place(sample))
 
 
-@chapter_of("Shapes side by side", "shapes")
+@chapter_of("Shapes side by side", "shapes", *SHAPES_FROM)
 def shapes_chapter(context: Context, chapter: Chapter) -> None:
     """Meshes of all methods side by side (Figs. 5, 6), then eyes and mouth (Fig. 7)."""
     chapter.say(caption("shapes"))
@@ -43,7 +43,7 @@ def shapes_chapter(context: Context, chapter: Chapter) -> None:
         chapter.picture(image, f"close_up_{exhibit.dataset}", "close_up_figure", **facts, count=len(samples[:2]))
 
 
-@chapter_of("Faces to turn", "scene")
+@chapter_of("Faces to turn", "scene", *SHAPES_FROM)
 def scene_chapter(context: Context, chapter: Chapter) -> None:
     """A sample of every data set to be turned in three dimensions."""
     chapter.say(caption("scene", triangles=f"{scenes.TRIANGLES:,}"))
@@ -59,7 +59,7 @@ def scene_chapter(context: Context, chapter: Chapter) -> None:
         chapter.scene(place, scenes.scene(layers, scale), still, "scene_figure", place=place, rank=rank)
 
 
-@chapter_of("Where the errors are", "error_maps")
+@chapter_of("Where the errors are", "error_maps", *SHAPES_FROM)
 def error_map_chapter(context: Context, chapter: Chapter) -> None:
     """Error maps of all methods with one scale, and what is measured (Fig. 13)."""
     chapter.say(caption("error_maps"))

@@ -18,7 +18,7 @@ def comparison_chapters(context: Context) -> list[Chapter]:
     for table in comparisons.compared(context):
         comparison = table.comparison
         title = f"{comparison.title}: {caption(f'title_{comparison.name}')}"
-        chapters.append(Chapter(title, comparison.name, context.folder))
+        chapters.append(Chapter(title, comparison.name, context.folder, ("score", "report")))
         if table.frame.empty:
             chapters[-1].note(caption("comparison_none"))
         else:
@@ -35,7 +35,7 @@ def _shown_in_figures(context: Context, dataset: str) -> list[str] | None:
     return None
 
 
-@chapter_of("How the errors are spread", "spread")
+@chapter_of("How the errors are spread", "spread", "score")
 def spread_chapter(context: Context, chapter: Chapter) -> None:
     """Cumulative errors."""
     every = {d: errors_of(context.scores, d, methods=_shown_in_figures(context, d)).table for d in context.datasets}
@@ -45,7 +45,7 @@ def spread_chapter(context: Context, chapter: Chapter) -> None:
         chapter.plot(plots.cumulative_errors(errors), "cumulative_errors", "cumulative", sizes=sizes)
 
 
-@chapter_of("Errors by region", "regions")
+@chapter_of("Errors by region", "regions", "score")
 def region_chapter(context: Context, chapter: Chapter) -> None:
     """Errors by region of the face."""
     frame = comparisons.by_group(context, "region")
@@ -60,7 +60,7 @@ def region_chapter(context: Context, chapter: Chapter) -> None:
     chapter.plot(plots.region_errors(frame[drawn], order, context), "regions", "region_figure", sizes=sizes)
 
 
-@chapter_of("Errors of corresponding points", "correspondence")
+@chapter_of("Errors of corresponding points", "correspondence", "score")
 def correspondence_chapter(context: Context, chapter: Chapter) -> None:
     """Errors of corresponding points, where they are known."""
     frame = comparisons.by_correspondence(context)
@@ -69,7 +69,7 @@ def correspondence_chapter(context: Context, chapter: Chapter) -> None:
         chapter.table(printed.correspondence_table(frame, context))
 
 
-@chapter_of("Other protocols", "protocols")
+@chapter_of("Other protocols", "protocols", "score")
 def protocol_chapter(context: Context, chapter: Chapter) -> None:
     """Errors under every protocol, and how the order of the methods changes with it."""
     frame = comparisons.by_group(context, "protocol")

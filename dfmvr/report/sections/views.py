@@ -11,7 +11,7 @@ import torch
 
 from dfmvr.conventions import VIEWS
 from dfmvr.report.captions import caption
-from dfmvr.report.chapter import Chapter, chapter_of
+from dfmvr.report.chapter import SHAPES_FROM, Chapter, chapter_of
 from dfmvr.report.context import Context
 from dfmvr.report.figures import gallery
 from dfmvr.report.figures.exhibits import MOST_ROWS, Exhibit, exhibits, tests_on
@@ -22,7 +22,7 @@ from dfmvr.report.tables.table import Column, Table, interval
 from dfmvr.study.methods import FLOOR, OURS, TestedMethod, in_order, read_key
 
 
-@chapter_of("From one view", "single_view")
+@chapter_of("From one view", "single_view", *SHAPES_FROM)
 def single_view_chapter(context: Context, chapter: Chapter) -> None:
     """What methods make of one view alone (Fig. 9)."""
     chapter.say(caption("single_view"))
@@ -81,7 +81,7 @@ def disagreement(source: SampleSource, tests: list[str], sample: str) -> float:
     return float(np.mean([np.sqrt(((a - b) ** 2).sum(1).mean()) for a, b in pairs]))
 
 
-@chapter_of("With texture", "texture")
+@chapter_of("With texture", "texture", "face_model", "align", "reconstruct")
 def texture_chapter(context: Context, chapter: Chapter) -> None:
     """Faces with their texture, and the expressions of one person (Figs. 10, 16, 17)."""
     chapter.say(caption("texture"))

@@ -8,23 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from dfmvr.report.captions import caption
+from dfmvr.report.captions import caption, entries
 from dfmvr.report.context import WHOLE, Context
 from dfmvr.report.tables.comparisons import CORRESPONDENCE, DIFFERENCE, GAP, RATIO, Compared
 from dfmvr.report.tables.orders import NOT_RUN
 from dfmvr.report.tables.table import Column, Table, number, number_column, percent, signed, text_column
 from dfmvr.study.methods import BEST, OURS, OURS_ACROSS, read_key
 from dfmvr.study.paper import DESIGN, PROTOCOL, RANDOM, Comparison
-
-PROTOCOLS = {
-    "paper": "95 mm about the nose tip, size free",
-    "metrical": "95 mm about the nose tip, size kept",
-    "released_code": "sphere of the authors' released code, size free",
-}
-"""What sets each built-in protocol apart."""
-
-STATISTICS = {"rmse_mm": "RMSE, point to plane", "mean_mm": "mean distance, point to surface"}
-"""What the statistics of the scores are, by their columns."""
 
 METHOD = Column("method", lambda row: read_key(row["method"]).name, left=True)
 
@@ -67,7 +57,7 @@ def _comparison_caption(table: Compared, context: Context) -> str:
     comparison, resamples = table.comparison, context.configuration.report.bootstrap
     data = {d: context.name(d) for d in ("pixel_face", "multi_pie", "bosphorus")}
     parts = [f"{comparison.title}.", caption(f"about_{comparison.name}", **data)]
-    parts.append(caption("comparison", how=PROTOCOLS[PROTOCOL], resamples=resamples))
+    parts.append(caption("comparison", how=entries("protocol_names")[PROTOCOL], resamples=resamples))
     if any(read_key(method).view == BEST for method in table.frame["method"]):
         parts.append(caption("best_of_views"))
     if (table.frame["seeds"] > 1).any():
@@ -175,7 +165,8 @@ def ranking_table(frame: pd.DataFrame, context: Context) -> Table:
     columns = [Column("method", lambda row: METHOD.cell(row) if row["method"] else "Kendall's τ", left=True)]
     group = "rank and mean error (mm), by protocol"
     columns += [Column(spaced(protocol), partial(cell, protocol), group) for protocol in statistics]
-    kinds = "; ".join(f"{spaced(protocol)}: {STATISTICS[name]}" for protocol, name in statistics.items())
+    told = entries("statistic_names")
+    kinds = "; ".join(f"{spaced(protocol)}: {told[name]}" for protocol, name in statistics.items())
     text = caption("rankings", kinds=kinds)
     return Table("rankings", "Ranks by protocol", text, pd.DataFrame(rows), tuple(columns), "data", _is_ours, frame)
 
@@ -207,7 +198,8 @@ def protocol_table(frame: pd.DataFrame, context: Context) -> Table:
     for name, group in (("rmse_mm", "RMSE, point to plane (mm)"), ("mean_mm", "mean, point to surface (mm)")):
         columns += [number_column("mean", name, group=group, ends=True)]
         columns += [number_column("std", f"{name}_std", group=group)]
-    kinds = "; ".join(f"{spaced(p)}: {PROTOCOLS[p]}" for p in dict.fromkeys(frame["protocol"]) if p in PROTOCOLS)
+    told = entries("protocol_names")
+    kinds = "; ".join(f"{spaced(p)}: {told[p]}" for p in dict.fromkeys(frame["protocol"]) if p in told)
     text = caption("protocols", kinds=kinds)
     return Table("protocols", "Errors by protocol", text, frame, tuple(columns), "place", _is_ours)
 
