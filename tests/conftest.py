@@ -43,6 +43,16 @@ def open_model(built):
     return built[0]
 
 
+@pytest.fixture(scope="session")
+def results(tmp_path_factory):
+    """What all stages leave for faces of a toy model; nothing may be changed there."""
+    from toy_results import write_results
+
+    root = tmp_path_factory.mktemp("results")
+    write_results(root, tmp_path_factory.mktemp("data"))
+    return root
+
+
 @pytest.fixture
 def trained(tmp_path):
     """A folder with a small network, its parser and its face model."""

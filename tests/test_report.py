@@ -14,7 +14,7 @@ import torch
 from page_reader import Reader
 from PIL import Image
 from scipy.stats import t
-from toy_results import BROKEN, CROP_PX, NAMES, SCANNED, UNALIGNED, context_of, report, write_results
+from toy_results import BROKEN, CROP_PX, NAMES, SCANNED, UNALIGNED, context_of, report
 
 from dfmvr import cli
 from dfmvr.config.configuration import Config
@@ -30,13 +30,6 @@ from dfmvr.report.tables.statistics import percentile_interval, resample_means
 from dfmvr.report.tables.table import Column, Table, html_table, interval, latex_table, number, to_html, to_latex
 
 METHODS = ("mean_face", "dfmvr_without_l3d", "dfmvr", "floor")
-
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    root = tmp_path_factory.mktemp("results")
-    write_results(root, tmp_path_factory.mktemp("data"))
-    return root
 
 
 @pytest.fixture(scope="module")

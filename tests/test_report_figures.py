@@ -10,7 +10,7 @@ import scipy.stats
 from page_reader import Reader
 from PIL import Image
 from toy_model import toy_model
-from toy_results import NAMES, OFFSETS, SHARES, YAWS, context_of, shape_of, towards, truth_of, write_results
+from toy_results import NAMES, OFFSETS, SHARES, YAWS, context_of, shape_of, towards, truth_of
 
 from dfmvr.config.training import ParseSection
 from dfmvr.report.chapter import Chapter
@@ -22,13 +22,6 @@ from dfmvr.report.page import write_page
 from dfmvr.report.sections import analysis, background, shapes, views
 from dfmvr.report.sections.contents import chapters
 from dfmvr.report.source import TILE_PX
-
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    root = tmp_path_factory.mktemp("results")
-    write_results(root, tmp_path_factory.mktemp("data"))
-    return root
 
 
 @pytest.fixture(scope="module")
