@@ -192,7 +192,7 @@ BROKEN = {
         lambda f: write_landmark_file(f / "photos" / "left.txt", np.full((68, 2), 999.0)),
         "outside the photograph",
     ),
-    "network": (lambda f: (f / "network.safetensors").write_bytes(b"\0" * 99), "not a network written by"),
+    "network": (lambda f: (f / "network.safetensors").write_bytes(b"\0" * 99), "not a file written by `dfmvr train`"),
     "parser": (lambda f: (f / "parser.safetensors").unlink(), "parser.safetensors"),
     "face model": (lambda f: (f / "model.npz").write_bytes(b"PK"), "model.npz"),
 }

@@ -6,7 +6,6 @@ Source: soft-argmax of heat maps, Sun et al. 2018 (Integral human pose regressio
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dfmvr.align.frame import CROP_PX
-from dfmvr.errors import DataError
-from dfmvr.files import writing
+from dfmvr.networks.weights_file import made_by, read_about, read_tensors, write_weights
 
 STRIDE = 4
 """Pixels between two places that `Search` looks at."""
@@ -146,15 +144,12 @@ def normalise_picture(picture: np.ndarray) -> np.ndarray:
 
 def write_landmark_networks(path: Path | str, networks: LandmarkNetworks, about: dict[str, Any]) -> None:
     """Write the networks in half precision, atomically; the standard face keeps its own."""
-    from safetensors.torch import save_file
-
     tensors = {
-        name: tensor.detach().cpu().contiguous().to(torch.float32 if name == "standard" else torch.float16)
+        name: tensor.to(torch.float32 if name == "standard" else torch.float16)
         for name, tensor in networks.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
-    with writing(path) as partial:
-        save_file(tensors, str(partial), metadata={"dfmvr": json.dumps({"format": FORMAT, **about})})
+    write_weights(path, tensors, {"format": FORMAT, **about})
 
 
 def read_landmark_networks(path: Path | str, device: str = "cpu") -> tuple[LandmarkNetworks, dict[str, Any]]:
@@ -163,17 +158,12 @@ def read_landmark_networks(path: Path | str, device: str = "cpu") -> tuple[Landm
     Raises:
         DataError: the file is missing, unreadable, or not written by `write_landmark_networks`.
     """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            about = json.loads((file.metadata() or {})["dfmvr"])
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}
+    with made_by("dfmvr align pretrain", path):
+        about = read_about(path)
+        tensors = {name: tensor.float() for name, tensor in read_tensors(path).items()}
         networks = LandmarkNetworks(tensors["standard"].numpy())
         wanted = {name for name in networks.state_dict() if not name.endswith("num_batches_tracked")}
         if about.get("format") != FORMAT or wanted != set(tensors):
             raise ValueError("another format")
         networks.load_state_dict(tensors, strict=False)
-    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        raise DataError(f"{path}: expected weights of `dfmvr align pretrain`, found none ({error})") from None
     return networks.to(device, memory_format=torch.channels_last).eval(), about

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,13 +10,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import nn
 
-from dfmvr.errors import ConfigError, DataError
-from dfmvr.files import writing
+from dfmvr.errors import ConfigError
 from dfmvr.networks.heads import NetworkSizes
 from dfmvr.networks.kinds import NETWORKS
+from dfmvr.networks.weights_file import made_by, read_about, read_tensors, write_weights
 
 if TYPE_CHECKING:
     from dfmvr.config.section import Section
+
+MAKER = "dfmvr train"
 
 
 class Trained(NamedTuple):
@@ -33,11 +34,7 @@ def write_network(path: Path | str, network: nn.Module, about: dict[str, Any]) -
     Args:
         about: JSON values, among them `network_header`'s.
     """
-    from safetensors.torch import save_file
-
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    with writing(path) as partial:
-        save_file(tensors, str(partial), metadata={"dfmvr": json.dumps(about)})
+    write_weights(path, network.state_dict(), about)
 
 
 def network_header(kind: str, settings: Section, sizes: NetworkSizes, **switches: bool) -> dict[str, Any]:
@@ -87,29 +84,6 @@ def build_network(about: dict[str, Any], tensors: dict[str, torch.Tensor]) -> nn
     return network.to(memory_format=torch.channels_last).eval()
 
 
-def read_about(path: Path | str) -> dict[str, Any]:
-    """Read the header of a network's file alone.
-
-    Raises:
-        DataError: as `read_network`.
-    """
-    return _read(path)[0]
-
-
-def _read(path: Path | str, tensors: bool = False) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """The header of a network's file and, if asked for, its tensors."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            about = json.loads((file.metadata() or {})["dfmvr"])
-            return about, {name: file.get_tensor(name) for name in file.keys()} if tensors else {}
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; train a network or name another checkpoint") from None
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise _unreadable(path, error) from None
-
-
 def file_beside(checkpoint: Path, name: str) -> Path:
     """A file that a network was trained with, `face_model` or `parser`, which its header names by a relative path.
 
@@ -117,16 +91,12 @@ def file_beside(checkpoint: Path, name: str) -> Path:
         ConfigError: it is not there.
         DataError: the checkpoint is unreadable.
     """
-    path = checkpoint.parent / str(read_about(checkpoint).get(name, "nothing"))
+    with made_by(MAKER, checkpoint):
+        path = checkpoint.parent / str(read_about(checkpoint).get(name, "nothing"))
     if not path.exists():
         option = "--" + name.replace("_", "-")
         raise ConfigError(f"{option}: {checkpoint} was trained with {path}, which is not there; name the file")
     return path
-
-
-def _unreadable(path: Path | str, error: Exception) -> DataError:
-    """What to say of a file that is no network's."""
-    return DataError(f"{path}: not a network written by `dfmvr train` ({' '.join(str(error).split())[:200]})")
 
 
 def read_network(path: Path | str, device: torch.device | str = "cpu") -> Trained:
@@ -135,9 +105,7 @@ def read_network(path: Path | str, device: torch.device | str = "cpu") -> Traine
     Raises:
         DataError: the file is missing, unreadable, or not written by `write_network`.
     """
-    about, tensors = _read(path, tensors=True)
-    try:
-        network = build_network(about, tensors)
-    except (AttributeError, KeyError, TypeError, RuntimeError) as error:
-        raise _unreadable(path, error) from None
+    with made_by(MAKER, path):
+        about = read_about(path)
+        network = build_network(about, read_tensors(path))
     return Trained(network.to(device), about)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +13,8 @@ from torch import Tensor, nn
 
 from dfmvr.conventions import CLASSES
 from dfmvr.errors import ConfigError, DataError
-from dfmvr.files import writing
 from dfmvr.networks.bisenet import BiSeNet
+from dfmvr.networks.weights_file import made_by, read_about, read_tensors, write_weights
 
 if TYPE_CHECKING:
     from dfmvr.config.training import ParseSection
@@ -31,6 +30,10 @@ _KEPT_19 = tuple({"glasses": "skin"}.get(name, name if name in CLASSES else "bac
 GROUPS_19 = tuple(tuple(i for i, name in enumerate(_KEPT_19) if name == kept) for kept in CLASSES)
 """For each of our classes, those of the 19 it is made of. As in `datasets.celebamask_hq`, glasses are skin and all
 else that we do not keep is background."""
+
+
+KEY = "parser"
+"""Of the header's entry in a parser's file."""
 
 
 @dataclass(frozen=True)
@@ -155,33 +158,13 @@ def save_parser(path: Path | str, parser: ParseNet, **notes: object) -> None:
         parser: the network.
         notes: further entries of the header, anything that JSON can hold; `settings` are read again (`noted`).
     """
-    from safetensors.torch import save_file
-
     header = {"format": "dfmvr-face-parser", "classes": list(CLASSES), **asdict(parser.spec), **notes}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in parser.network.state_dict().items()}
-    with writing(path) as partial:
-        save_file(tensors, partial, metadata={"parser": json.dumps(header, sort_keys=True)})
+    write_weights(path, parser.network.state_dict(), header, KEY)
 
 
 def noted(settings: ParseSection) -> dict[str, Any]:
     """What a parser's file tells of the settings by which it was made: all but places on the maker's disk."""
     return settings.model_dump(mode="json", exclude={"facexlib_weights"})
-
-
-def _header(path: Path | str, metadata: dict[str, str] | None) -> tuple[ParserSpec, dict[str, Any]]:
-    """The specification and the settings in a file's header; DataError if there is none or it is of other classes."""
-    try:
-        header = json.loads((metadata or {})["parser"])
-        classes = tuple(header["classes"])
-        spec = ParserSpec(*(int(header[key]) for key in ("image_size", "width", "output_stride", "labels")))
-        told = dict(header.get("settings", {}))
-    except (KeyError, ValueError, TypeError) as error:
-        raise DataError(
-            f"{path}: no face parser ({error!r} in its header); train one by `dfmvr parse pretrain`"
-        ) from None
-    if classes != CLASSES:
-        raise DataError(f"{path}: expected the classes {', '.join(CLASSES)}, found {', '.join(map(str, classes))}")
-    return spec, told
 
 
 def load_parser(path: Path | str, device: torch.device | str = "cpu") -> FaceParser:
@@ -195,20 +178,12 @@ def load_parser(path: Path | str, device: torch.device | str = "cpu") -> FacePar
     Raises:
         DataError: the file is missing, no safetensors file, or not of this program.
     """
-    from safetensors import SafetensorError, safe_open
-
-    if not Path(path).is_file():
-        raise DataError(f"{path}: no such file; make it with `dfmvr parse pretrain`")
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata()
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"{path}: not a readable safetensors file ({error}); make it again") from None
-    parser = FaceParser(*_header(path, metadata))
-    try:
-        parser.network.load_state_dict(tensors)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path}: the tensors do not fit the header ({reason}); make it again") from None
+    with made_by("dfmvr parse pretrain", path):
+        header = read_about(path, KEY)
+        if tuple(header["classes"]) != CLASSES:
+            found = ", ".join(map(str, header["classes"]))
+            raise DataError(f"{path}: expected the classes {', '.join(CLASSES)}, found {found}")
+        spec = ParserSpec(*(int(header[key]) for key in ("image_size", "width", "output_stride", "labels")))
+        parser = FaceParser(spec, header.get("settings"))
+        parser.network.load_state_dict(read_tensors(path))
     return parser.to(device)
