@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from pydantic import BaseModel
 
 from dfmvr.config import configuration, docs
 from dfmvr.config.data import SimulateSection
@@ -83,16 +82,8 @@ def test_documents_follow_the_code():
     assert docs.write_docs(ROOT, check=True) == [], "run `make docs`"
 
 
-def _leaves(model: type[BaseModel]):
-    for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _leaves(field.annotation)
-        else:
-            yield f"{model.__name__}.{name}", field
-
-
 def test_every_key_is_described():
-    assert [name for name, field in _leaves(configuration.Config) if not field.description] == []
+    assert [name for name, field in configuration.Config.leaves() if not field.description] == []
 
 
 def test_no_section_takes_unknown_keys():

@@ -10,7 +10,6 @@ from functools import cache
 from itertools import pairwise
 
 import pytest
-from pydantic import BaseModel
 from workflow_jobs import ROOT, jobs_of
 
 from dfmvr.config.configuration import Config
@@ -110,15 +109,6 @@ UNREAD = {
 }
 
 
-def leaves(model, prefix=""):
-    for name, field in model.model_fields.items():
-        key = prefix + (field.alias or name)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from leaves(field.annotation, f"{key}.")
-        else:
-            yield key, field
-
-
 def nested(key, value):
     for part in reversed(key.split(".")):
         value = {part: value}
@@ -201,7 +191,7 @@ def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("workflow")
     for name in ("given", "other"):
         (folder / name).touch()
-    keys = dict(leaves(Config))
+    keys = dict(Config.leaves())
     changes = {key: nested(key, other_value(key, field)) for key, field in keys.items()}
     together = STUDY
     for key in keys.keys() - set(ALONE):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from dfmvr.config.data import DatasetsSection, FaceModelSection, MeshSection, SimulateSection
 from dfmvr.config.evaluation import RegisterSection, ReportSection, StudySection
@@ -138,16 +138,12 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _nearest(model: type[BaseModel], location: tuple[Any, ...]) -> str:
+def _nearest(location: tuple[Any, ...]) -> str:
     """Say which keys the section at `location` knows, the nearest to its last part first."""
-    for part in location[:-1]:
-        field = next((f for n, f in model.model_fields.items() if part in (n, f.alias)), None)
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
-            return ""
-        model = field.annotation
-    names = [field.alias or name for name, field in model.model_fields.items()]
-    close = difflib.get_close_matches(str(location[-1]), names, n=1, cutoff=0.4)
-    return f"did you mean '{close[0]}'?" if close else f"the keys here are {', '.join(names)}"
+    above = "".join(f"{part}." for part in location[:-1])
+    known = [key.removeprefix(above).split(".")[0] for key, _ in Config.leaves() if key.startswith(above)]
+    close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.4)
+    return f"did you mean '{close[0]}'?" if close else f"the keys here are {', '.join(dict.fromkeys(known))}"
 
 
 def validate(values: dict[str, Any], source: str = "config") -> Config:
@@ -163,7 +159,7 @@ def validate(values: dict[str, Any], source: str = "config") -> Config:
         for problem in error.errors():
             key = ".".join(map(str, problem["loc"]))
             if problem["type"] == "extra_forbidden":
-                problems.append(f"unknown key '{key}'; {_nearest(Config, problem['loc'])}")
+                problems.append(f"unknown key '{key}'; {_nearest(problem['loc'])}")
             else:
                 problems.append(f"{key}: {problem['msg']}, found {problem['input']!r}")
         raise ConfigError(f"{source}: " + "; ".join(problems)) from None

@@ -5,27 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pydantic import BaseModel
-
 from dfmvr.config.configuration import Config
+from dfmvr.config.section import Section
 
 
 def schema() -> str:
     """JSON schema of the configuration, for editors and validators."""
     return json.dumps(Config.model_json_schema(by_alias=True), indent=2) + "\n"
-
-
-def _rows(model: type[BaseModel], prefix: str) -> list[str]:
-    """Rows of the table of keys below `prefix`."""
-    rows = []
-    for name, field in model.model_fields.items():
-        key = prefix + (field.alias or name)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            rows += _rows(field.annotation, key + ".")
-        else:
-            default = json.dumps(field.get_default(call_default_factory=True), default=str)
-            rows.append(f"| `{key}` | `{default}` | {field.description} |")
-    return rows
 
 
 def markdown() -> str:
@@ -40,16 +26,14 @@ def markdown() -> str:
         "A mistyped key is an error that names the nearest.",
     ]
     for name, field in Config.model_fields.items():
-        section = field.annotation
         title = field.alias or name
-        is_section = isinstance(section, type) and issubclass(section, BaseModel)
-        lines += ["", f"## {title}", "", (section.__doc__ if is_section else field.description) or "", ""]
+        is_section = isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+        lines += ["", f"## {title}", "", (field.annotation.__doc__ if is_section else field.description) or "", ""]
         lines += ["| key | default | meaning |", "| --- | --- | --- |"]
-        if is_section:
-            lines += _rows(section, f"{title}.")
-        else:
-            default = json.dumps(field.get_default(call_default_factory=True))
-            lines.append(f"| `{title}` | `{default}` | {field.description} |")
+        for key, leaf in Config.leaves():
+            if key.split(".")[0] == title:
+                default = json.dumps(leaf.get_default(call_default_factory=True), default=str)
+                lines.append(f"| `{key}` | `{default}` | {leaf.description} |")
     return "\n".join(lines) + "\n"
 
 

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
+from pydantic.fields import FieldInfo
 
 
 class Section(BaseModel):
     """Base of all sections: strict keys, immutable, every key described."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def leaves(cls, above: str = "") -> Iterator[tuple[str, FieldInfo]]:
+        """Every key that holds a value, in full, with what is known of it; those of sections within come in place."""
+        for name, field in cls.model_fields.items():
+            key = above + (field.alias or name)
+            if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+                yield from field.annotation.leaves(f"{key}.")
+            else:
+                yield key, field
 
     def as_json(self, include: Any = None, exclude: Any = None) -> str:
         """One line of JSON from which the section can be made again, or the part of it that one command reads.
