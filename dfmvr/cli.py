@@ -130,6 +130,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         sys.stderr.write(f"dfmvr {command.name}: error: {error}\n")
         return 2
+    except ModuleNotFoundError as error:
+        if "--debug" in args.arguments or (error.name or "dfmvr").partition(".")[0] == "dfmvr":
+            raise
+        remedy = f"{error.name} is not installed; `pip install 'dfmvr[study]'` brings all that the study needs"
+        sys.stderr.write(f"dfmvr {command.name}: error: {remedy}\n")
+        return 2
     except KeyboardInterrupt:
         sys.stderr.write(f"dfmvr {command.name}: stopped\n")
         return 130

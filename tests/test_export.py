@@ -17,7 +17,7 @@ import trimesh
 from numpy.testing import assert_allclose, assert_array_equal
 from page_reader import WEBGL, Reader, found_in_browser
 from PIL import Image
-from toy_reconstruction import cover, toy_reconstruction
+from toy_reconstruction import cover, toy_reconstruction, with_views
 
 from dfmvr.conventions import ALIGNMENT_POINTS, VIEWS
 from dfmvr.errors import ConfigError, OutputError
@@ -43,10 +43,6 @@ def folder(face, tmp_path_factory):
     assert sorted(written) == sorted(path.iterdir())
     assert len(set(written)) == len(written)
     return path
-
-
-def _with_views(face, *names):
-    return dataclasses.replace(face, views=tuple(view for view in face.views if view.name in names))
 
 
 def test_everything_is_there(folder):
@@ -100,7 +96,7 @@ def test_landmarks_and_arrays(face, folder):
 
 @pytest.mark.parametrize("name", VIEWS)
 def test_the_matrix_of_a_photograph_projects(face, name):
-    view = _with_views(face, name).views[0]
+    view = with_views(face, name).views[0]
     points = np.random.default_rng(0).uniform(-100, 100, (50, 3))
     seen = np.column_stack([points, np.ones(50)]) @ face.camera(view).matrix.T
     assert_allclose(seen[:, :2] / seen[:, 2:], face.project(view, points)[:, :2], atol=1e-6, rtol=0)
@@ -148,7 +144,7 @@ def test_unknown_landmarks_are_null(face):
 
 @pytest.mark.parametrize("name", VIEWS)
 def test_an_overlay_changes_the_photograph_only_where_the_face_is(face, name):
-    view = _with_views(face, name).views[0]
+    view = with_views(face, name).views[0]
     found = pictures.overlay(face, view)
     scale = pictures.SMALLEST_PX / max(view.photo.shape)
     height, width = (round(scale * side) for side in view.photo.shape[:2])
@@ -206,7 +202,7 @@ def test_the_turntable_shows_all_sides_in_colour_and_grey(face, folder):
 
 @pytest.mark.parametrize("names", [("front",), ("left",), ("left", "right")])
 def test_missing_views_do(face, tmp_path, names):
-    files = export(tmp_path, _with_views(face, *names), ("glb",), neutral=False)
+    files = export(tmp_path, with_views(face, *names), ("glb",), neutral=False)
     assert {path.name for path in files if path.suffix == ".jpg"} == {f"overlay_{name}.jpg" for name in names}
     found = json.loads((tmp_path / "face.json").read_text())
     jsonschema.Draft202012Validator(schema()).validate(found)

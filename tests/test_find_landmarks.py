@@ -5,12 +5,12 @@ import time
 from pathlib import Path
 
 import cv2
-import matplotlib
 import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
 from PIL import Image
+from real_photographs import astronaut, hopper
 
 from dfmvr.align import examples, pretrain, variation
 from dfmvr.align.accuracy import landmark_error, measure
@@ -38,18 +38,6 @@ SCAN = Path(__file__).parents[2] / "shared" / "scans" / "lee_perry_smith"
 # Eye centres, nose tip and mouth corners, marked by hand in a four-fold enlargement; good to about two pixels.
 HOPPER = np.array([(223.1, 191.5), (305.3, 186.7), (267.0, 237.0), (230.7, 280.4), (305.3, 277.0)])
 ASTRONAUT = np.array([(202.5, 101.0), (247.5, 103.3), (227.0, 126.3), (203.8, 140.0), (243.8, 141.3)])
-
-
-def hopper():
-    path = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
-    if not path.exists():
-        pytest.skip("matplotlib is installed without its sample photograph")
-    return np.array(Image.open(path).convert("RGB"))
-
-
-def astronaut():
-    data = pytest.importorskip("skimage.data", reason="scikit-image brings the photograph")
-    return data.astronaut()
 
 
 def off_percent(landmarks, marked):

@@ -12,12 +12,12 @@ import zipfile
 from functools import cache
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pytest
 from packaging.requirements import Requirement
-from PIL import Image
+from real_photographs import hopper
 
+from dfmvr.datasets.images import write_image
 from dfmvr.geometry.meshes import read_mesh
 
 ROOT = Path(__file__).parents[1]
@@ -127,10 +127,7 @@ def test_the_wheel_has_every_file_of_the_package(wheel):
 
 
 def test_a_photograph_becomes_a_glb_with_nothing_else_installed(environment, tmp_path):
-    photo = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
-    if not photo.exists():
-        pytest.skip("matplotlib is installed without its sample photograph")
-    Image.open(photo).convert("RGB").save(tmp_path / "me.jpg")
+    write_image(tmp_path / "me.jpg", hopper())
     done = run(environment / "dfmvr", "reconstruct", "me.jpg", "-o", "face", "--format", "glb", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     mesh = read_mesh(tmp_path / "face" / "face.glb")

@@ -4,10 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pytest
-from PIL import Image
+import real_photographs
 
 from dfmvr import Reconstructor
 from dfmvr.align.command import align_sample
@@ -16,7 +15,7 @@ from dfmvr.assets.files import FOLDER, SUMS, read_sums
 from dfmvr.config.evaluation import PROTOCOLS
 from dfmvr.config.training import AlignSection
 from dfmvr.conventions import VIEWS
-from dfmvr.datasets.images import read_image
+from dfmvr.datasets.images import read_image, write_image
 from dfmvr.datasets.sample import Sample
 from dfmvr.geometry.surface import Surface
 from dfmvr.mesh.scan import FaceScan, NormalisedScans
@@ -35,11 +34,8 @@ def reconstructor():
 
 @pytest.fixture
 def hopper(tmp_path):
-    """A photograph of a real person, which matplotlib brings along."""
-    path = Path(matplotlib.get_data_path()) / "sample_data" / "grace_hopper.jpg"
-    if not path.exists():
-        pytest.skip("matplotlib is installed without its sample photograph")
-    Image.open(path).convert("RGB").save(tmp_path / "hopper.jpg", quality=95)
+    """The file of a photograph of a real person."""
+    write_image(tmp_path / "hopper.jpg", real_photographs.hopper())
     return tmp_path / "hopper.jpg"
 
 

@@ -7,11 +7,10 @@ import pytest
 import torch
 import trimesh
 from numpy.testing import assert_allclose, assert_array_equal
-from toy_reconstruction import toy_reconstruction
+from toy_reconstruction import normals_of, toy_reconstruction, with_views
 
 from dfmvr.colour import decode_srgb, encode_srgb
 from dfmvr.conventions import VIEWS
-from dfmvr.geometry.normals import vertex_normals
 from dfmvr.reconstruct.export.atlas import Atlas, atlas_of
 from dfmvr.reconstruct.export.blending import view_weights
 from dfmvr.reconstruct.export.texture import bake, even_exposures, fill, texture_size
@@ -20,14 +19,6 @@ from dfmvr.reconstruct.export.texture import bake, even_exposures, fill, texture
 @pytest.fixture(scope="module")
 def face():
     return toy_reconstruction()
-
-
-def _with_views(face, *names):
-    return dataclasses.replace(face, views=tuple(view for view in face.views if view.name in names))
-
-
-def _normals(face):
-    return vertex_normals(torch.from_numpy(face.vertices)[None], face.model.triangles)[0].numpy()
 
 
 def _head(radius=90.0):
@@ -88,7 +79,7 @@ def test_the_atlas_is_made_once_for_a_model(face):
 
 @pytest.mark.parametrize("names", [VIEWS, ("left", "right"), ("front",), ("right",)])
 def test_white_light_gives_the_albedo_back(face, names):
-    shown = _with_views(face, *names)
+    shown = with_views(face, *names)
     baked = bake(shown)
     size = baked.texture.image.shape[0]
     texels = atlas_of(face.model).texels(size)
@@ -108,7 +99,7 @@ def test_white_light_gives_the_albedo_back(face, names):
 def test_a_view_shows_nothing_that_lies_behind_another_part():
     face = _turned(toy_reconstruction(n=32), 1.3)
     view = face.views[0]
-    weights = view_weights(face, atlas_of(face.model), _normals(face))[0]
+    weights = view_weights(face, atlas_of(face.model), normals_of(face))[0]
     posed = face.camera(view).posed(face.vertices)
     hidden = np.array([_ray_is_stopped(posed, face.triangles, index) for index in range(len(posed))])
     assert 20 < hidden.sum() < len(posed) / 2
@@ -141,10 +132,10 @@ def _ray_is_stopped(posed, triangles, index, clear_mm=3.0):
 
 
 def test_weights_fall_to_nothing_at_the_edges_of_a_photograph(face):
-    view = _with_views(face, "front").views[0]
+    view = with_views(face, "front").views[0]
     narrow = view._replace(photo=np.ascontiguousarray(view.photo[:, : view.photo.shape[1] // 2]))
     cut = dataclasses.replace(face, views=(narrow,))
-    weights = view_weights(cut, atlas_of(face.model), _normals(face))[0]
+    weights = view_weights(cut, atlas_of(face.model), normals_of(face))[0]
     column = cut.project(narrow)[:, 0]
     assert (weights[column >= narrow.photo.shape[1]] == 0).all()
     assert (weights[column < 0.9 * narrow.photo.shape[1]] > 0.3).any()
@@ -153,7 +144,7 @@ def test_weights_fall_to_nothing_at_the_edges_of_a_photograph(face):
 
 @pytest.mark.parametrize("names", [("front",), VIEWS])
 def test_what_the_parser_does_not_take_for_the_face_is_left_out(face, names):
-    shown = _with_views(face, *names)
+    shown = with_views(face, *names)
     masks = []
     for view in shown.views:  # a hand before the upper half of the face
         photo, mask = view.photo.copy(), np.ones(view.crop.shape[:2], np.uint8)

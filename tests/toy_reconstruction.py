@@ -1,10 +1,13 @@
 """Reconstructions of toy faces, whose photographs are rendered from them."""
 
+import dataclasses
+
 import numpy as np
 import torch
 from toy_model import toy_coefficients, toy_model
 
 from dfmvr.conventions import VIEWS
+from dfmvr.geometry.normals import mesh_normals
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
 from dfmvr.rendering.rasterizer import interpolate, rasterize
 from dfmvr.rendering.shading import AMBIENT, sh_basis
@@ -45,3 +48,13 @@ def cover(face, view, scale=1):
     place[:, :2] *= scale
     size = tuple(round(scale * side) for side in view.photo.shape[:2])
     return rasterize(torch.from_numpy(place)[None], face.model.triangles, size)
+
+
+def with_views(face, *names):
+    """The face with some of its photographs alone."""
+    return dataclasses.replace(face, views=tuple(view for view in face.views if view.name in names))
+
+
+def normals_of(face):
+    """Of its vertices, (V, 3)."""
+    return mesh_normals(face.vertices, face.triangles)
