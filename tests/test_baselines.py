@@ -208,7 +208,8 @@ def test_a_view_alone_is_seen_as_among_others():
     alone = render_views(model, single_image.as_samples(each_view(truth)), SIZE)
     torch.testing.assert_close(alone.image[:, 0].unflatten(0, (2, 3)), together.image, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(alone.landmarks[:, 0].unflatten(0, (2, 3)), together.landmarks)
-    assert torch.equal(alone.alpha[:, 0].unflatten(0, (2, 3)), together.alpha)
+    other = alone.alpha[:, 0].unflatten(0, (2, 3)) != together.alpha
+    assert other.float().mean() < 1e-3  # another batch may round a rim the other way
     torch.testing.assert_close(alone.albedo.unflatten(0, (2, 3))[:, 0], model.albedo(truth.texture))
     unrendered = render_views(model, truth, SIZE, rendered=False)
     assert torch.equal(unrendered.landmarks, together.landmarks)

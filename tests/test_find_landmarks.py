@@ -157,14 +157,17 @@ def test_few_faces_in_what_is_none():
     assert sum(map(len, found)) <= 2
 
 
-def test_a_huge_photograph_takes_two_seconds_at_the_most():
+def test_a_huge_photograph_takes_a_few_times_as_long_as_a_small_one():
     photo = np.zeros((4000, 6000, 3), np.uint8)
     scale = 4000 / 600
     photo[:, 1000 : 1000 + round(512 * scale)] = cv2.resize(hopper(), (round(512 * scale), 4000))
     find_faces(hopper())  # loads the networks
-    begin = time.process_time()
-    face = find_faces(photo)[0]
-    assert time.process_time() - begin < 2
+    seconds = []
+    for one in (hopper(), photo):
+        begin = time.process_time()
+        face = find_faces(one)[0]
+        seconds.append(time.process_time() - begin)
+    assert seconds[1] < 8 * seconds[0]  # of 78 times as many pixels
     assert off_percent(face.landmarks - (1000, 0), HOPPER * scale) < 12
 
 

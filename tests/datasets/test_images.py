@@ -67,7 +67,7 @@ def test_promises_cost_no_memory(tmp_path):
     for width, height in ((50_000, 50_000), (12_000, 10_000), (9_000, 9_000)):
         (tmp_path / f"{width}.png").write_bytes(png(width, height))
     code = f"""
-import pathlib, resource, warnings
+import pathlib, resource, sys, warnings
 from dfmvr.datasets.images import read_image
 warnings.simplefilter("ignore")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -77,10 +77,11 @@ for path in pathlib.Path({str(tmp_path)!r}).iterdir():
     except ValueError:
         continue
     raise SystemExit("read")
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+unit = 1 if sys.platform == "darwin" else 1024
+print(unit * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 20)
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert int(result.stdout) < 10 << 10  # KiB
+    assert int(result.stdout) < 64  # MiB, of the 243 that the smallest promises
 
 
 def test_flat_image_packs_as_much_as_deflate_can_and_is_read(tmp_path):
