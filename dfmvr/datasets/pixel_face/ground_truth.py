@@ -1,6 +1,6 @@
 """Pixel-Face's gt.mat: the raw scan and its registration, MATLAB structures in decimetres.
 
-    new_kpt_gt_obj   raw scan: v (N, 3), f (M, 3), kpt_ind (106, 1), tex (N, 3) uint8
+    new_kpt_gt_obj   raw scan: v (N, 3), f (M, 3), kpt_ind (106, 1), tex (N, 3) uint8, which is not read
     neck_obj09       registration: v (53215, 3), f (105840, 3), kpt_ind (1, 106), tex
 
 Indices count from 1 in the file and from 0 here. y is up, z toward the camera.
@@ -36,7 +36,6 @@ class GroundTruth:
     registration_vertices: np.ndarray | None = None  # (V, 3)
     registration_triangles: np.ndarray | None = None  # (F, 3), counted from 0
     registration_keypoints: np.ndarray | None = None  # (106,) vertex ids, counted from 0
-    scan_colours: np.ndarray | None = None  # (N, 3) uint8
 
 
 def _structures(path: Path | str, *names: str) -> dict[str, Structure]:
@@ -60,11 +59,16 @@ def _numbers(fields: Structure, key: str, where: str) -> np.ndarray:
     return array
 
 
+def _in_threes(rows: np.ndarray, where: str, what: str) -> np.ndarray:
+    """Refuse what are no rows (N, 3), N > 0."""
+    if rows.ndim != 2 or rows.shape[1] != 3 or len(rows) == 0:
+        raise DataError(f"{where}: expected {what}, found {rows.shape}; leave the sample out")
+    return rows
+
+
 def _vertices_mm(fields: Structure, where: str) -> np.ndarray:
     """Get the vertices (N, 3), turned into millimetres."""
-    vertices = _numbers(fields, "v", where)
-    if vertices.ndim != 2 or vertices.shape[1] != 3 or len(vertices) == 0:
-        raise DataError(f"{where}.v: expected vertices (N, 3), found {vertices.shape}; leave the sample out")
+    vertices = _in_threes(_numbers(fields, "v", where), f"{where}.v", "vertices (N, 3)")
     return to_millimetres(vertices, f"{where}.v")
 
 
@@ -106,9 +110,7 @@ def _keypoints(fields: Structure, where: str, count: int) -> np.ndarray | None:
 def _surface(fields: Structure, where: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Get the vertices (N, 3) mm, triangles (M, 3), M > 0, and the keypoints' vertex ids (106,), counted from 0."""
     vertices = _vertices_mm(fields, where)
-    triangles = _indices(fields, "f", where, len(vertices))
-    if triangles.ndim != 2 or triangles.shape[1] != 3 or len(triangles) == 0:
-        raise DataError(f"{where}.f: expected triangles (M, 3), found {triangles.shape}; leave the sample out")
+    triangles = _in_threes(_indices(fields, "f", where, len(vertices)), f"{where}.f", "triangles (M, 3)")
     return vertices, triangles, _keypoints(fields, where, len(vertices))
 
 
@@ -136,21 +138,16 @@ def read_ground_truth(path: Path | str) -> GroundTruth:
     mat = _structures(path, SCAN, REGISTRATION)
     vertices, triangles, ids = _surface(mat[SCAN], f"{path}: {SCAN}")
     landmarks = None if ids is None else vertices[ids]
-    registration = (None, None, None)
-    if REGISTRATION in mat:
-        registration = _surface(mat[REGISTRATION], f"{path}: {REGISTRATION}")
-    colours = mat[SCAN].get("tex")
-    if colours is not None and (colours.shape != vertices.shape or colours.dtype != np.uint8):
-        colours = None  # no stage depends on colours, so odd ones are no reason to lose a scan
-    return GroundTruth(vertices, triangles, landmarks, *registration, colours)
+    known = REGISTRATION in mat
+    registration = _surface(mat[REGISTRATION], f"{path}: {REGISTRATION}") if known else (None, None, None)
+    return GroundTruth(vertices, triangles, landmarks, *registration)
 
 
-def _record(vertices: np.ndarray, triangles: np.ndarray) -> Structure:
-    """Make the fields v and f of a structure."""
-    return {
-        "v": (np.asarray(vertices, np.float64) / MM_PER_UNIT).astype(np.float32),
-        "f": (np.asarray(triangles).reshape(-1, 3) + 1).astype(np.int32),
-    }
+def _record(vertices: np.ndarray, triangles: np.ndarray, ids: np.ndarray | None) -> Structure:
+    """Make the fields v, f and kpt_ind of a structure."""
+    numbers = {"f": np.asarray(triangles).reshape(-1, 3)} | ({} if ids is None else {"kpt_ind": np.asarray(ids)})
+    fields = {name: (array + 1).astype(np.int32) for name, array in numbers.items()}
+    return {"v": (np.asarray(vertices, np.float64) / MM_PER_UNIT).astype(np.float32), **fields}
 
 
 def write_ground_truth(path: Path | str, truth: GroundTruth) -> None:
@@ -162,17 +159,13 @@ def write_ground_truth(path: Path | str, truth: GroundTruth) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    scan = _record(truth.scan_vertices, truth.scan_triangles)
+    ids = None
     if truth.scan_landmarks_106 is not None:
-        nearest = cKDTree(truth.scan_vertices).query(truth.scan_landmarks_106)[1]
-        scan["kpt_ind"] = (nearest.reshape(-1, 1) + 1).astype(np.int32)
-    if truth.scan_colours is not None:
-        scan["tex"] = np.asarray(truth.scan_colours, np.uint8)
-    structures = {SCAN: scan}
+        ids = cKDTree(truth.scan_vertices).query(truth.scan_landmarks_106)[1].reshape(-1, 1)
+    structures = {SCAN: _record(truth.scan_vertices, truth.scan_triangles, ids)}
     if truth.registration_vertices is not None:
-        registration = _record(truth.registration_vertices, truth.registration_triangles)
-        if truth.registration_keypoints is not None:
-            registration["kpt_ind"] = (np.asarray(truth.registration_keypoints).reshape(1, -1) + 1).astype(np.int32)
-        structures[REGISTRATION] = registration
+        ids = truth.registration_keypoints
+        ids = None if ids is None else np.reshape(ids, (1, -1))
+        structures[REGISTRATION] = _record(truth.registration_vertices, truth.registration_triangles, ids)
     with writing(path) as partial:
         savemat(partial, structures, appendmat=False, do_compression=False, oned_as="column")
