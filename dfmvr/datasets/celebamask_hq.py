@@ -22,7 +22,7 @@ import numpy as np
 from dfmvr.conventions import CLASSES, MIRRORED_CLASS
 from dfmvr.datasets import images
 from dfmvr.datasets.listing import list_folder, read_lines
-from dfmvr.datasets.splits import SPLITS
+from dfmvr.datasets.sample import SPLITS
 from dfmvr.errors import DataError
 from dfmvr.files import writing
 

@@ -29,7 +29,7 @@ def read_landmark_file(path: Path | str, counts: tuple[int, ...] = COUNTS) -> np
         DataError: the file is missing, not text, holds something else than two finite numbers a line, or has a
             number of points that is not in `counts`.
     """
-    lines = read_lines(Path(path), "supply it or choose another source of landmarks", most=MAX_BYTES)
+    lines = read_lines(path, "supply it or choose another source of landmarks", most=MAX_BYTES)
     points: list[tuple[float, float]] = []
     for number, line in enumerate(lines, start=1):
         words = line.replace(",", " ").replace(";", " ").split()

@@ -37,7 +37,7 @@ def list_subfolders(folder: Path, name: re.Pattern[str]) -> list[str]:
     return [entry.name for entry in entries if name.fullmatch(entry.name) and entry.is_dir()]
 
 
-def read_lines(path: Path, remedy: str, most: int = MAX_TEXT_BYTES, free_lines: int = 0) -> list[str]:
+def read_lines(path: Path | str, remedy: str, most: int = MAX_TEXT_BYTES, free_lines: int = 0) -> list[str]:
     """Read the lines of a UTF-8 text file.
 
     Args:
@@ -48,6 +48,7 @@ def read_lines(path: Path, remedy: str, most: int = MAX_TEXT_BYTES, free_lines: 
     Raises:
         DataError: the file is missing, far too large, or not plain text.
     """
+    path = Path(path)
     try:
         size = path.stat().st_size
         if size > most:

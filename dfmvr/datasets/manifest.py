@@ -17,8 +17,7 @@ import pyarrow
 from pyarrow.parquet import ParquetWriter
 
 from dfmvr.conventions import VIEWS
-from dfmvr.datasets.sample import Sample
-from dfmvr.datasets.splits import SPLITS
+from dfmvr.datasets.sample import SPLITS, Sample
 from dfmvr.errors import DataError
 
 KEPT, SET_ASIDE = "ok", "set aside"

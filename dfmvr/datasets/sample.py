@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+SPLITS = ("train", "val", "test")
 VIEWLESS: tuple[None, None, None] = (None, None, None)
 
 
@@ -20,7 +21,7 @@ class Sample:
 
     sample: str
     subject: str
-    split: str  # 'train', 'val' or 'test'
+    split: str  # one of SPLITS
     photos: tuple[Path | None, Path | None, Path | None]
     annotations: tuple[Path | None, Path | None, Path | None] = VIEWLESS
     scan: Path | None = None  # as it was delivered

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dfmvr.datasets.listing import read_words
+from dfmvr.datasets.sample import SPLITS
 from dfmvr.errors import DataError
 
 log = logging.getLogger(__name__)
-
-SPLITS = ("train", "val", "test")
 
 
 class Assignment(NamedTuple):

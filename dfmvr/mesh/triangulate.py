@@ -41,14 +41,8 @@ class Triangulation(NamedTuple):
 
     def numbers(self) -> dict[str, float]:
         """What a table of meshes tells about one."""
-        return {
-            "vertices": len(self.vertices),
-            "triangles": len(self.triangles),
-            "dropped": self.dropped,
-            "components": self.components,
-            "holes": self.holes,
-            "area_mm2": self.area_mm2,
-        }
+        counts = {"dropped": self.dropped, "components": self.components, "holes": self.holes}
+        return {"vertices": len(self.vertices), "triangles": len(self.triangles), **counts, "area_mm2": self.area_mm2}
 
 
 def triangulate(image: RangeImage, settings: MeshSection, where: str = "range image") -> Triangulation:

@@ -74,14 +74,14 @@ def landmark_name(label: str) -> str:
     return _NAME_OF.get(_words(label), " ".join(label.split()))
 
 
-def _lines(path: Path, headings: int) -> list[str]:
+def _lines(path: Path | str, headings: int) -> list[str]:
     """Stripped lines after the first ones; the very first is often a path on someone's disk, in whatever encoding."""
     lines = read_lines(path, "supply the landmark file or leave the scan out", MAX_BYTES, free_lines=1)
     stripped = (line.strip() for line in lines[headings:])
     return [line for line in stripped if not line.startswith("#")]
 
 
-def _count(lines: Sequence[str], path: Path) -> int:
+def _count(lines: Sequence[str], path: Path | str) -> int:
     """The number of points, which the first line starts with."""
     try:
         return int(lines[0].split()[0])
@@ -90,7 +90,7 @@ def _count(lines: Sequence[str], path: Path) -> int:
         raise DataError(f"{path}: expected the number of landmarks, found {found!r}; mend it") from None
 
 
-def _points(path: Path, labels: Iterable[str], rows: Iterable[str], size: int) -> dict[str, np.ndarray]:
+def _points(path: Path | str, labels: Iterable[str], rows: Iterable[str], size: int) -> dict[str, np.ndarray]:
     """Pair names and coordinates."""
     points: dict[str, np.ndarray] = {}
     for label, row in zip(labels, rows, strict=True):
@@ -107,7 +107,7 @@ def _points(path: Path, labels: Iterable[str], rows: Iterable[str], size: int) -
     return points
 
 
-def read_lm3(path: Path) -> dict[str, np.ndarray]:
+def read_lm3(path: Path | str) -> dict[str, np.ndarray]:
     """Read 3D landmarks by name, each (3,) in mm of the scan. Points out of sight are not there.
 
     Raises:
@@ -125,7 +125,7 @@ def read_lm3(path: Path) -> dict[str, np.ndarray]:
     return _points(path, lines[1::2], lines[2::2], 3)
 
 
-def read_lm2(path: Path) -> dict[str, np.ndarray]:
+def read_lm2(path: Path | str) -> dict[str, np.ndarray]:
     """Read 2D landmarks by name, each (2,) in pixels of the photograph. Points out of sight are not there.
 
     Raises:

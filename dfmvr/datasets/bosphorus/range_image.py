@@ -48,7 +48,7 @@ class RangeImage:
         return np.isfinite(self.points).all(-1)
 
 
-def read_bnt(path: Path, rows: Rows = "bottom_first") -> RangeImage:
+def read_bnt(path: Path | str, rows: Rows = "bottom_first") -> RangeImage:
     """Read a range image; it needs at most about twice the file's size in memory.
 
     Args:
@@ -57,6 +57,7 @@ def read_bnt(path: Path, rows: Rows = "bottom_first") -> RangeImage:
     Raises:
         DataError: the file is missing, cut short, holds no points, or its header contradicts its size.
     """
+    path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: no such file; supply the range image or leave the scan out")
     try:

@@ -22,7 +22,7 @@ import numpy as np
 from dfmvr.config.data import MultiPieData
 from dfmvr.datasets.images import write_image
 from dfmvr.datasets.landmark_files import write_landmark_file
-from dfmvr.datasets.multi_pie.folders import ANNOTATION_SUFFIX, Choice, PhotoName, PhotoTree, Recording
+from dfmvr.datasets.multi_pie.folders import ANNOTATION_SUFFIX, PhotoName, PhotoTree, Recording
 from dfmvr.datasets.multiview import MultiviewDataset
 from dfmvr.datasets.sample import Sample
 from dfmvr.datasets.splits import last_subjects
@@ -81,10 +81,8 @@ class MultiPie(MultiviewDataset):
     def __init__(self, root: Path | str, settings: MultiPieData) -> None:
         super().__init__(root, settings)
         self.triplets = list(dict.fromkeys(settings.cameras))
-        cameras = frozenset(camera for triplet in self.triplets for camera in triplet)
-        if unknown := sorted(cameras - set(YAWS)):
+        if unknown := sorted({camera for triplet in self.triplets for camera in triplet} - set(YAWS)):
             raise ConfigError(f"datasets.multi_pie.cameras: no camera {unknown[0]!r}; there are {', '.join(YAWS)}")
-        self._choice = Choice(cameras, settings.sessions, settings.recordings, settings.illuminations)
 
     def samples(self) -> Iterator[Sample]:
         """List the samples, training first, then by subject, session, recording, illumination and triplet.
@@ -95,7 +93,7 @@ class MultiPie(MultiviewDataset):
         Raises:
             DataError: the folder is not of this layout, or holds no front photograph of those that are chosen.
         """
-        tree = PhotoTree(self.root, self.settings.layout, self._choice)
+        tree = PhotoTree(self.root, self.settings)
         tested = last_subjects(tree.folders, self.settings.test_share)
         count = 0
         for subject in sorted(tree.folders, key=lambda subject: (subject in tested, subject)):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from dfmvr.config.data import MultiPieData
 from dfmvr.datasets.listing import list_folder, list_subfolders
 from dfmvr.errors import DataError
 
@@ -61,25 +62,6 @@ class PhotoName(NamedTuple):
         return subject / self.recording / f"{self.camera[:2]}_{self.camera[2:]}" / f"{self.stem}.png"
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What is listed; of sessions, recordings and illuminations nothing means all."""
-
-    cameras: frozenset[str]
-    sessions: tuple[int, ...] = ()
-    recordings: tuple[int, ...] = ()
-    illuminations: tuple[int, ...] = ()
-
-    def includes(self, name: PhotoName) -> bool:
-        """Tell whether a photograph is listed."""
-        numbers = zip(
-            (self.sessions, self.recordings, self.illuminations),
-            (name.session, name.recording, name.illumination),
-            strict=True,
-        )
-        return name.camera in self.cameras and all(not chosen or int(number) in chosen for chosen, number in numbers)
-
-
 @dataclass
 class Recording:
     """A recording of a subject: its chosen files by camera and illumination."""
@@ -94,24 +76,25 @@ class Recording:
 class PhotoTree:
     """The tree of a layout; only the folders of chosen cameras are looked into.
 
-    Args of the constructor: `root`, the folder of the sessions or subjects, or the one above; `layout`; `choice`, what
-    is listed. Raises DataError if there is no session or subject.
+    Args of the constructor: `root`, the folder of the sessions or subjects, or the one above; `settings`, the section
+    `datasets.multi_pie`. Raises DataError if there is no session or subject.
     """
 
-    def __init__(self, root: Path, layout: str, choice: Choice) -> None:
-        self.layout, self.choice = layout, choice
+    def __init__(self, root: Path, settings: MultiPieData) -> None:
+        self.settings, self.layout = settings, settings.layout
+        self.cameras = {camera for triplet in settings.cameras for camera in triplet}
         self.passed_over, self.example = 0, ""
         """Number of files that are none of the layout's, and the name of one."""
-        above, name = _TOPS[layout]
+        above, name = _TOPS[self.layout]
         self.top = next((top for top in (root, root / above) if list_subfolders(top, name)), None)
         if self.top is None:
-            raise DataError(f"{root}: {_REMEDIES[layout]}")
+            raise DataError(f"{root}: {_REMEDIES[self.layout]}")
         self.folders: dict[str, list[Path]] = {}
         """Of every subject, its folders."""
         for one in list_subfolders(self.top, name):
-            if layout == "cropped_128":
+            if self.layout == "cropped_128":
                 self.folders[one] = [self.top / one]
-            elif not choice.sessions or int(one[-2:]) in choice.sessions:
+            elif not settings.sessions or int(one[-2:]) in settings.sessions:
                 people = self.top / one / "multiview"
                 for subject in list_subfolders(people, _SUBJECT):
                     self.folders.setdefault(subject, []).append(people / subject)
@@ -124,7 +107,7 @@ class PhotoTree:
                 continue
             for recording in list_subfolders(folder, _RECORDING):
                 known = (subject, folder.parents[1].name[-2:], recording)
-                names = (PhotoName(*known, camera, "") for camera in sorted(self.choice.cameras))
+                names = (PhotoName(*known, camera, "") for camera in sorted(self.cameras))
                 cameras = [name.path(self.top, self.layout).parent for name in names]
                 yield from self._recordings_in([camera for camera in cameras if camera.is_dir()], known)
 
@@ -141,10 +124,16 @@ class PhotoTree:
                 if name is None or match[6] != ending or name[: len(known)] != known:
                     if not file.endswith(ANNOTATION_SUFFIX):
                         self.passed_over, self.example = self.passed_over + 1, self.example or file
-                elif self.choice.includes(name):
+                elif self._is_chosen(name):
                     one = found.setdefault(name[:3], Recording(*name[:3]))
                     one.photos[name[3:]] = folder / file
                     annotation = file.removesuffix(".png") + ANNOTATION_SUFFIX
                     if annotation in there:
                         one.annotations[name[3:]] = folder / annotation
         yield from (found[key] for key in sorted(found))
+
+    def _is_chosen(self, name: PhotoName) -> bool:
+        """Tell whether a photograph is listed; of sessions, recordings and illuminations nothing chosen means all."""
+        chosen = self.settings.sessions, self.settings.recordings, self.settings.illuminations
+        numbers = zip(chosen, (name.session, name.recording, name.illumination), strict=True)
+        return name.camera in self.cameras and all(not some or int(number) in some for some, number in numbers)

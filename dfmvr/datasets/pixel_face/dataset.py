@@ -42,15 +42,8 @@ from dfmvr.datasets.pixel_face.ground_truth import (
     write_ground_truth,
 )
 from dfmvr.datasets.pixel_face.views import ANNOTATION, ORIENTATIONS, PHOTOS, find_in_views, write_views
-from dfmvr.datasets.sample import Sample
-from dfmvr.datasets.splits import (
-    SPLITS,
-    Assignment,
-    assign,
-    last_subjects,
-    read_split_file,
-    warn_of_shared_subjects,
-)
+from dfmvr.datasets.sample import SPLITS, Sample
+from dfmvr.datasets.splits import Assignment, assign, last_subjects, read_split_file, warn_of_shared_subjects
 from dfmvr.errors import DataError
 from dfmvr.files import writing
 
