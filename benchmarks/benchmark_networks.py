@@ -157,8 +157,8 @@ def compare_networks(image_size: int, repeats: int) -> list[Row]:
 
     ways = {
         "as trained": net,
-        "for_inference": for_inference(net),
-        "for_inference, bfloat16": for_inference(net, torch.bfloat16),
+        "for_inference": for_inference(copy.deepcopy(net)),
+        "for_inference, bfloat16": for_inference(copy.deepcopy(net), torch.bfloat16),
     }
     runs = {f"forward, {way}": answer(network) for way, network in ways.items()}
     return compare({"plain": obviously(answer(plain)), **runs}, repeats)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from dfmvr.conventions import CLASSES
 from dfmvr.errors import ConfigError, DataError
+from dfmvr.networks.layers import ConvBN, initialise_convolutions, shortcut
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -30,19 +31,6 @@ class ParserLogits(NamedTuple):
     auxiliary_16: Tensor  # from the features at 1/16 of the image
 
 
-class ConvBNReLU(nn.Module):
-    """Convolution, batch normalisation, ReLU."""
-
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False)
-        self.bn = nn.BatchNorm2d(out_channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (N, in_channels, H, W) to (N, out_channels, H, W)."""
-        return F.relu(self.bn(self.conv(x)))
-
-
 class BasicBlock(nn.Module):
     """The residual block of ResNet-18: two 3x3 convolutions."""
 
@@ -52,17 +40,13 @@ class BasicBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(out_channels)
-        self.downsample = None
-        if stride != 1 or in_channels != out_channels:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
-            )
+        self.downsample = shortcut(in_channels, out_channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, in_channels, H, W) to (N, out_channels, ceil(H / stride), ceil(W / stride))."""
-        shortcut = x if self.downsample is None else self.downsample(x)
+        kept = x if self.downsample is None else self.downsample(x)
         x = F.relu(self.bn1(self.conv1(x)))
-        return F.relu(shortcut + self.bn2(self.conv2(x)))
+        return F.relu(kept + self.bn2(self.conv2(x)))
 
 
 class ResNet18(nn.Module):
@@ -95,7 +79,7 @@ class AttentionRefinement(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.conv = ConvBNReLU(in_channels, out_channels)
+        self.conv = ConvBN(in_channels, out_channels, 3)
         self.conv_atten = nn.Conv2d(out_channels, out_channels, 1, bias=False)
         self.bn_atten = nn.BatchNorm2d(out_channels)
 
@@ -113,9 +97,9 @@ class ContextPath(nn.Module):
         self.resnet = ResNet18(width, output_stride)
         self.arm16 = AttentionRefinement(4 * width, 2 * width)
         self.arm32 = AttentionRefinement(8 * width, 2 * width)
-        self.conv_head32 = ConvBNReLU(2 * width, 2 * width)
-        self.conv_head16 = ConvBNReLU(2 * width, 2 * width)
-        self.conv_avg = ConvBNReLU(8 * width, 2 * width, kernel_size=1)
+        self.conv_head32 = ConvBN(2 * width, 2 * width, 3)
+        self.conv_head16 = ConvBN(2 * width, 2 * width, 3)
+        self.conv_avg = ConvBN(8 * width, 2 * width, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Map images (N, 3, H, W) to the trunk's features at 1/8, and context at 1/8 and 1/16, 2 `width` channels."""
@@ -133,7 +117,7 @@ class FeatureFusion(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.convblk = ConvBNReLU(channels, channels, kernel_size=1)
+        self.convblk = ConvBN(channels, channels, 1)
         self.conv1 = nn.Conv2d(channels, channels // 4, 1, bias=False)
         self.conv2 = nn.Conv2d(channels // 4, channels, 1, bias=False)
 
@@ -149,7 +133,7 @@ class OutputHead(nn.Module):
 
     def __init__(self, in_channels: int, mid_channels: int, n_classes: int) -> None:
         super().__init__()
-        self.conv = ConvBNReLU(in_channels, mid_channels)
+        self.conv = ConvBN(in_channels, mid_channels, 3)
         self.conv_out = nn.Conv2d(mid_channels, n_classes, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -192,12 +176,7 @@ class BiSeNet(nn.Module):
         # Not persistent: the state dict holds what the published ones hold and nothing more.
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
-        self._initialise()
-
-    def _initialise(self) -> None:
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d) and not module.weight.is_meta:  # there, normal_ loads a compiler
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        initialise_convolutions(self, "fan_in")
 
     def forward(self, images: Tensor) -> Tensor | ParserLogits:
         """Score the classes of each pixel.

@@ -11,7 +11,7 @@ from dfmvr.conventions import CLASSES, VIEWS
 from dfmvr.face_model.coefficients import Coefficients, mean_angles
 from dfmvr.networks.cnn_fusion import CNNFusion
 from dfmvr.networks.heads import CoefficientRegressor, NetworkSizes
-from dfmvr.networks.involution import at_least_single
+from dfmvr.networks.layers import at_least_single
 from dfmvr.networks.rednet import RedNet
 from dfmvr.networks.resnet import ResNet
 from dfmvr.networks.shapes import expect_shape

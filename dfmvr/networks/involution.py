@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import register_flop_formula
 
 from dfmvr.errors import ConfigError
+from dfmvr.networks.layers import ConvBN, at_least_single
 
 GROUP_CHANNELS = 16
 REDUCTION = 4
@@ -64,11 +65,6 @@ class Layout:
         """View of the values (C/G, h, w, B G) that the kernel's entry `index` multiplies."""
         (i, row), (j, column) = (divmod(n, self.stride)[::-1] for n in divmod(index, self.kernel_size))
         return phases[i, j, :, row : row + self.rows, column : column + self.columns]
-
-
-def at_least_single(x: Tensor) -> Tensor:
-    """The tensor, in single precision where it has less."""
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 # Operators of their own, so that what does not look into them (tensors without data, flop counters) knows their
@@ -150,16 +146,6 @@ def involve(x: Tensor, weight: Tensor, kernel_size: int, stride: int = 1) -> Ten
         (B, C, h, w), type of x; sums are float32 at the least. Differentiable once.
     """
     return _involve(x, weight, kernel_size, stride)
-
-
-class ConvBN(nn.Sequential):
-    """Convolution without bias, batch normalisation, ReLU."""
-
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=False)
-        self.bn = nn.BatchNorm2d(out_channels)
-        self.activate = nn.ReLU(inplace=True)
 
 
 class Involution(nn.Module):

@@ -8,7 +8,8 @@ from __future__ import annotations
 from torch import nn
 
 from dfmvr.errors import ConfigError
-from dfmvr.networks.involution import GROUP_CHANNELS, ConvBN, Involution
+from dfmvr.networks.involution import GROUP_CHANNELS, Involution
+from dfmvr.networks.layers import ConvBN
 from dfmvr.networks.residual import ResidualNet
 
 

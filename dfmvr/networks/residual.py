@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from dfmvr.errors import ConfigError
 from dfmvr.networks.involution import Involution
+from dfmvr.networks.layers import initialise_convolutions, shortcut
 
 BLOCKS = {14: (1, 1, 1, 1), 26: (1, 2, 4, 1), 38: (2, 3, 5, 2), 50: (3, 4, 6, 3)}
 EXPANSION = 4
@@ -30,18 +31,14 @@ class Bottleneck(nn.Module):
         self.conv3 = nn.Conv2d(channels, out_channels, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(out_channels)
         nn.init.zeros_(self.bn3.weight)  # a fresh block is its shortcut: deep nets then start as shallow ones
-        self.downsample = None
-        if stride != 1 or in_channels != out_channels:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
-            )
+        self.downsample = shortcut(in_channels, out_channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, in_channels, H, W) to (B, 4 channels, ceil(H / stride), ceil(W / stride))."""
-        shortcut = x if self.downsample is None else self.downsample(x)
+        kept = x if self.downsample is None else self.downsample(x)
         x = self.bn1(self.conv1(x)).relu_()  # in place: no gradient needs what is overwritten
         x = self.bn2(self.conv2(x)).relu_()
-        return self.bn3(self.conv3(x)).add_(shortcut).relu_()
+        return self.bn3(self.conv3(x)).add_(kept).relu_()
 
 
 class ResidualNet(nn.Module):
@@ -74,11 +71,7 @@ class ResidualNet(nn.Module):
             stages.append(nn.Sequential(*layers))
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         self.out_channels, self.stride = channels, 32 if stem_pool else 16
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d) and not module.weight.is_meta:  # there, normal_ loads a compiler
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        initialise_convolutions(self, "fan_out")
 
     def start_quickly(self) -> None:
         """Set the weights for a short training: involutions begin as identities, and every block takes some part.

@@ -13,7 +13,7 @@ from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.networks.checkpoint import Trained, read_network
 from dfmvr.networks.df_mvr import DFMVR
-from dfmvr.networks.inference import made_fast
+from dfmvr.networks.inference import for_inference
 
 
 def read_regressor(path: Path | str, model: MorphableModel, device: torch.device | str = "cpu") -> Trained:
@@ -29,7 +29,7 @@ def read_regressor(path: Path | str, model: MorphableModel, device: torch.device
                 f"{path}: expected {name} {getattr(model, name)} as in the face model, found {about[name]}; "
                 "name the face model that it was trained with by --face-model"
             )
-    return Trained(made_fast(network) if isinstance(network, DFMVR) else network, about)
+    return Trained(for_inference(network) if isinstance(network, DFMVR) else network, about)
 
 
 @torch.inference_mode()
