@@ -5,6 +5,7 @@ from numpy.testing import assert_allclose
 from scipy.spatial.transform import Rotation
 
 from dfmvr.geometry.camera import focal_px, pose, project
+from dfmvr.geometry.resampling import sample
 from dfmvr.geometry.rotation import euler_to_rotmat
 from dfmvr.geometry.similarity import fit_similarity
 from dfmvr.geometry.vectors import dot, length, unit
@@ -140,3 +141,12 @@ def test_unit_of_zero_is_zero_and_keeps_the_precision():
     found = unit(np.array([[0, 0, 0], [0, 3, -4]], np.float32))
     assert found.dtype == np.float32
     assert_allclose(found, [[0, 0, 0], [0, 0.6, -0.8]], rtol=1e-7)
+
+
+@pytest.mark.parametrize("count", [0, 1, 40_000])
+def test_a_ramp_is_sampled_at_continuous_pixels(count):
+    y, x = np.mgrid[0:40, 0:50].astype(np.float32) + 0.5
+    ramp = np.stack((x, y), -1)
+    places = np.random.default_rng(0).uniform((-20, -20), (70, 60), (count, 2))
+    inside = np.clip(places, 0.5, (49.5, 39.5))  # beyond the centres of the last pixels nothing changes any more
+    assert_allclose(sample(ramp, places), inside, atol=1 / 32)  # OpenCV's steps

@@ -312,7 +312,7 @@ def test_refining_finds_back_to_the_face_of_the_photographs():
         angles=truth.angles + 0.02,
     )
     off = Reconstruction(model, started, face.views)
-    better = refine(off, ParseSection(), seconds=60, steps=60)
+    better = refine(off, ParseSection(), seconds=600, steps=60)
     before, after = (np.abs(one.vertices - face.vertices).mean() for one in (off, better))
     assert after < 0.5 * before
     assert torch.equal(off.coefficients.identity, started.identity)
