@@ -153,17 +153,10 @@ def grid(
             if tile is None:
                 continue
             left = side + i * (tile_px + gap)
-            sheet.paste(Image.fromarray(_fitted(tile.image, tile_px)), (left, top))
+            sheet.paste(Image.fromarray(tile.image).resize((tile_px,) * 2, Image.Resampling.LANCZOS), (left, top))
             _centred(draw, (left + tile_px // 2, top + tile_px + foot // 2), tile.text, tile_px + gap, 14, bold=False)
         top += tile_px + gap + extra
     return sheet
-
-
-def _fitted(image: np.ndarray, tile_px: int) -> np.ndarray:
-    """The picture of a tile at the size of the grid's tiles."""
-    if image.shape[:2] == (tile_px, tile_px):
-        return image
-    return np.asarray(Image.fromarray(image).resize((tile_px, tile_px), Image.Resampling.LANCZOS))
 
 
 def _centred(

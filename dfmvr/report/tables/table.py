@@ -9,8 +9,9 @@ import html
 import math
 import re
 from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -149,13 +150,7 @@ def _blocks(table: Table) -> list[tuple[str, pd.DataFrame]]:
 
 def _groups(table: Table) -> list[tuple[str, int]]:
     """Column groups as (heading, number of columns), neighbours of one group joined."""
-    groups: list[tuple[str, int]] = []
-    for column in table.columns:
-        if groups and groups[-1][0] == column.group:
-            groups[-1] = (column.group, groups[-1][1] + 1)
-        else:
-            groups.append((column.group, 1))
-    return groups
+    return [(name, len(list(alike))) for name, alike in groupby(table.columns, lambda column: column.group)]
 
 
 def html_table(table: Table) -> str:
@@ -193,12 +188,8 @@ def _small(ends: Callable[[pd.Series], str] | None, row: pd.Series) -> str:
 
 def _with_intervals_beside(columns: tuple[Column, ...]) -> tuple[Column, ...]:
     """The columns, each interval as a column after its value."""
-    spread = []
-    for column in columns:
-        spread.append(column._replace(ends=None))
-        if column.ends:
-            spread.append(Column(INTERVAL, column.ends, column.group))
-    return tuple(spread)
+    pairs = ((c._replace(ends=None), Column(INTERVAL, c.ends, c.group) if c.ends else None) for c in columns)
+    return tuple(column for pair in pairs for column in pair if column is not None)
 
 
 def latex_table(table: Table) -> str:
@@ -232,33 +223,21 @@ def latex_table(table: Table) -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", r"\end{table}", ""])
 
 
-def write_table(table: Table, folder: Path) -> list[Path]:
+def write_table(table: Table, folder: Path) -> None:
     """Write `<name>.csv` in full precision, `<name>.tex` and `<name>.html`.
 
     Raises:
         OutputError: the folder cannot be written to.
     """
-    paths = [folder / f"{table.name}.{suffix}" for suffix in ("csv", "tex", "html")]
-    with writing(paths[0]) as partial:
-        frame = table.frame if table.csv is None else table.csv
-        _plain_frame(frame).to_csv(partial, index=False, lineterminator="\n")
-    with writing(paths[1]) as partial:
-        partial.write_text(latex_table(table), encoding="utf-8")
-    with writing(paths[2]) as partial:
-        partial.write_text(html_page(table), encoding="utf-8")
-    return paths
+    frame = table.frame if table.csv is None else table.csv
+    frame = frame.map(lambda value: plain(value) if isinstance(value, str) else value)
+    texts = {"csv": frame.to_csv(index=False, lineterminator="\n"), "tex": latex_table(table), "html": html_page(table)}
+    for suffix, text in texts.items():
+        with writing(folder / f"{table.name}.{suffix}") as partial:
+            partial.write_text(text, encoding="utf-8", newline="\n")
 
 
 def html_page(table: Table) -> str:
     """The table and its caption as an HTML document of their own."""
     head = f'<!DOCTYPE html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{to_html(plain(table.title))}</title>\n'
     return f"{head}{html_table(table)}\n<p>{to_html(table.caption)}</p>\n</html>\n"
-
-
-def _plain_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with the markup taken out of its texts."""
-
-    def cell(value: Any) -> Any:
-        return plain(value) if isinstance(value, str) else value
-
-    return frame.map(cell)
