@@ -150,10 +150,10 @@ def fit_pos(points: np.ndarray, standard: np.ndarray) -> Pos:
     return Pos(axes, translation, float(np.linalg.norm(axes, axis=1).mean()), residual)
 
 
-def yaw_of(landmarks: np.ndarray, standard: np.ndarray) -> float:
-    """Yaw of a face in degrees, measured as `find_alignment` does."""
+def fit_face(landmarks: np.ndarray, standard: np.ndarray) -> Pos:
+    """Fit the camera to the landmarks of a face, (68, 2) or (5, 2) px, y down; see `matching_points`."""
     points, matching = matching_points(landmarks, standard)
-    return fit_pos(points * (1, -1), matching).yaw_deg
+    return fit_pos(points * (1, -1), matching)
 
 
 def _check(pos: Pos) -> None:
@@ -188,8 +188,7 @@ def find_alignment(landmarks: np.ndarray, standard: np.ndarray, size: int) -> Al
     Raises:
         DataError: a wrong number of points, points that are not finite, or an implausible face (and why).
     """
-    points, matching = matching_points(landmarks, standard)
-    pos = fit_pos(points * (1, -1), matching)
+    pos = fit_face(landmarks, standard)
     _check(pos)
     scale = PX_PER_MM_AT_REFERENCE * size / REFERENCE_SIZE_PX / pos.scale
     centre = pos.translation * (1, -1)

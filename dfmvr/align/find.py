@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dfmvr.align.crop import yaw_of
+from dfmvr.align.crop import fit_face
 from dfmvr.errors import ConfigError
 
 
@@ -69,5 +69,5 @@ def find_faces(
     faces = []
     for landmarks, confidence in found:
         box = np.concatenate([landmarks.min(0), landmarks.max(0)])
-        faces.append(FoundFace(landmarks, box, float(confidence), yaw_of(landmarks, standard)))
+        faces.append(FoundFace(landmarks, box, float(confidence), fit_face(landmarks, standard).yaw_deg))
     return sorted(faces, key=lambda face: -float((face.box[2:] - face.box[:2]).prod()))

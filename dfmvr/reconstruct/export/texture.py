@@ -59,7 +59,9 @@ def bake(face: Reconstruction) -> Baked:
     photos = [_Photo(face, view, size / atlas.width_mm) for view in face.views]
     at_vertices = [photo.colours(photo.see(face.vertices)) for photo in photos]
     gains = even_exposures(at_vertices, weights)
-    colours, total = _blend(at_vertices, weights, gains)
+    total = np.maximum(sum(weights), 0)
+    parts = zip(at_vertices, weights, gains, strict=True)
+    colours = sum(w[:, None] * (c * gain) for c, w, gain in parts) / np.maximum(total, 1e-6)[:, None]
     seen = np.clip(total ** (1 / FACING_POWER) / FULL_FACING, 0, 1)
     filling = fill(decode_srgb(face.albedo), normals, colours, seen)
     filling = _matched(atlas, filling, colours, seen)
@@ -154,13 +156,6 @@ def even_exposures(colours: list[np.ndarray], weights: list[np.ndarray]) -> np.n
         logs = np.linalg.lstsq(np.array(rows), np.array(values), rcond=None)[0]
     limit = math.log(GAIN_LIMIT)
     return np.exp(np.clip(logs - logs[main], -limit, limit)).astype(np.float32)
-
-
-def _blend(colours: list[np.ndarray], weights: list[np.ndarray], gains: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The views' colours (N, 3), weighted, and the sum of the weights (N,)."""
-    total = np.maximum(sum(weights), 0)
-    mixed = sum(w[:, None] * (c * g) for c, w, g in zip(colours, weights, gains, strict=True))
-    return mixed / np.maximum(total, 1e-6)[:, None], total
 
 
 def fill(albedo: np.ndarray, normals: np.ndarray, colours: np.ndarray, seen: np.ndarray) -> np.ndarray:
