@@ -449,7 +449,9 @@ def test_stage_trains_then_parses(data, aligned, tmp_path):
     assert cli.main(["parse", "--settings", tiny, *apply]) == 0
     masks, weights = (np.load(tmp_path / "out" / "masks" / name) for name in ("masks.npy", "weights.npy"))
     images = np.load(aligned / "images.npy")
-    alone = predict(load_parser(out["p.safetensors"]), images[4])
+    parser = load_parser(out["p.safetensors"])
+    assert parser.settings == ParseSection(**TINY)
+    alone = predict(parser, images[4])
     assert (masks[4] == alone).mean() > 0.999  # another batch may round a tie the other way
     assert_array_equal(weights[4, 1], weight_map(masks[4, 1], ParseSection()))
     assert masks.dtype == weights.dtype == np.uint8
