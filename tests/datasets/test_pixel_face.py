@@ -1,4 +1,3 @@
-import contextlib
 import itertools
 import logging
 
@@ -146,29 +145,6 @@ def test_subject_in_both_splits_is_warned_of(root, caplog):
     split_file(root, "release_eva.txt").write_text("00001_02\n")
     listed(root)
     assert "1 subjects are in more than one split, such as 00001" in caplog.text
-
-
-@pytest.mark.parametrize("suffix", ["jpg", "bmp", "png"])
-@pytest.mark.parametrize("share", [0, 0.02, 0.5, 0.95])
-def test_truncated_photo_is_refused(suffix, share, tmp_path):
-    dataset.write_sample(tmp_path, "a", photos(), image_format=suffix)
-    path = tmp_path / "a" / "0" / f"t.{suffix}"
-    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-    with pytest.raises(DataError, match=rf"t\.{suffix}: not a readable image"):
-        upright(path)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 255)), min_size=1, max_size=5))
-def test_photo_with_flipped_bytes_never_raises_anything_else(tmp_path_factory, changes):
-    path = tmp_path_factory.getbasetemp() / "flipped" / "0" / "t.jpg"
-    dataset.write_sample(path.parents[2], "flipped", photos())
-    content = bytearray(path.read_bytes())
-    for position, value in changes:
-        content[position % len(content)] = value
-    path.write_bytes(content)
-    with contextlib.suppress(DataError):
-        assert upright(path).dtype == np.uint8
 
 
 def test_grey_and_transparent_images_become_rgb_and_16_bits_are_refused(tmp_path):
