@@ -123,7 +123,7 @@ def measure_steps(samples: object, batch_size: int, repeats: int) -> list[tuple[
     from toy_model import SIZES, toy_model
 
     from dfmvr.networks.heads import NetworkSizes
-    from dfmvr.train.data import training_batch
+    from dfmvr.train.batches import training_batch
     from dfmvr.train.methods.df_mvr import DFMVRTraining
 
     torch.manual_seed(0)
@@ -148,7 +148,8 @@ def measure_feeding(count: int, repeats: int) -> None:
     """Print speed and memory of an epoch of batches, and the speed of training steps."""
     import torch
 
-    from dfmvr.train.data import AlignedSamples, steps_per_epoch, training_batch
+    from dfmvr.train.batches import steps_per_epoch, training_batch
+    from dfmvr.train.samples import AlignedSamples
 
     with tempfile.TemporaryDirectory() as folder:
         write_aligned(Path(folder), count)

@@ -10,8 +10,7 @@ from toy_network import SMALL, small_network, training
 
 from dfmvr.networks.parallel import join, share_normalisation
 from dfmvr.networks.training import add_gradients
-from dfmvr.train.batch import Batch
-from dfmvr.train.data import AlignedSamples
+from dfmvr.train.samples import AlignedSamples, Batch
 
 
 def gradients(folder, team, count=1):

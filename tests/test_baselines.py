@@ -23,11 +23,10 @@ from dfmvr.networks.deep3d import Deep3D, aggregate
 from dfmvr.networks.heads import NetworkSizes
 from dfmvr.networks.mgcnet import MGCNet
 from dfmvr.networks.training import cosine_rate
-from dfmvr.train.batch import Batch
-from dfmvr.train.data import AlignedSamples
 from dfmvr.train.methods import shang, single_image
 from dfmvr.train.methods.deng import DengLossTerms, DengTraining
 from dfmvr.train.methods.shang import ShangLossTerms, ShangTraining
+from dfmvr.train.samples import AlignedSamples, Batch
 
 BOTH = [DengTraining, ShangTraining]
 TINY = {"backbone_width": 16, "depth": 14, "stem_pool": False, "neck": 64, "quick_start": True}

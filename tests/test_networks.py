@@ -30,8 +30,8 @@ from dfmvr.networks.winograd import WinogradConv
 from dfmvr.released.lighting import share_lighting
 from dfmvr.released.network import ReleasedDFMVR
 from dfmvr.rendering.shading import shade
-from dfmvr.train.data import AlignedSamples
 from dfmvr.train.describe import add_arguments, describe, main
+from dfmvr.train.samples import AlignedSamples
 
 FULL = NetworkSizes(224, 80, 64, 80)
 VARIANTS = {

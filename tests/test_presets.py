@@ -24,9 +24,9 @@ from dfmvr.parse.weight_map import weight_map, weights_of
 from dfmvr.released import colours as released_colours
 from dfmvr.released.losses import ReleasedLossTerms
 from dfmvr.train.command import training_of
-from dfmvr.train.data import AlignedSamples
 from dfmvr.train.methods.df_mvr import DFMVRTraining
 from dfmvr.train.methods.released_code import ReleasedTraining
+from dfmvr.train.samples import AlignedSamples
 
 ROOT = Path(__file__).parents[1]
 

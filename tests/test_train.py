@@ -26,8 +26,9 @@ from dfmvr.networks.checkpoint import read_network
 from dfmvr.networks.parallel import Team, share_normalisation
 from dfmvr.networks.training import Checkpoints, add_gradients, cosine_rate
 from dfmvr.parse.parser import save_parser
-from dfmvr.train import augment, command, data
+from dfmvr.train import augment, batches, command
 from dfmvr.train.methods.df_mvr import what_is_seen
+from dfmvr.train.samples import AlignedSamples
 
 NO_WEIGHTS = dict.fromkeys(("photo", "mask", "landmark_2d", "landmark_3d", "regularisation"), 0.0)
 
@@ -35,11 +36,11 @@ NO_WEIGHTS = dict.fromkeys(("photo", "mask", "landmark_2d", "landmark_3d", "regu
 @pytest.fixture
 def samples(tmp_path):
     toy_samples(tmp_path, 6)
-    return data.AlignedSamples(tmp_path / "align", tmp_path / "parse", "train")
+    return AlignedSamples(tmp_path / "align", tmp_path / "parse", "train")
 
 
 def batch_of(samples, step, *vary, **settings):
-    return data.training_batch(samples, step, TrainSection(**{"batch_size": 2} | settings), torch.arange(101), *vary)
+    return batches.training_batch(samples, step, TrainSection(**{"batch_size": 2} | settings), torch.arange(101), *vary)
 
 
 def test_a_batch_depends_on_its_step_alone(samples):
@@ -50,7 +51,7 @@ def test_a_batch_depends_on_its_step_alone(samples):
 
 
 def test_an_epoch_visits_every_sample_once(samples):
-    seen = [samples.batch(data.epoch_order(6, 0, 1)[i : i + 2]).landmarks for i in (0, 2, 4)]
+    seen = [samples.batch(batches.epoch_order(6, 0, 1)[i : i + 2]).landmarks for i in (0, 2, 4)]
     everything = samples.batch(np.arange(6)).landmarks
     assert sorted(torch.cat(seen).flatten(1).sum(1).tolist()) == sorted(everything.flatten(1).sum(1).tolist())
 
@@ -129,13 +130,13 @@ def test_folders_that_disagree_are_an_error(tmp_path):
     toy_samples(tmp_path, 2)
     np.save(tmp_path / "parse" / "masks.npy", np.zeros((1, 3, 48, 48), np.uint8))
     with pytest.raises(DataError, match=r"masks\.npy: expected \(2, 3, 48, 48\).*found \(1, 3, 48, 48\)"):
-        data.AlignedSamples(tmp_path / "align", tmp_path / "parse", "train")
+        AlignedSamples(tmp_path / "align", tmp_path / "parse", "train")
 
 
 def test_an_empty_split_is_an_error(tmp_path):
     toy_samples(tmp_path, 2)
     with pytest.raises(DataError, match="no sample of the split 'test'"):
-        data.AlignedSamples(tmp_path / "align", tmp_path / "parse", "test")
+        AlignedSamples(tmp_path / "align", tmp_path / "parse", "test")
 
 
 @pytest.mark.parametrize("term", NO_WEIGHTS)
@@ -182,7 +183,7 @@ def test_mirrored_landmarks_of_a_symmetric_model_are_an_involution():
 
 def test_one_batch_is_learnt_by_heart(tmp_path):
     model, _ = toy_samples(tmp_path, 2, split="train")
-    batch = data.AlignedSamples(tmp_path / "align", tmp_path / "parse", "train").batch(np.arange(2))
+    batch = AlignedSamples(tmp_path / "align", tmp_path / "parse", "train").batch(np.arange(2))
     network = small_network(SMALL, seed=1).train()
     system = training(network, model, mask=0.0, regularisation=0.0)
     history = learn(network, lambda _: system.losses(batch).total, 150, 5e-3, cosine_rate)
@@ -289,11 +290,11 @@ def test_a_loss_that_is_not_finite_is_an_error(tmp_path, capsys):
 
 
 def test_single_views_are_drawn_with_their_probabilities():
-    seen = data.draw_single_views(40_000, 1 / 3, torch.Generator().manual_seed(0))
+    seen = batches.draw_single_views(40_000, 1 / 3, torch.Generator().manual_seed(0))
     counts = torch.stack([seen.all(1), *(seen[:, v] & (seen.sum(1) == 1) for v in range(3))]).float().mean(1)
     assert torch.allclose(counts, torch.tensor([2 / 3, 1 / 9, 1 / 9, 1 / 9]), atol=0.008)
     assert counts.sum() == 1
-    assert data.draw_single_views(50, 0.0, torch.Generator()).all()
+    assert batches.draw_single_views(50, 0.0, torch.Generator()).all()
 
 
 def test_what_is_not_seen_is_black_to_the_network_and_a_target_all_the_same(samples):

@@ -14,21 +14,6 @@ FACEXLIB_SIZE_PX = 512
 """Side of the images these weights were trained on; smaller ones are enlarged to it."""
 
 
-def _differences(found: dict, expected: dict[str, torch.Tensor]) -> list[str]:
-    """What is wrong with `found`, in words: missing, unknown and misshapen tensors."""
-    problems = []
-    missing, unknown = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys(), key=str)
-    if missing:
-        problems.append(f"missing: {', '.join(missing)}")
-    if unknown:
-        problems.append(f"unknown: {', '.join(map(str, unknown))}")
-    for name in sorted(expected.keys() & found.keys()):
-        shape = tuple(getattr(found[name], "shape", ()))
-        if not isinstance(found[name], torch.Tensor) or shape != tuple(expected[name].shape):
-            problems.append(f"{name}: expected {tuple(expected[name].shape)}, found {shape}")
-    return problems
-
-
 def load_facexlib(path: Path | str, image_size: int = FACEXLIB_SIZE_PX) -> ParseNet:
     """Read facexlib's weights into our parser, which merges the 19 classes into our 10 exactly (`parser.merge_19`).
 
@@ -46,9 +31,11 @@ def load_facexlib(path: Path | str, image_size: int = FACEXLIB_SIZE_PX) -> Parse
         reason = str(error).split("\n", 1)[0]
         raise DataError(f"{path}: not a state dict that torch can load ({reason}); download it again") from None
     parser = ParseNet(ParserSpec(image_size, width=64, output_stride=8, labels=len(BISENET_19)))
-    expected = parser.network.state_dict()
-    problems = ["no dict of tensors"] if not isinstance(found, dict) else _differences(found, expected)
-    if problems:
-        raise DataError(f"{path}: not the weights of a BiSeNet of 19 classes and width 64; " + "; ".join(problems))
-    parser.network.load_state_dict(found)
+    if not isinstance(found, dict):
+        raise DataError(f"{path}: expected a dict of tensors, found {type(found).__name__}; download it again")
+    try:
+        parser.network.load_state_dict(found)
+    except (AttributeError, RuntimeError, TypeError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: not the weights of a BiSeNet of 19 classes and width 64 ({reason})") from None
     return parser

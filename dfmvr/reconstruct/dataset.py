@@ -20,7 +20,7 @@ from dfmvr.files import writing_folder
 from dfmvr.networks.checkpoint import file_beside
 from dfmvr.reconstruct.regression import read_regressor, regress
 from dfmvr.reconstruct.sample_files import add_output_arguments, write_samples
-from dfmvr.train.data import AlignedSamples
+from dfmvr.train.samples import AlignedSamples
 
 BATCH = 16
 

@@ -15,7 +15,7 @@ from dfmvr.face_model.coefficients import mean_faces
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.files import writing_folder
 from dfmvr.reconstruct.sample_files import add_output_arguments, write_samples
-from dfmvr.train.data import sample_names
+from dfmvr.train.samples import sample_names
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

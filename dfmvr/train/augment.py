@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dfmvr.colour import LUMA
 from dfmvr.conventions import MIRRORED_68, MIRRORED_CLASS
-from dfmvr.train.batch import Batch
+from dfmvr.train.samples import Batch
 
 SHIFT, LOG_SCALE, ROLL_RAD = 4 / 112, 0.04, math.radians(4)
 """ASSUME: standard deviations of `move` at strength 1: half image sizes (4 px of 224), log scale, turn in the image.

@@ -25,9 +25,9 @@ from dfmvr.networks.heads import NetworkSizes
 from dfmvr.networks.parallel import Team, join, local_rank
 from dfmvr.networks.training import Checkpoints, Schedule, fingerprint, optimise
 from dfmvr.parse.parser import load_parser
-from dfmvr.train.batch import Batch
-from dfmvr.train.data import AlignedSamples, steps_per_epoch, training_batch
+from dfmvr.train.batches import steps_per_epoch, training_batch
 from dfmvr.train.memory import keep_freed_memory
+from dfmvr.train.samples import AlignedSamples, Batch
 from dfmvr.train.system import TrainingSystem
 
 if TYPE_CHECKING:

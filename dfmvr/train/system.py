@@ -14,7 +14,7 @@ from dfmvr.face_model.views import coarse_for
 from dfmvr.networks.checkpoint import network_header
 from dfmvr.networks.heads import NetworkSizes
 from dfmvr.networks.training import cosine_rate
-from dfmvr.train.batch import Batch
+from dfmvr.train.samples import Batch
 
 if TYPE_CHECKING:
     from dfmvr.config.section import Section

@@ -17,8 +17,8 @@ from dfmvr.face_model.views import render_views
 from dfmvr.losses import albedo_loss, lighting_loss, regularisation_loss
 from dfmvr.networks.deep3d import Deep3D
 from dfmvr.networks.training import cosine_rate
-from dfmvr.train.batch import Batch
 from dfmvr.train.methods.single_image import SingleImageTraining, as_samples, noted, weighted_sum
+from dfmvr.train.samples import Batch
 
 
 class DengLossTerms(NamedTuple):

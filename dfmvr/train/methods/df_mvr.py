@@ -13,7 +13,7 @@ from torch import Tensor
 from dfmvr.face_model.views import Views, render_views
 from dfmvr.losses import LossTarget, LossTerms, Prediction, total_loss
 from dfmvr.networks.df_mvr import DFMVR
-from dfmvr.train.batch import Batch
+from dfmvr.train.samples import Batch
 from dfmvr.train.system import TrainingSystem
 
 if TYPE_CHECKING:

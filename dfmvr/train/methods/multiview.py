@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dfmvr.conventions import CAMERA_DISTANCE_MM
-from dfmvr.geometry.camera import focal_px
+from dfmvr.geometry.camera import focal_px, project
 from dfmvr.geometry.rotation import euler_to_rotmat
 from dfmvr.rendering.visibility import visible_faces
 
@@ -80,9 +80,7 @@ def follow(depth: Tensor, motion: Motion) -> Tensor:
     # The background gets some depth, as what is masked afterwards must still have finite gradients.
     depth = torch.where(depth > 0, depth, CAMERA_DISTANCE_MM)
     points = move(backproject(pixel_centres(image_size, depth), depth, image_size).flatten(1, 2), motion)
-    x, y, z = points.unbind(-1)
-    scale = focal_px(image_size) / (CAMERA_DISTANCE_MM - z)
-    return torch.stack((image_size / 2 + scale * x, image_size / 2 - scale * y), -1).view(*depth.shape, 2)
+    return project(points, image_size)[..., :2].view(*depth.shape, 2)
 
 
 def sample(images: Tensor, pixels: Tensor) -> Tensor:

@@ -19,7 +19,6 @@ from dfmvr.geometry.camera import project
 from dfmvr.losses import photo_loss
 from dfmvr.networks.mgcnet import MGCNet
 from dfmvr.networks.single_image import FRONT
-from dfmvr.train.batch import Batch
 from dfmvr.train.methods.multiview import (
     Motion,
     Pose,
@@ -32,6 +31,7 @@ from dfmvr.train.methods.multiview import (
     visible_vertices,
 )
 from dfmvr.train.methods.single_image import SingleImageTraining, as_samples, noted, weighted_sum
+from dfmvr.train.samples import Batch
 
 SOURCES = tuple(view for view in range(len(VIEWS)) if view != FRONT)
 

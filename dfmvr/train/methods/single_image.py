@@ -18,7 +18,7 @@ from dfmvr.errors import DataError
 from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.views import Views
 from dfmvr.losses import photo_loss
-from dfmvr.train.batch import Batch
+from dfmvr.train.samples import Batch
 from dfmvr.train.system import TrainingSystem
 
 if TYPE_CHECKING:
