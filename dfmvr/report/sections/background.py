@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
 from importlib import metadata
 from typing import Any
 
@@ -108,20 +109,24 @@ def face_model_chapter(context: Context, chapter: Chapter) -> None:
         chapter.figure(path.read_bytes(), 0.6, "face_model_preview")
 
 
-def _flat(values: dict[str, Any], place: str = "") -> list[tuple[str, str]]:
-    """Nested values as pairs of a place and a text."""
-    rows = []
+def _leaves(values: dict[str, Any], place: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """The values of nested ones that hold no others, each with the keys that lead to it."""
     for key, value in values.items():
-        name = f"{place}{key}".replace("_", " ")
         if isinstance(value, dict):
-            rows += _flat(value, f"{name}, ")
-        elif isinstance(value, float):
-            rows.append((name, f"{value:.4g}"))
-        elif isinstance(value, list):
-            rows.append((name, ", ".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in value)))
+            yield from _leaves(value, (*place, key))
         else:
-            rows.append((name, str(value)))
-    return rows
+            yield (*place, key), value
+
+
+def _flat(values: dict[str, Any]) -> list[tuple[str, str]]:
+    """Nested values as pairs of a place and a text."""
+
+    def text(value: Any) -> str:
+        if isinstance(value, list):
+            return ", ".join(map(text, value))
+        return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+    return [(", ".join(map(spaced, place)), text(value)) for place, value in _leaves(values)]
 
 
 @chapter_of("Samples set aside", "set_aside", "align", "register", "score")
@@ -151,8 +156,9 @@ def method_chapter(context: Context, chapter: Chapter) -> None:
     chapter.say(caption("methods_commands"))
     if context.benchmarks is not None:
         chapter.table(run_tables.runtime_table(context.benchmarks))
+    seeds = [(".".join(place), str(value)) for place, value in _leaves(context.told) if place[-1] == "seed"]
     chapter.heading("Versions and seeds")
-    chapter.pairs("Versions and seeds", [*_versions(), *_seeds(context.told)])
+    chapter.pairs("Versions and seeds", [*_versions(), *seeds])
     chapter.code(yaml.safe_dump(context.told, sort_keys=False, allow_unicode=True), "Settings")
 
 
@@ -195,14 +201,3 @@ def _versions() -> list[tuple[str, str]]:
         except metadata.PackageNotFoundError:
             continue
     return [*found, ("machine", f"{platform.system()} {platform.machine()}")]
-
-
-def _seeds(settings: dict[str, Any], place: str = "") -> list[tuple[str, str]]:
-    """Every key named `seed` of nested settings, with its place, such as `train.seed`."""
-    found = []
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            found += _seeds(value, f"{place}{key}.")
-        elif key == "seed":
-            found.append((f"{place}{key}", str(value)))
-    return found

@@ -59,13 +59,11 @@ def _read(path: Path) -> dict[str, Any]:
 def _frame(scores: dict[str, dict[str, Any]]) -> pd.DataFrame:
     """One row a method and protocol."""
     rows = []
-    for method, score in scores.items():
-        for protocol, found in score["protocols"].items():
+    for protocol in dict.fromkeys(name for score in scores.values() for name in score["protocols"]):
+        for method, found in ((m, s["protocols"][protocol]) for m, s in scores.items() if protocol in s["protocols"]):
             numbers = {name: found.get(name, np.nan) for name in ("rmse_mm", "mean_mm", "points", "coverage")}
             rows.append({"protocol": protocol, "method": method, **numbers, "reason": found.get("reason", "")})
-    frame = pd.DataFrame(rows)
-    order = list(dict.fromkeys(frame["protocol"]))
-    return frame.sort_values("protocol", key=lambda names: names.map(order.index), kind="stable", ignore_index=True)
+    return pd.DataFrame(rows)
 
 
 def _pictures(context: Context, chapter: Chapter, scores: dict[str, dict[str, Any]]) -> None:
