@@ -105,34 +105,34 @@ class AlbedoSampler:
 
         `details` adds moles, freckles and single hairs, which no small basis can represent.
         """
-        look = sample_colouring(rng)
-        melanin, blood = self._pigments(look)
+        person = sample_colouring(rng)
+        melanin, blood = self._pigments(person)
         if details:
-            melanin, blood = self._details(rng, look, melanin, blood)
+            melanin, blood = self._details(rng, person, melanin, blood)
         colour = self._skin(np.stack((np.log(melanin), np.log(blood)), -1)).astype(np.float32)
         noise = rng.normal(size=len(colour)) if details else np.zeros(len(colour))
-        colour = self._hair(colour, look, noise)
-        return self._eyes_and_mouth(colour, look).clip(0, 1)
+        colour = self._hair(colour, person, noise)
+        return self._eyes_and_mouth(colour, person).clip(0, 1)
 
-    def _pigments(self, look: Colouring) -> tuple[np.ndarray, np.ndarray]:
+    def _pigments(self, person: Colouring) -> tuple[np.ndarray, np.ndarray]:
         """Volume fractions of melanin and blood (V,)."""
         m = self.maps
-        melanin = np.log(look.melanin) + m.waves @ look.uneven[0] + 0.35 * look.shadow * m.shadow
+        melanin = np.log(person.melanin) + m.waves @ person.uneven[0] + 0.35 * person.shadow * m.shadow
         melanin += np.where(m.labels == NECK, 0.06, 0)
-        blood = np.log(look.blood) + m.waves @ look.uneven[1]
-        blood = blood + 1.3 * look.redness * m.redness + 0.5 * look.shadow * m.shadow
+        blood = np.log(person.blood) + m.waves @ person.uneven[1]
+        blood = blood + 1.3 * person.redness * m.redness + 0.5 * person.shadow * m.shadow
         # Lips have a thin epidermis with little melanin above much blood.
-        melanin = melanin + m.lips * (-0.25 - 0.06 * np.log(look.melanin / 0.008))
+        melanin = melanin + m.lips * (-0.25 - 0.06 * np.log(person.melanin / 0.008))
         blood = blood + 1.5 * m.lips
         return np.exp(melanin).clip(0.005, 0.6), np.exp(blood).clip(0.002, 0.3)
 
     def _details(
-        self, rng: np.random.Generator, look: Colouring, melanin: np.ndarray, blood: np.ndarray
+        self, rng: np.random.Generator, person: Colouring, melanin: np.ndarray, blood: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Add moles, freckles and pimples at random places."""
         points, log_melanin, log_blood = self.maps.points, np.log(melanin), np.log(blood)
         face = np.flatnonzero((self.maps.labels == 1) | (self.maps.labels == 6))
-        fair = look.melanin < 0.05
+        fair = person.melanin < 0.05
         freckles = int(rng.exponential(60)) if fair and rng.uniform() < 0.3 else 0
         spots = [(log_melanin, 1.6, 1.2)] * rng.poisson(3) + [(log_blood, 1.0, 1.6)] * rng.poisson(2)
         spots += [(log_melanin, 0.7, 1.1)] * freckles
@@ -141,27 +141,27 @@ class AlbedoSampler:
             field[near] += strength * rng.uniform(0.4, 1) * blob(points[near], centre, size * rng.uniform(0.7, 1.3))
         return np.exp(log_melanin).clip(0.005, 0.6), np.exp(log_blood).clip(0.002, 0.3)
 
-    def _hair(self, colour: np.ndarray, look: Colouring, noise: np.ndarray) -> np.ndarray:
+    def _hair(self, colour: np.ndarray, person: Colouring, noise: np.ndarray) -> np.ndarray:
         """Paint brows, beard and scalp."""
         m = self.maps
-        brow = look.brow * np.clip(2.2 * m.brow - 0.6, 0, 1) * (0.9 + 0.1 * noise).clip(0, 1)
-        colour = colour + brow[:, None] * (0.85 * look.hair - colour)
+        brow = person.brow * np.clip(2.2 * m.brow - 0.6, 0, 1) * (0.9 + 0.1 * noise).clip(0, 1)
+        colour = colour + brow[:, None] * (0.85 * person.hair - colour)
         # A shaved beard is a bluish shadow, a grown one has the colour of the hair.
-        stubble = 0.5 * look.hair + 0.5 * colour * [0.8, 0.86, 0.95]
-        beard = m.beard * np.clip(0.9 * look.beard * (1 + 0.12 * noise), 0, 1)
+        stubble = 0.5 * person.hair + 0.5 * colour * [0.8, 0.86, 0.95]
+        beard = m.beard * np.clip(0.9 * person.beard * (1 + 0.12 * noise), 0, 1)
         colour = colour + beard[:, None] * (stubble - colour)
         hair = (m.hair * (0.95 + 0.05 * noise)).clip(0, 1)
-        return colour + hair[:, None] * (look.hair * (1 + 0.08 * noise[:, None]) - colour)
+        return colour + hair[:, None] * (person.hair * (1 + 0.08 * noise[:, None]) - colour)
 
-    def _eyes_and_mouth(self, colour: np.ndarray, look: Colouring) -> np.ndarray:
+    def _eyes_and_mouth(self, colour: np.ndarray, person: Colouring) -> np.ndarray:
         """Paint lipstick, eyeballs, teeth and the cavity of the mouth."""
         m = self.maps
-        colour = colour + (look.lipstick * m.lips)[:, None] * (look.lipstick_colour - colour)
-        colour = colour + (0.4 * look.lipstick * m.lid)[:, None] * (0.6 * colour - colour)
+        colour = colour + (person.lipstick * m.lips)[:, None] * (person.lipstick_colour - colour)
+        colour = colour + (0.4 * person.lipstick * m.lid)[:, None] * (0.6 * colour - colour)
         ball = np.isfinite(m.iris)
         # ASSUME: the iris has a radius of 5.9 mm, the pupil of 1.9 mm, a dark ring of 0.6 mm around the iris.
         distance = m.iris[ball, None]
-        eye = np.where(distance < 5.9, look.iris * np.interp(distance, [1.9, 5.0, 5.9], [1.1, 1.0, 0.45]), _SCLERA)
+        eye = np.where(distance < 5.9, person.iris * np.interp(distance, [1.9, 5.0, 5.9], [1.1, 1.0, 0.45]), _SCLERA)
         eye = np.where(distance < 1.9, _PUPIL, eye)
         rim = np.interp(distance, [5.9, 6.6, 9, 13], [0.8, 1, 0.92, 0.7])
         colour[ball] = np.where(distance < 5.9, eye, eye * rim)
