@@ -73,7 +73,7 @@ class Search(nn.Module):
         nn.init.constant_(self.head.bias[:1], -4.0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
+        """Map (B, 1, H, W) to (B, 4, H/4, W/4)."""
         return self.head(self.layers(x))
 
 
@@ -111,7 +111,7 @@ class Points(nn.Module):
         return torch.stack([shares.sum(2) @ self.centres, shares.sum(3) @ self.centres], -1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """See the class."""
+        """Map (B, 1, 64, 64) to (B, 68, 2) px and (B,) logits."""
         log_shares, face = self.heat_maps(x)
         return self.place(log_shares), face
 

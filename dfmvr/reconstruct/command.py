@@ -69,7 +69,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace, settings: None) -> None:
-    """Reconstruct and write."""
+    """Reconstruct the face of one to three photographs, or all faces of a batch, and write their files.
+
+    Raises:
+        ConfigError: options that do not go together.
+        DataError: a file is unreadable, or a photograph shows no face.
+        OutputError: the folder cannot be written.
+        UnavailableError: no face of a batch could be reconstructed, or the finder is not to be had here.
+    """
     sides = {view: getattr(args, view) for view in VIEWS if getattr(args, view)}
     ways = [name for name, given in (("PHOTO", args.photos), ("--batch", args.batch), ("--left, ...", sides)) if given]
     if len(ways) > 1:
