@@ -145,7 +145,7 @@ def test_the_identity_of_a_set_is_weighted_by_c_net():
     found, images = network("deng").eval(), pictures() * torch.tensor([0.1, 0.5, 1.0]).view(3, 1, 1, 1)
     torch.nn.init.normal_(found.confidence.scores.weight, std=10)
     per_view, identity = found.image_set(images)
-    features = found.regressor.see(images)
+    features = found.regressor.features(images)
     confidence = found.confidence(features).unflatten(0, (2, 3))
     assert (confidence > 0).all()
     expected = (confidence * per_view.identity).sum(1) / confidence.sum(1)
@@ -449,7 +449,7 @@ def test_c_net_learns_which_view_to_trust(evenly_lit):
     answers = each_view(truth)
     wrong = answers.identity + torch.tensor([4.0, 0.0, -2.0])[:, None]
     answers = answers._replace(identity=wrong)
-    found.regressor.tell = lambda features, views: answers
+    found.regressor.coefficients = lambda features, views: answers
     system = training(DengTraining, model, found, confidence_share=1.0, albedo=0.0)
 
     def losses(step):

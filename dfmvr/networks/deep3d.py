@@ -26,7 +26,7 @@ SMALLEST_CONFIDENCE = 1e-3
 class ImageSet(NamedTuple):
     """Samples as sets of V photographs."""
 
-    per_view: Coefficients  # each photograph's own, see `SingleImageRegressor.tell`
+    per_view: Coefficients  # each photograph's own, see `SingleImageRegressor.coefficients`
     identity: Tensor  # (B, K) of the set
 
 
@@ -105,8 +105,8 @@ class Deep3D(PerViewNetwork):
     def image_set(self, images: Tensor) -> ImageSet:
         """Regress the images (B, V, 3, S, S) of each sample for themselves, and one identity for all of them."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.held):
-            features = self.regressor.see(images)
-            per_view = self.regressor.tell(features, images.shape[1])
+            features = self.regressor.features(images)
+            per_view = self.regressor.coefficients(features, images.shape[1])
         if self.confidence is None:
             return ImageSet(per_view, per_view.identity.mean(1))
         confidence = self.confidence(features).unflatten(0, images.shape[:2])

@@ -48,7 +48,7 @@ class SingleImageRegressor(CoefficientRegressor):
         super().__init__(settings, sizes, backbone, views=1, lightings=1)
         self.to(memory_format=torch.channels_last)
 
-    def see(self, images: Tensor) -> Features:
+    def features(self, images: Tensor) -> Features:
         """Features of the photographs (B, V, 3, S, S), RGB in [0, 1], of B samples in V views: N = B V.
 
         Raises:
@@ -60,7 +60,7 @@ class SingleImageRegressor(CoefficientRegressor):
         last = self.backbone.layer4(self.backbone.layer3(self.backbone.layer2(first)))
         return Features(first, self.neck(last.float()))
 
-    def tell(self, features: Features, views: int) -> Coefficients:
+    def coefficients(self, features: Features, views: int) -> Coefficients:
         """Coefficients of the photographs of B samples in V views, seen as B * V.
 
         Returns:
@@ -72,8 +72,8 @@ class SingleImageRegressor(CoefficientRegressor):
         return Coefficients(*face, *answer[3:])
 
     def forward(self, images: Tensor) -> Coefficients:
-        """Regress every image (B, V, 3, S, S) for itself; see `tell`."""
-        return self.tell(self.see(images), images.shape[1])
+        """Regress every image (B, V, 3, S, S) for itself; see `coefficients`."""
+        return self.coefficients(self.features(images), images.shape[1])
 
 
 class PerViewNetwork(nn.Module):
@@ -84,7 +84,7 @@ class PerViewNetwork(nn.Module):
         self.regressor = SingleImageRegressor(settings, sizes)
 
     def per_view(self, images: Tensor) -> Coefficients:
-        """Regress every image (B, V, 3, S, S) for itself; see `SingleImageRegressor.tell`."""
+        """Regress every image (B, V, 3, S, S) for itself; see `SingleImageRegressor.coefficients`."""
         return self.regressor(images)
 
     def trained_answer(self, images: Tensor) -> Coefficients:

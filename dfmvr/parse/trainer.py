@@ -115,7 +115,7 @@ def evaluate(parser: ParseNet, photos: Photos, black: bool = False, batch: int =
     return metrics.summary(counts), broken
 
 
-def run_of(settings: ParseSection, image_size: int, items: Sequence[celebamask_hq.Item]) -> str:
+def run_fingerprint(settings: ParseSection, image_size: int, items: Sequence[celebamask_hq.Item]) -> str:
     """What a checkpoint belongs to: the settings, and names, sizes and times of the training images."""
     stats = [(item.id, *_stamp(item.image)) for item in items]
     return fingerprint({"settings": settings.model_dump(mode="json"), "image_size": image_size, "images": stats})
@@ -154,7 +154,7 @@ class Trainer:
         self.optimiser = torch.optim.AdamW(
             self.parser.parameters(), lr=settings.learning_rate, weight_decay=WEIGHT_DECAY
         )
-        self.checkpoints = Checkpoints(checkpoint, run_of(settings, train.size, train.items))
+        self.checkpoints = Checkpoints(checkpoint, run_fingerprint(settings, train.size, train.items))
         self._saved = time.monotonic()
         state = self.checkpoints.restore(self.parser.network, self.optimiser)
         self.step = state.get("step", 0)

@@ -90,7 +90,7 @@ class TrainingSystem:
         """
         raise NotImplementedError
 
-    def mixed(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def autocast(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """A network under mixed precision where that is asked for; geometry and rendering are always float32."""
         if self.precision == torch.float32:
             return function

@@ -17,7 +17,7 @@ from dfmvr.face_model.views import render_views
 from dfmvr.losses import albedo_loss, lighting_loss, regularisation_loss
 from dfmvr.networks.deep3d import Deep3D
 from dfmvr.networks.training import cosine_rate
-from dfmvr.train.methods.single_image import SingleImageTraining, as_samples, noted, weighted_sum
+from dfmvr.train.methods.single_image import SingleImageTraining, as_samples, weighted_sum, with_total
 from dfmvr.train.samples import Batch
 
 
@@ -77,7 +77,7 @@ class DengTraining(SingleImageTraining):
             "albedo": albedo_loss(views.albedo, self.model.labels) if rendered else None,
             "perceptual": perceptual,
         }
-        return DengLossTerms(**noted(terms, weighted_sum(terms, self.weights)))
+        return DengLossTerms(**with_total(terms, weighted_sum(terms, self.weights)))
 
 
 TRAINING = DengTraining

@@ -43,12 +43,12 @@ class DFMVRTraining(TrainingSystem):
 
     def losses(self, batch: Batch, rendered: bool = True) -> LossTerms:
         """All losses of a batch (Eqs. 2 to 8); without rendering, those of landmarks and coefficients alone."""
-        coefficients = self.mixed(self.network)(*what_is_seen(batch))
+        coefficients = self.autocast(self.network)(*what_is_seen(batch))
         views = render_views(self.model, coefficients, self.image_size, rendered)
         landmarks_3d = views.vertices[:, self.model.landmarks_101]
         prediction = Prediction(views.image, views.alpha, views.landmarks, landmarks_3d, coefficients)
         target = LossTarget(batch.images, batch.masks, batch.weights, batch.landmarks, batch.landmarks_3d)
-        return self.compare(prediction, target, None if self.parser is None else self.mixed(self.parser), views)
+        return self.compare(prediction, target, None if self.parser is None else self.autocast(self.parser), views)
 
     def compare(
         self, prediction: Prediction, target: LossTarget, parser: Callable[[Tensor], Tensor] | None, views: Views

@@ -30,7 +30,7 @@ from dfmvr.train.methods.multiview import (
     sample,
     visible_vertices,
 )
-from dfmvr.train.methods.single_image import SingleImageTraining, as_samples, noted, weighted_sum
+from dfmvr.train.methods.single_image import SingleImageTraining, as_samples, weighted_sum, with_total
 from dfmvr.train.samples import Batch
 
 SOURCES = tuple(view for view in range(len(VIEWS)) if view != FRONT)
@@ -112,7 +112,7 @@ class ShangTraining(SingleImageTraining):
         # ASSUME: a weight of 1e-3 for the epipolar loss; the paper has one, the authors' example command weighs it 0.
         agreement = {"pixel": pixel, "depth": depth, "epipolar": self._epipolar(motion, batch.landmarks)}
         total = weighted_sum(terms, self.weights) + self.weights.multi_view * weighted_sum(agreement, self.weights)
-        return ShangLossTerms(**noted(terms | agreement, total))
+        return ShangLossTerms(**with_total(terms | agreement, total))
 
     def _shape_prior(self, coefficients: Coefficients) -> Tensor:
         """Square of identity and, weighted, expression."""

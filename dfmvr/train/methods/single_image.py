@@ -132,7 +132,7 @@ class SingleImageTraining(TrainingSystem):
 
     def losses(self, batch: Batch, rendered: bool = True) -> Any:
         """All losses of a batch; without rendering, those of landmarks, poses and coefficients alone."""
-        return self.losses_of(self.mixed(self.network)(batch.images, each=True), batch, rendered)
+        return self.losses_of(self.autocast(self.network)(batch.images, each=True), batch, rendered)
 
     def losses_of(self, per_view: Coefficients, batch: Batch, rendered: bool = True) -> Any:
         """All losses of coefficients (B, 3, ...) of single photographs."""
@@ -159,7 +159,7 @@ def weighted_sum(terms: dict[str, Tensor | None], weights: Section) -> Tensor:
     return torch.stack([getattr(weights, name) * value for name, value in terms.items() if value is not None]).sum()
 
 
-def noted(terms: dict[str, Tensor | None], total: Tensor) -> dict[str, Tensor]:
+def with_total(terms: dict[str, Tensor | None], total: Tensor) -> dict[str, Tensor]:
     """The terms and the total as a training notes them: NaN for a term that is left out."""
     missing = torch.full_like(total, torch.nan)
     return {name: missing if value is None else value for name, value in terms.items()} | {"total": total}
