@@ -54,6 +54,16 @@ def results(tmp_path_factory):
 
 
 @pytest.fixture
+def process_group():
+    """A group of this process alone."""
+    import torch
+
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
+
+
+@pytest.fixture
 def trained(tmp_path):
     """A folder with a small network, its parser and its face model."""
     from toy_network import write_toy_training

@@ -272,13 +272,6 @@ def test_training_killed_between_checkpoints_repeats_its_steps(data, tmp_path, m
     assert all(torch.equal(tensor, found[name]) for name, tensor in whole.parser.state_dict().items())
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint"])
-def test_damaged_checkpoint_is_passed_over(data, tmp_path, content):
-    checkpoint = tmp_path / "p.checkpoint"
-    checkpoint.write_bytes(content)
-    assert Trainer(ParseSection(**TINY), photos(data, "train"), photos(data, "val"), checkpoint).step == 0
-
-
 def test_checkpoint_of_other_settings_is_passed_over(data, tmp_path):
     trained(data, tmp_path / "p.checkpoint", 1)
     other = ParseSection(**TINY, seed=1)

@@ -12,7 +12,7 @@ from numpy.testing import assert_array_equal
 from PIL import Image, ImageEnhance, ImageFilter
 from test_train import arguments, batch_of
 from toy_model import toy_model, toy_samples
-from toy_network import QUICK, random_parser, sizes
+from toy_network import QUICK, random_parser, sizes, toy_batch
 
 from dfmvr import cli
 from dfmvr.config.configuration import load
@@ -130,8 +130,7 @@ def test_a_preset_trains_by_the_code_that_it_asks_for():
 
 @pytest.fixture
 def batch(tmp_path):
-    toy_samples(tmp_path, 2)
-    return AlignedSamples(tmp_path / "align", tmp_path / "parse", "train").batch(np.arange(2))
+    return toy_batch(tmp_path)[1]
 
 
 def released(parser=None, model=None, loss=None, network=None, **switches):

@@ -16,7 +16,7 @@ import torch
 from gradients_of_a_team import gradients
 from numpy.testing import assert_allclose
 from toy_model import toy_model, toy_samples
-from toy_network import SMALL, learn, random_parser, small_network, training
+from toy_network import SMALL, learn, random_parser, small_network, toy_batch, training
 
 from dfmvr import cli
 from dfmvr.config.training import TrainSection
@@ -182,8 +182,7 @@ def test_mirrored_landmarks_of_a_symmetric_model_are_an_involution():
 
 
 def test_one_batch_is_learnt_by_heart(tmp_path):
-    model, _ = toy_samples(tmp_path, 2, split="train")
-    batch = AlignedSamples(tmp_path / "align", tmp_path / "parse", "train").batch(np.arange(2))
+    model, batch = toy_batch(tmp_path)
     network = small_network(SMALL, seed=1).train()
     system = training(network, model, mask=0.0, regularisation=0.0)
     history = learn(network, lambda _: system.losses(batch).total, 150, 5e-3, cosine_rate)
@@ -193,53 +192,13 @@ def test_one_batch_is_learnt_by_heart(tmp_path):
 def arguments(folder, output, *more):
     save_parser(folder / "parser.safetensors", random_parser())
     toy_model().save(folder / "model.npz")
-    files = {
-        "align": folder / "align",
-        "parse": folder / "parse",
-        "face-model": folder / "model.npz",
-        "parser": folder / "parser.safetensors",
-        "weights": output / "weights.safetensors",
-        "metrics": output / "metrics.csv",
-    }
-    settings = (
-        "epochs=2",
-        "batch_size=2",
-        "checkpoint_minutes=0.00001",
-        "network.width=4",
-        "network.neck=16",
-        "landmark_share=0.5",
-    )
-    result = ["train", "--device", "cpu", "--threads", "1"]
-    for name, path in files.items():
-        result += [f"--{name}", str(path)]
-    for setting in (*settings, *more):
-        result += ["--set", f"train.{setting}"]
-    return result
-
-
-def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path, monkeypatch):
-    toy_samples(tmp_path, 4)
-    assert cli.main(arguments(tmp_path, tmp_path / "whole")) == 0
-
-    save = Checkpoints.save
-
-    def die_after_two_steps(self, step, *state):
-        save(self, step, *state)
-        if step == 2:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Checkpoints, "save", die_after_two_steps)
-        assert cli.main(arguments(tmp_path, tmp_path / "killed")) == 130
-    assert not (tmp_path / "killed" / "weights.safetensors").exists()
-    assert cli.main(arguments(tmp_path, tmp_path / "killed")) == 0
-
-    whole, killed = ((tmp_path / run / "metrics.csv").read_text() for run in ("whole", "killed"))
-    assert whole == killed
-    assert len(whole.splitlines()) == 5
-    networks = [read_network(tmp_path / run / "weights.safetensors").network for run in ("whole", "killed")]
-    states = [network.state_dict() for network in networks]
-    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    files = {"align": "align", "parse": "parse", "face-model": "model.npz", "parser": "parser.safetensors"}
+    files = {name: folder / file for name, file in files.items()}
+    files |= {"weights": output / "weights.safetensors", "metrics": output / "metrics.csv"}
+    settings = ("epochs=2", "batch_size=2", "checkpoint_minutes=0.00001", "landmark_share=0.5")
+    told = [("set", f"train.{setting}") for setting in (*settings, "network.width=4", "network.neck=16", *more)]
+    options = [*files.items(), ("device", "cpu"), ("threads", 1), *told]
+    return ["train", *(str(word) for name, value in options for word in (f"--{name}", value))]
 
 
 def test_other_settings_start_anew(tmp_path):
@@ -313,13 +272,6 @@ def torchrun(*command):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run([*launcher, *command], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-
-
-@pytest.fixture
-def process_group():
-    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
-    yield
-    torch.distributed.destroy_process_group()
 
 
 def test_two_processes_find_the_gradient_of_one(tmp_path, process_group):
@@ -433,6 +385,7 @@ def test_kills_at_random_moments_change_nothing(tmp_path):
             time.sleep(0.001)
         run.join()
     assert kills >= 5  # ten, unless the machine was too busy to see every step
+    assert len((tmp_path / "whole" / "metrics.csv").read_text().splitlines()) == 41
     whole, killed = (tmp_path / run for run in ("whole", "killed"))
     assert (whole / "metrics.csv").read_text() == (killed / "metrics.csv").read_text()
     states = [read_network(folder / "weights.safetensors").network.state_dict() for folder in (whole, killed)]

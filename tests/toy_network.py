@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
-from toy_model import SIZES, toy_model
+from toy_model import SIZES, toy_model, toy_samples
 
 from dfmvr.config.configuration import load
 from dfmvr.config.training import LossSection, SingleImageSection, TrainSection
@@ -12,6 +13,7 @@ from dfmvr.networks.df_mvr import DFMVR
 from dfmvr.networks.heads import NetworkSizes
 from dfmvr.parse.parser import FaceParser, ParserSpec, save_parser
 from dfmvr.train.methods.df_mvr import DFMVRTraining
+from dfmvr.train.samples import AlignedSamples
 
 SIZE = 48
 PAPER = load(Path(__file__).parents[1] / "config" / "paper.yaml").train
@@ -38,6 +40,12 @@ def training(network, model=None, parser=None, size=SIZE, precision="float32", *
     """DF-MVR's training under other weights of the losses."""
     settings = TrainSection(loss=LossSection(**weights), precision=precision)
     return DFMVRTraining(settings, network, model or toy_model(), parser, size)
+
+
+def toy_batch(folder, count=2, size=SIZE):
+    """The model and one batch of all `toy_samples`."""
+    model, _ = toy_samples(folder, count, size)
+    return model, AlignedSamples(folder / "align", folder / "parse", "train").batch(np.arange(count))
 
 
 def learn(network, losses, steps, rate, course=lambda step, steps: 1.0):

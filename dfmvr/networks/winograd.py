@@ -41,7 +41,8 @@ _OUTPUT = {
 class WinogradConv(nn.Module):
     """A 3x3 convolution with padding 1 and stride 1, and the ReLU after it.
 
-    Faster than the plain one where there are many channels; the weights take (m + 2)^2 / 9 times the memory. In single
+    Faster than the plain one where there are many channels (the whole network at the paper's size takes 0.7 of the time
+    with AVX-512, half of it with AVX2); the weights take (m + 2)^2 / 9 times the memory. In single
     precision, the largest error is some 1e-5 of the largest output with m = 4, 1e-6 with m = 2 (plainly, 2e-6).
 
     Args:
