@@ -1,7 +1,7 @@
 """DF-MVR: multi-view 3D face reconstruction, from photographs to tables.
 
-The package never imports snakemake. `dfmvr.networks`, `dfmvr.rendering`, `dfmvr.losses` and `dfmvr.train` import
-torch, numpy and the standard library only, so that they run on a GPU machine with little else installed.
+The package never imports snakemake. What trains and renders imports torch, numpy and SciPy only, and the rest where it
+is used, so that it runs on a GPU machine with little else installed.
 """
 
 from typing import TYPE_CHECKING, Any

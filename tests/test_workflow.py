@@ -8,6 +8,8 @@ import sys
 import pytest
 from workflow_jobs import ROOT, counts, dry_run
 
+from dfmvr.networks.kinds import NETWORKS
+
 
 def test_the_default_target_is_the_whole_study(tmp_path):
     found = counts(dry_run(tmp_path))
@@ -84,11 +86,14 @@ def test_the_package_names_no_machine_and_no_workflow(pattern):
     assert found == []
 
 
-LIGHT = ("dfmvr.networks", "dfmvr.losses", "dfmvr.train", "dfmvr.rendering", "dfmvr.face_model", "dfmvr.parse.parser")
+LIGHT = (
+    *("dfmvr.train.command", "dfmvr.networks.checkpoint", "dfmvr.networks.inference", "dfmvr.parse.parser"),
+    *(f"dfmvr.train.methods.{kind}" for kind in NETWORKS),
+)
 
 
-def test_what_trains_and_renders_needs_nothing_but_torch_and_numpy():
-    heavy = ("yaml", "pandas", "scipy", "open3d", "cv2", "PIL", "matplotlib", "trimesh", "safetensors")
+def test_what_trains_and_renders_needs_little_beside_torch():
+    heavy = ("pydantic", "yaml", "pandas", "open3d", "cv2", "PIL", "matplotlib", "trimesh", "safetensors")
     code = f"import sys, {', '.join(LIGHT)}; print([m for m in {heavy} if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"
