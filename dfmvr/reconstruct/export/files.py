@@ -30,7 +30,7 @@ from dfmvr.reconstruct.photographs.reconstruction import Reconstruction
 from dfmvr.reconstruct.sample_files import FORMATS, mesh_of
 
 TEXTURES = ("photos", "albedo")
-_QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 90, cv2.IMWRITE_PNG_COMPRESSION, 1]
+_ENCODING = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, 90], ".png": [cv2.IMWRITE_PNG_COMPRESSION, 1]}
 
 
 def export(
@@ -107,5 +107,5 @@ def _write_pictures(folder: Path, face: Reconstruction, mesh: Mesh) -> list[Path
     images[folder / "turntable.png"] = turntable(face, mesh.texture, colours)
     for path, image in images.items():
         with writing(path) as partial:
-            partial.write_bytes(cv2.imencode(path.suffix, image[..., ::-1], _QUALITY)[1].tobytes())
+            partial.write_bytes(cv2.imencode(path.suffix, image[..., ::-1], _ENCODING[path.suffix])[1].tobytes())
     return list(images)
