@@ -32,6 +32,12 @@ def test_the_files_that_it_names_are_there():
     assert [name for name in sorted(names) if not any((ROOT / folder / name).exists() for folder in folders)] == []
 
 
+def test_the_names_that_it_says_are_defined():
+    names = set(re.findall(r"`([A-Z]\w+)`", TEXT)) - {"ASSUME", "Paper"}
+    code = "".join(file.read_text(encoding="utf-8") for file in MODULES.values())
+    assert {name for name in names if not re.search(rf"^(class )?{name}\b", code, re.MULTILINE)} == set()
+
+
 @pytest.mark.parametrize("walk", WALKS)
 def test_the_walk_passes_what_there_is_and_takes_no_step_up(walk):
     above = []
