@@ -70,7 +70,7 @@ def discs(images):
     return 0.3 * torch.rand(images, 3, 48, 48) + 0.5 * masks[:, None], masks
 
 
-def overlap_after_training(output_stride, steps=50):
+def overlap_after_training(output_stride, steps=80):
     torch.manual_seed(0)
     net = BiSeNet(2, 8, output_stride)
     optimiser = torch.optim.Adam(net.parameters(), 1e-2)

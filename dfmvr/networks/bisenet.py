@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from dfmvr.conventions import CLASSES
 from dfmvr.errors import ConfigError, DataError
-from dfmvr.networks.layers import ConvBN, initialise_convolutions, shortcut
+from dfmvr.networks.layers import ConvBN, at_least_single, initialise_convolutions, shortcut
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -184,7 +184,7 @@ class BiSeNet(nn.Module):
         Args:
             images: (N, 3, H, W) RGB in [0, 1], H and W at least 32.
         Returns:
-            Logits (N, n_classes, H, W), float32; in training mode, two auxiliary ones beside them.
+            Logits (N, n_classes, H, W), float32 at the least; in training mode, two auxiliary ones beside them.
         Raises:
             DataError: images of another shape or smaller.
         """
@@ -206,4 +206,4 @@ class BiSeNet(nn.Module):
     @staticmethod
     def _enlarge(logits: Tensor, images: Tensor) -> Tensor:
         """Bring scores to the size of the images; corners on corners, as the published weights were trained."""
-        return F.interpolate(logits.float(), size=images.shape[-2:], mode="bilinear", align_corners=True)
+        return F.interpolate(at_least_single(logits), size=images.shape[-2:], mode="bilinear", align_corners=True)

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dfmvr.face_model.coefficients import Coefficients
-from dfmvr.networks.heads import NetworkSizes
+from dfmvr.networks.heads import NetworkSizes, without_autocast
+from dfmvr.networks.layers import at_least_single
 from dfmvr.networks.single_image import FRONT, Features, PerViewNetwork
 
 if TYPE_CHECKING:
@@ -77,8 +78,8 @@ class ConfidenceNet(nn.Module):
 
     def forward(self, features: Features) -> Tensor:
         """Confidences (N, K) > 0 of N photographs, float32."""
-        places = self.convolutions(features.first).float().mean((-2, -1))
-        with torch.autocast(places.device.type, enabled=False):
+        places = at_least_single(self.convolutions(features.first)).mean((-2, -1))
+        with without_autocast(places):
             hidden = F.relu(self.hidden(torch.cat((places, features.whole), 1)))
             return F.softplus(self.scores(hidden)) + SMALLEST_CONFIDENCE
 

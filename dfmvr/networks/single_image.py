@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from dfmvr.conventions import VIEWS
 from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.networks.heads import CoefficientRegressor, NetworkSizes
+from dfmvr.networks.layers import at_least_single
 from dfmvr.networks.resnet import ResNet
 from dfmvr.networks.shapes import expect_shape
 
@@ -58,7 +59,7 @@ class SingleImageRegressor(CoefficientRegressor):
         expect_shape(images, "network: expected images", ("B", "V", 3, size, size), hint)
         first = self.backbone.layer1(self.backbone.stem(2 * images.flatten(0, 1) - 1))
         last = self.backbone.layer4(self.backbone.layer3(self.backbone.layer2(first)))
-        return Features(first, self.neck(last.float()))
+        return Features(first, self.neck(at_least_single(last)))
 
     def coefficients(self, features: Features, views: int) -> Coefficients:
         """Coefficients of the photographs of B samples in V views, seen as B * V.
