@@ -102,12 +102,50 @@ class AuthorsNetwork:
         return x
 
     def __call__(self, images, masks):
-        """Answers (B, n) by the names of the heads, for images (B, 3, 3, H, W) in [0, 1] and class ids (B, 3, H, W)."""
-        views = [torch.cat((images[:, i], masks[:, i, None].float()), 1) for i in range(3)]
+        """Answers (B, n) by the names of the heads, for images (B, 3, 3, H, W) in [0, 1] and class ids (B, 3, H, W).
+
+        Their data and their test script normalise colours by mean 0.5 and deviation 0.5, and leave the mask as it is.
+        """
+        views = [torch.cat(((images[:, i] - 0.5) / 0.5, masks[:, i, None].float()), 1) for i in range(3)]
         x = F.adaptive_avg_pool2d(self.rednet(self.uuunet(views)), 1)
         names = ["id", "exp", "color", "gamma"]
         names += [f"{kind}_{side}" for side in SIDES for kind in ("rotate", "offset_xy", "offset_z")]
         return {name: self.conv(x, f"rednet_fc.conv2_{name}").flatten(1).double().numpy() for name in names}
+
+    def cbr(self, x, name, padding=0):
+        return F.relu(self.bn(self.conv(x, f"{name}.conv", padding), f"{name}.bn"))
+
+    def basic(self, x, name, stride):
+        out = F.relu(self.bn(self.conv(x, f"{name}.conv1", 1, stride), f"{name}.bn1"))
+        out = self.bn(self.conv(out, f"{name}.conv2", 1), f"{name}.bn2")
+        if f"{name}.downsample.0.weight" in self.state:
+            x = self.bn(self.conv(x, f"{name}.downsample.0", stride=stride), f"{name}.downsample.1")
+        return F.relu(out + x)
+
+    def refine(self, x, name):
+        x = self.cbr(x, f"{name}.conv", 1)
+        mean = x.mean((2, 3), keepdim=True)
+        return x * torch.sigmoid(self.bn(self.conv(mean, f"{name}.conv_atten"), f"{name}.bn_atten"))
+
+    def parser(self, images):
+        """Scores (N, 10, H, W) of `mask_model`, a BiSeNet, for images (N, 3, H, W) in [0, 1]."""
+        path = "mask_model.cp"
+        x = F.relu(self.bn(self.conv((images - 0.5) / 0.5, f"{path}.resnet.conv1", 3, 2), f"{path}.resnet.bn1"))
+        x, levels = F.max_pool2d(x, 3, 2, 1), []
+        for layer in range(1, 5):
+            x = self.basic(x, f"{path}.resnet.layer{layer}.0", 2 if layer > 1 else 1)
+            x = self.basic(x, f"{path}.resnet.layer{layer}.1", 1)
+            levels.append(x)
+        _, detail, middle, last = levels
+        average = self.cbr(last.mean((2, 3), keepdim=True), f"{path}.conv_avg")
+        up = F.interpolate(self.refine(last, f"{path}.arm32") + average, middle.shape[2:])
+        up = self.refine(middle, f"{path}.arm16") + self.cbr(up, f"{path}.conv_head32", 1)
+        up = self.cbr(F.interpolate(up, detail.shape[2:]), f"{path}.conv_head16", 1)
+        fused = self.cbr(torch.cat((detail, up), 1), "mask_model.ffm.convblk")
+        weight = F.relu(self.conv(fused.mean((2, 3), keepdim=True), "mask_model.ffm.conv1"))
+        fused = fused * torch.sigmoid(self.conv(weight, "mask_model.ffm.conv2")) + fused
+        scores = self.conv(self.cbr(fused, "mask_model.conv_out.conv", 1), "mask_model.conv_out.conv_out")
+        return F.interpolate(scores, images.shape[2:], mode="bilinear", align_corners=True)
 
 
 class AuthorsFace:

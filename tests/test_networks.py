@@ -251,10 +251,10 @@ def test_network_without_face_mask_looks_at_no_mask():
     assert torch.equal(net(images, masks).identity, net(images).identity)
 
 
-def test_released_inputs_are_raw():
+def test_of_the_released_inputs_the_labels_alone_are_raw():
     images, masks = batch()
     seen = small("released").views(images, masks)
-    assert torch.equal(seen[:, :, :3], images)
+    assert torch.equal(seen[:, :, :3], (images - 0.5) / 0.5)
     assert torch.equal(seen[:, :, 3], masks.float())
 
 

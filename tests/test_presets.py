@@ -71,7 +71,7 @@ RELEASED = {
         "network": FULL_SIZE | PLAIN_NETWORK | {"last_concat": True},
         "loss": PAPER_LOSSES | {"photo": 24, "mask": 1},
         "released": {
-            **{"raw_inputs": True, "shared_lighting": True, "emphasised_eyes": True, "rms_scale": True},
+            **{"raw_labels": True, "shared_lighting": True, "emphasised_eyes": True, "rms_scale": True},
             **{"third_column": True, "detached_mask_loss": True, "mask_from": 100 / 280},
             **{"parser_in_training_mode": True, "lighting": 10, "albedo": 5, "lit_albedo": True, "colours": True},
             **{"flat_share": 50 / 280, "final_rate": 1e-6 / 1e-4},

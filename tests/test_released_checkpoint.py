@@ -19,7 +19,7 @@ from dfmvr.geometry.camera import pose, project
 from dfmvr.geometry.normals import vertex_normals
 from dfmvr.geometry.rotation import euler_to_rotmat
 from dfmvr.networks.bisenet import BiSeNet
-from dfmvr.networks.checkpoint import build_network, network_header, read_network
+from dfmvr.networks.checkpoint import build_network, file_beside, network_header, read_network
 from dfmvr.parse.parser import load_parser
 from dfmvr.released import weights as released
 from dfmvr.released.network import ReleasedDFMVR
@@ -29,7 +29,7 @@ from dfmvr.train import import_released as import_checkpoint
 
 KEYS = Path(__file__).parents[2] / "shared" / "official_state_dict_keys.txt"
 SETTINGS = SMALL.model_copy(update={"depth": 26, "last_concat": True})
-SWITCHES = {"raw_inputs": True, "shared_lighting": True}
+SWITCHES = {"raw_labels": True, "shared_lighting": True}
 UNUSED_SHAPES = {"uuunet.conv9.conv.0.weight": (4, 16, 3, 3), "rednet_fc.rednet.pts_net.1.weight": (1,)}
 
 
@@ -145,18 +145,29 @@ def test_every_released_tensor_is_used_or_known_to_be_unused():
     assert found.parser.keys() == parser.state_dict().keys()
 
 
-@pytest.mark.parametrize("switches", [{"raw_inputs": True, "shared_lighting": False}, SWITCHES])
-def test_a_header_of_before_the_departures_had_a_place_of_their_own_is_read(switches):
-    network = ReleasedDFMVR(SETTINGS, sizes(48), **switches).eval()
-    settings = SETTINGS.model_dump() | {"released_inputs": True, "shared_lighting": switches["shared_lighting"]}
+def old_headers(about):
+    """The same network as files told of it before the departures had a place of their own, and after."""
+    settings, lighting = dict(about["network"]), about["switches"]["shared_lighting"]
     settings["released_concat"] = settings.pop("last_concat")
-    found = build_network({"network": settings, **sizes(48)._asdict()}, network.state_dict())
-    assert type(found) is ReleasedDFMVR
+    former = about | {"network": settings | {"released_inputs": True, "shared_lighting": lighting}}
+    del former["switches"], former["method"]
+    return former, about | {"switches": {"raw_inputs": True, "shared_lighting": lighting}}
+
+
+@pytest.mark.parametrize("switches", [{"raw_labels": True, "shared_lighting": False}, SWITCHES])
+def test_imported_weights_of_older_files_are_read(switches):
+    network = ReleasedDFMVR(SETTINGS, sizes(48), **switches).eval()
+    about = network_header("released_code", SETTINGS, sizes(48), **switches)
     photos = photographs(48)
-    assert all(torch.equal(a, b) for a, b in zip(found(*photos), network(*photos), strict=True))
-    del settings["depth"]
+    for header in old_headers(about):
+        found = build_network(header | {"imported": "000000279.pth"}, network.state_dict())
+        assert type(found) is ReleasedDFMVR
+        assert all(torch.equal(a, b) for a, b in zip(found(*photos), network(*photos), strict=True))
+        with pytest.raises(DataError, match=r"colours in \[0, 1\].*train it again"):
+            build_network(header, network.state_dict())
+    about["network"].pop("depth")
     with pytest.raises(AttributeError, match="depth"):
-        build_network({"network": settings, **sizes(48)._asdict()}, network.state_dict())
+        build_network(about, network.state_dict())
 
 
 def test_each_tensor_goes_to_a_place_of_its_own():
@@ -164,19 +175,6 @@ def test_each_tensor_goes_to_a_place_of_its_own():
         names = [n for n in ReleasedDFMVR(SETTINGS, sizes(224)).state_dict() if n.startswith(("fusion", "backbone"))]
     theirs = [released.authors_name(name) for name in names]
     assert len(set(theirs)) == len(names)
-
-
-def test_the_parser_knows_its_own_grey():
-    torch.manual_seed(0)
-    theirs = BiSeNet(len(CLASSES), mean=(0.5,) * 3, std=(0.5,) * 3).eval()
-    ours = BiSeNet(len(CLASSES)).eval()
-    ours.load_state_dict(released._parser(theirs.state_dict()))
-    images = torch.rand(1, 3, 96, 96)
-    with torch.no_grad():
-        first = [n.cp.resnet.bn1(n.cp.resnet.conv1((images - n.mean) / n.std)) for n in (theirs, ours)]
-        torch.testing.assert_close(*(x[..., 2:-2, 2:-2] for x in first), rtol=0, atol=1e-4)
-        logits = [n(images) for n in (theirs, ours)]
-    assert (logits[0] - logits[1]).norm() < 0.05 * logits[0].norm()  # the rim alone
 
 
 @pytest.mark.parametrize("change", ["missing", "shape", "nan"])
@@ -224,14 +222,37 @@ def test_files_of_every_kind_are_read(tmp_path, how, zipped):
     assert all(torch.equal(tensor, expected[name]) for name, tensor in network.state_dict().items())
 
 
-def test_the_parser_and_the_face_model_come_along(tmp_path):
-    shapes = {f"mask_model.{name}": tuple(t.shape) for name, t in BiSeNet(len(CLASSES)).state_dict().items()}
-    torch.save(random_state(small_shapes() | shapes), tmp_path / "released.pth")
+def test_the_face_model_comes_along(tmp_path):
+    torch.save(small_state(), tmp_path / "released.pth")
     toy_model().save(tmp_path / "model.npz")
-    more = ("--face-model", str(tmp_path / "model.npz"), "--parser", str(tmp_path / "parser.safetensors"))
+    parser = tmp_path / "elsewhere.safetensors"
+    with pytest.raises(DataError, match="no face parser"):
+        run_import(tmp_path, tmp_path / "released.pth", "--parser", str(parser))
+    more = ("--face-model", str(tmp_path / "model.npz"))
     _, about = read_network(run_import(tmp_path, tmp_path / "released.pth", *more))
     assert (about["face_model"], about["parser"]) == ("model.npz", "parser.safetensors")
-    assert load_parser(tmp_path / "parser.safetensors").spec.image_size == 224
+
+
+def test_an_imported_checkpoint_answers_as_the_authors_network_and_parser(tmp_path):
+    """From the file to the answers: every tensor of the published names, network and parser."""
+    state = random_state(official_shapes())
+    torch.save({"state_dict": state}, tmp_path / "released.pth")
+    output = run_import(tmp_path, tmp_path / "released.pth", "--parser", str(tmp_path / "parser.safetensors"))
+    network, about = read_network(output)
+    parser = load_parser(file_beside(output, "parser"))
+    images, masks = photographs(about["image_size"])
+    theirs = AuthorsNetwork(state)
+    with torch.no_grad():
+        expected, found = theirs(images, masks), network(images, masks)
+        for name, coefficients in (("id", found.identity), ("exp", found.expression), ("color", found.texture)):
+            assert np.abs(coefficients.numpy() - expected[name]).max() < 1e-4 * np.abs(expected[name]).max()
+        angles = np.concatenate([expected[f"rotate_{side}"] for side in SIDES], 1)
+        np.testing.assert_allclose(found.angles.flatten(1), angles, rtol=0, atol=1e-5)
+        for view, side in enumerate(SIDES):
+            offset = np.concatenate([expected[f"offset_{axis}_{side}"] for axis in ("xy", "z")], 1)
+            np.testing.assert_allclose(found.translation[:, view], 100 * offset + [0, 0, 900], rtol=0, atol=1e-3)
+        scores, logits = theirs.parser(images[0]), parser(images[0])
+    assert (scores - logits).abs().max() < 1e-4 * scores.abs().max()
 
 
 def test_a_face_model_of_other_sizes_is_refused(tmp_path):
@@ -240,8 +261,6 @@ def test_a_face_model_of_other_sizes_is_refused(tmp_path):
     toy_model().save(tmp_path / "model.npz")
     with pytest.raises(DataError, match=r"model\.npz: expected identity_size 7, found 6"):
         run_import(tmp_path, tmp_path / "released.pth", "--face-model", str(tmp_path / "model.npz"))
-    with pytest.raises(DataError, match="no face parser"):
-        run_import(tmp_path, tmp_path / "released.pth", "--parser", str(tmp_path / "parser.safetensors"))
     assert not (tmp_path / "weights.safetensors").exists()
 
 

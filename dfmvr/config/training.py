@@ -108,8 +108,9 @@ class LossSection(Section):
 class ReleasedSection(DeparturesSection):
     """What the authors' released code does otherwise when it trains DF-MVR, a key each."""
 
-    raw_inputs: bool = Field(
-        False, description="The network sees colours in [0, 1] and masks as class ids; else all in [-1, 1]."
+    raw_labels: bool = Field(
+        False,
+        description="The network sees masks as class ids from 0 to 9 beside colours in [-1, 1]; else all in [-1, 1].",
     )
     shared_lighting: bool = Field(
         False,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import nn
 
-from dfmvr.errors import ConfigError
+from dfmvr.errors import ConfigError, DataError
 from dfmvr.networks.heads import NetworkSizes
 from dfmvr.networks.kinds import NETWORKS
 from dfmvr.networks.weights_file import made_by, read_about, read_tensors, write_weights
@@ -50,14 +50,23 @@ def network_header(kind: str, settings: Section, sizes: NetworkSizes, **switches
 
 
 def _as_written_today(about: dict[str, Any]) -> dict[str, Any]:
-    """A header of any version, in which the released code's departures may stand among the network's settings."""
+    """A header of any version, in which the released code's departures may stand among the network's settings.
+
+    Raises:
+        DataError: it was trained on colours that networks no longer get.
+    """
     network, kind = dict(about["network"]), about.get("method", "df_mvr")
     if "released_concat" in network:
         network["last_concat"] = network.pop("released_concat")
     inputs, lighting = (network.pop(name, False) for name in ("released_inputs", "shared_lighting"))
-    switches = about.get("switches", {})
+    switches = dict(about.get("switches", {}))
     if inputs or lighting:
         kind, switches = "released_code", {"raw_inputs": inputs, "shared_lighting": lighting}
+    if "raw_inputs" in switches:
+        # Colours were in [0, 1] as well, which was wrong for the authors' weights: those never saw such.
+        if (raw := switches.pop("raw_inputs")) and "imported" not in about:
+            raise DataError("a network trained on colours in [0, 1], where they are in [-1, 1] now; train it again")
+        switches["raw_labels"] = raw
     return about | {"method": kind, "network": network, "switches": switches}
 
 
@@ -71,6 +80,7 @@ def build_network(about: dict[str, Any], tensors: dict[str, torch.Tensor]) -> nn
         The network, in evaluation mode.
     Raises:
         ConfigError: a setting does not fit. RuntimeError: the tensors do not.
+        DataError: it wants other inputs than today's networks get.
         AttributeError, KeyError: the header lacks something.
     """
     about = _as_written_today(about)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from dfmvr.conventions import CLASSES
 from dfmvr.errors import ConfigError, DataError
-from dfmvr.networks.bisenet import BiSeNet
+from dfmvr.networks.bisenet import IMAGENET_MEAN, IMAGENET_STD, BiSeNet
 from dfmvr.networks.weights_file import made_by, read_about, read_tensors, write_weights
 
 if TYPE_CHECKING:
@@ -44,10 +45,19 @@ class ParserSpec:
     width: int = 64
     output_stride: int = 8
     labels: int = len(CLASSES)  # classes of the network itself: 10, or 19 to be merged
+    mean: tuple[float, float, float] = IMAGENET_MEAN  # of the colours that it was trained on
+    std: tuple[float, float, float] = IMAGENET_STD
+
+    @classmethod
+    def told(cls, header: Mapping[str, Any]) -> ParserSpec:
+        """That of a file's header; older files, all of ImageNet's colours, do not tell these."""
+        whole = (int(header[key]) for key in ("image_size", "width", "output_stride", "labels"))
+        colours = (tuple(map(float, header.get(key, getattr(cls, key)))) for key in ("mean", "std"))
+        return cls(*whole, *colours)
 
     def network(self) -> BiSeNet:
         """The network with random weights."""
-        return BiSeNet(self.labels, self.width, self.output_stride)
+        return BiSeNet(self.labels, self.width, self.output_stride, self.mean, self.std)
 
 
 def merge_19(logits: Tensor) -> Tensor:
@@ -183,7 +193,6 @@ def load_parser(path: Path | str, device: torch.device | str = "cpu") -> FacePar
         if tuple(header["classes"]) != CLASSES:
             found = ", ".join(map(str, header["classes"]))
             raise DataError(f"{path}: expected the classes {', '.join(CLASSES)}, found {found}")
-        spec = ParserSpec(*(int(header[key]) for key in ("image_size", "width", "output_stride", "labels")))
-        parser = FaceParser(spec, header.get("settings"))
+        parser = FaceParser(ParserSpec.told(header), header.get("settings"))
         parser.network.load_state_dict(read_tensors(path))
     return parser.to(device)

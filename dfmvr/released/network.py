@@ -1,4 +1,4 @@
-"""DF-MVR's network as the authors' released code has it: raw inputs, and one lighting for all views."""
+"""DF-MVR's network as the authors' released code has it: class ids as they are, and one lighting for all views."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ class ReleasedDFMVR(DFMVR):
 
     Args:
         settings, sizes: as of `DFMVR`.
-        raw_inputs: colours in [0, 1] beside class ids from 0 to 9, in place of all in [-1, 1].
+        raw_labels: class ids from 0 to 9 beside colours in [-1, 1], in place of all in [-1, 1].
         shared_lighting: one lighting for all views, fixed to the head.
     """
 
     def __init__(
-        self, settings: NetworkSection, sizes: NetworkSizes, raw_inputs: bool = True, shared_lighting: bool = True
+        self, settings: NetworkSection, sizes: NetworkSizes, raw_labels: bool = True, shared_lighting: bool = True
     ) -> None:
         super().__init__(settings, sizes, lightings=1 if shared_lighting else len(VIEWS))
-        self.raw_inputs, self.shared_lighting = raw_inputs, shared_lighting
+        self.raw_labels, self.shared_lighting = raw_labels, shared_lighting
 
     def scaled(self, colours: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Leave colours and class ids as they are."""
-        return (colours, labels) if self.raw_inputs else super().scaled(colours, labels)
+        """Bring colours to [-1, 1] and leave class ids as they are."""
+        colours, scaled = super().scaled(colours, labels)
+        return colours, labels if self.raw_labels else scaled
 
     def forward(self, images: Tensor, masks: Tensor | None = None) -> Coefficients:
         """Regress the coefficients, see `DFMVR.forward`; a shared lighting is told to each view in its own frame."""

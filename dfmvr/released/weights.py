@@ -12,9 +12,10 @@ The authors' coefficients and ours (conventions of `dfmvr.conventions`; S the sh
     lighting (27)                   three colours of nine harmonics each, 0.8 added to the constant in both; one for all
                                     views, on normals in the right view's frame (`dfmvr.released.lighting`)
 
-All of it but that frame is affine, so it is folded into the weights of the heads.
+All of it but that frame is affine, so it is folded into the weights of the heads. The released network and its parser
+see colours in [-1, 1] (mean and deviation `GREY`, in training and test alike); the mask alone is raw, class ids 0 to 9.
 ASSUME: the views are joined in the order left, front, right everywhere, as the names of the heads (lt, ft, rt) and the
-order of the skips are; the colours that the released network sees are the images' in [0, 1]; and its classes are ours.
+order of the skips are, and its classes are ours.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from dfmvr.config.training import NetworkSection
 from dfmvr.conventions import CAMERA_DISTANCE_MM, CLASSES, REFERENCE_SIZE_PX, VIEWS
 from dfmvr.errors import DataError
 from dfmvr.face_model.coefficients import mean_angles
-from dfmvr.networks.bisenet import IMAGENET_MEAN, IMAGENET_STD, BiSeNet
+from dfmvr.networks.bisenet import BiSeNet
 from dfmvr.networks.heads import ANGLE_UNIT_RAD, LIGHTING_UNIT, TRANSLATION_UNIT_MM, NetworkSizes
 from dfmvr.networks.residual import BLOCKS
 from dfmvr.released.network import ReleasedDFMVR
@@ -39,6 +40,9 @@ MM_PER_UNIT = 100.0
 """The released code's lengths are decimetres."""
 CAMERA_DISTANCE_UNITS = 1.0
 """Its camera stands that far from the origin."""
+
+GREY = (0.5, 0.5, 0.5)
+"""Mean of the colours that its parser subtracts, and their deviation, by which it divides."""
 
 UNUSED = ("uuunet.conv9.", "rednet_fc.rednet.pts_net.")
 """What the released code builds and stores but never calls."""
@@ -56,7 +60,7 @@ class ReleasedWeights(NamedTuple):
     settings: NetworkSection
     sizes: NetworkSizes
     network: dict[str, Tensor]  # state dict of ReleasedDFMVR(settings, sizes)
-    parser: dict[str, Tensor]  # state dict of BiSeNet; empty if the weights have none
+    parser: dict[str, Tensor]  # state dict of BiSeNet(mean=GREY, std=GREY); empty if the weights have none
     unused: list[str]  # names known to be without effect
     unexpected: list[str]  # names that the released code does not have
 
@@ -147,21 +151,6 @@ def _head(layers: list[tuple[Tensor, Tensor]], head: str) -> tuple[Tensor, Tenso
     return weight.float(), bias.float()
 
 
-def _parser(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The parser's tensors for images normalised as ours are instead of by mean 0.5 and deviation 0.5.
-
-    The first layer makes up for the difference, except that the zeros beyond the border mean another grey, which is
-    felt three pixels deep.
-    """
-    mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
-    weight = state["cp.resnet.conv1.weight"]
-    shift = (weight * (2 * mean - 1)).sum((1, 2, 3))
-    return state | {
-        "cp.resnet.conv1.weight": weight * 2 * deviation,
-        "cp.resnet.bn1.running_mean": state["cp.resnet.bn1.running_mean"] - shift,
-    }
-
-
 def _expected(network: ReleasedDFMVR) -> dict[str, tuple[int, ...]]:
     """Names and shapes that the authors' weights have for a network of ours, the parser left out."""
     body = {name: tuple(t.shape) for name, t in network.state_dict().items() if name.startswith(_BODY)}
@@ -199,7 +188,7 @@ def convert(state: dict[str, Tensor], source: str = "released weights") -> Relea
         settings,
         sizes,
         ours,
-        _parser(theirs) if theirs else {},
+        theirs,
         [name for name in rest if name.startswith(UNUSED)],
         [name for name in rest if not name.startswith(UNUSED)],
     )

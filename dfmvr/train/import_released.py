@@ -25,7 +25,7 @@ from dfmvr.errors import DataError
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.networks.checkpoint import build_network, network_header, write_network
 from dfmvr.parse.parser import ParseNet, ParserSpec, save_parser
-from dfmvr.released.weights import ReleasedWeights, convert
+from dfmvr.released.weights import GREY, ReleasedWeights, convert
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ def _write_parser(path: Path, released: ReleasedWeights, source: Path) -> None:
     """Write the checkpoint's face parser."""
     if not released.parser:
         raise DataError(f"{source}: no face parser (mask_model.*) in it; leave out --parser")
-    parser = ParseNet(ParserSpec(released.sizes.image_size))
+    parser = ParseNet(ParserSpec(released.sizes.image_size, mean=GREY, std=GREY))
     parser.network.load_state_dict(released.parser)
     save_parser(path, parser, imported=source.name)
 
@@ -142,7 +142,7 @@ def main(args: argparse.Namespace, settings: object = None) -> None:
         _check_model(args.face_model, released)
     if args.parser is not None:
         _write_parser(args.parser, released, args.checkpoint)
-    switches = {"raw_inputs": True, "shared_lighting": True}
+    switches = {"raw_labels": True, "shared_lighting": True}
     about = network_header("released_code", released.settings, released.sizes, **switches)
     network = build_network(about, released.network)
     about |= {"imported": args.checkpoint.name, "version": __version__}

@@ -69,7 +69,7 @@ class ReleasedTraining(DFMVRTraining):
 
 def _switches(settings: TrainSection) -> dict[str, bool]:
     """What departs in the network itself."""
-    return {name: getattr(settings.released, name) for name in ("raw_inputs", "shared_lighting")}
+    return {name: getattr(settings.released, name) for name in ("raw_labels", "shared_lighting")}
 
 
 TRAINING = ReleasedTraining
