@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dfmvr.conventions import ALIGNMENT_IN_101, CLASSES, REFERENCE_SIZE_PX
+from dfmvr.conventions import ALIGNMENT_IN_101, REFERENCE_SIZE_PX
 from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.geometry.similarity import Similarity, fit_similarity
 
@@ -230,12 +230,12 @@ def lighting_loss(lighting: Tensor) -> Tensor:
     return (lighting - lighting.mean(-1, keepdim=True)).square().mean()
 
 
-def albedo_loss(colours: Tensor, labels: Tensor) -> Tensor:
+def albedo_loss(colours: Tensor, skin: Tensor) -> Tensor:
     """Unevenness of the skin: variance over its vertices, the sum over red, green, blue; mean over all else.
 
     Args:
         colours: (..., N, 3) of the vertices.
-        labels: (N,) their classes. ASSUME: those of `skin` and `nose` are skin.
+        skin: (N,) bool, which of them are skin, `MorphableModel.skin`.
     """
-    skin = colours[..., (labels == CLASSES.index("skin")) | (labels == CLASSES.index("nose")), :]
-    return (skin - skin.mean(-2, keepdim=True)).square().sum(-1).mean()
+    colours = colours[..., skin, :]
+    return (colours - colours.mean(-2, keepdim=True)).square().sum(-1).mean()

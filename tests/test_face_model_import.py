@@ -146,6 +146,21 @@ def test_bfm_borrows_what_the_open_model_has_there(delivery, open_model, bfm_mod
     assert errors[inner].max() < 5
 
 
+def test_the_skin_of_bfm_is_the_delivered_one(delivery, bfm_model):
+    assert_array_equal(bfm_model.skin, delivery.mat["skinmask"][0] == 1)
+    assert 0 < bfm_model.skin.sum() < (bfm_model.labels == CLASSES.index("skin")).sum()
+
+
+def test_a_model_that_tells_no_skin_has_that_of_its_classes(open_model):
+    arrays = open_model.arrays()
+    told = arrays.pop("skin")
+    expected = np.isin(arrays["labels"], [CLASSES.index("skin"), CLASSES.index("nose")])
+    assert_array_equal(MorphableModel(arrays).skin, expected)
+    assert_array_equal(told, expected)
+    arrays["skin"], coarse = 1 - told, slice(open_model.coarse_vertices)
+    assert_array_equal(MorphableModel(arrays).coarse().skin[coarse], ~expected[coarse])
+
+
 def test_bfm_of_the_ready_file_is_the_same(delivery, open_file, bfm_model, tmp_path):
     arrays = {name: np.asarray(value, np.float32) for name, value in toy_faces.deep3d(delivery).items()}
     savemat(tmp_path / bfm_files.READY, arrays)
@@ -215,8 +230,8 @@ def break_file(name, change):
     return copy
 
 
-def save(key, value):
-    return lambda delivery, path: savemat(path, {key: value(delivery.mat[key])})
+def save(key, value, *kept):
+    return lambda delivery, path: savemat(path, {key: value(delivery.mat[key])} | {k: delivery.mat[k] for k in kept})
 
 
 BROKEN = {
@@ -246,12 +261,20 @@ BROKEN = {
         r"BFM_front_idx.mat: idx: expected whole numbers from 1 to 53215",
     ),
     "other landmarks": (
-        break_file(bfm_files.INFO, lambda d, p: savemat(p, {"tri": d.mat["tri"], "keypoints": d.mat["keypoints"] - 1})),
+        break_file(bfm_files.INFO, save("keypoints", lambda v: v - 1, "tri", "skinmask")),
         r"facemodel_info.mat: keypoints: expected the 68 vertices",
     ),
     "no such array": (
         break_file(bfm_files.INFO, lambda d, p: savemat(p, {"tri": d.mat["tri"]})),
-        r"facemodel_info.mat: expected the arrays tri, keypoints, without keypoints",
+        r"facemodel_info.mat: expected the arrays tri, keypoints, skinmask, without keypoints, skinmask",
+    ),
+    "another skin": (
+        break_file(bfm_files.INFO, save("skinmask", lambda v: v + 1, "tri", "keypoints")),
+        r"facemodel_info.mat: skinmask: expected 35709 zeros and ones",
+    ),
+    "no skin": (
+        break_file(bfm_files.INFO, save("skinmask", lambda v: 0 * v, "tri", "keypoints")),
+        r"facemodel_info.mat: skinmask: expected 35709 zeros and ones, some of them ones",
     ),
 }
 

@@ -282,11 +282,15 @@ def test_lighting_loss_is_the_mean_square_of_what_is_not_grey():
 
 def test_albedo_loss_is_the_variance_of_each_face_and_view_over_its_skin():
     labels = torch.arange(10).repeat(5)
+    skin = (labels == 1) | (labels == 6)
     even = torch.rand(2, 3, 1, 3, generator=generator()).expand(2, 3, 50, 3).clone()
-    even[:, :, (labels != 1) & (labels != 6)] = torch.rand(40, 3, generator=generator())  # neither skin nor nose
-    assert albedo_loss(even, labels).item() == pytest.approx(0, abs=1e-12)
+    even[:, :, ~skin] = torch.rand(40, 3, generator=generator())
+    assert albedo_loss(even, skin).item() == pytest.approx(0, abs=1e-12)
     halves = torch.where(labels == 6, 0.1, -0.1)[:, None] * torch.tensor([1.0, 0, 2])
-    assert albedo_loss(even + halves, labels).item() == pytest.approx(0.01 + 0.04, rel=1e-4)
+    assert albedo_loss(even + halves, skin).item() == pytest.approx(0.01 + 0.04, rel=1e-4)
+
+
+SKIN = torch.ones(20, dtype=torch.bool)
 
 
 def example(size=32):
@@ -325,8 +329,8 @@ def test_a_further_term_adds_its_share_and_no_other(lighting, albedo):
     light, colours = torch.rand(2, 3, 9, 3, generator=generator(8)), torch.rand(2, 1, 20, 3, generator=generator(9))
     prediction = prediction._replace(coefficients=prediction.coefficients._replace(lighting=light))
     plain = total_loss(prediction, target, None, LossSection())
-    skin, released = torch.ones(20, dtype=torch.long), ReleasedSection(lighting=lighting, albedo=albedo)
-    found = released_loss(prediction, target, None, colours, skin, LossSection(), released)
+    released = ReleasedSection(lighting=lighting, albedo=albedo)
+    found = released_loss(prediction, target, None, colours, SKIN, LossSection(), released)
     assert found[:5] == plain[:5]
     expected = {
         "lighting": light.var(-1, correction=0).mean().item(),
@@ -346,7 +350,7 @@ def test_without_rendering_what_looks_at_images_is_left_out():
     plain = total_loss(prediction, target, None, LossSection())
     assert [name for name, value in plain._asdict().items() if value.isnan()] == ["photo", "mask"]
     released = ReleasedSection(lighting=10.0, albedo=5.0)
-    found = released_loss(prediction, target, None, None, torch.ones(20), LossSection(), released)
+    found = released_loss(prediction, target, None, None, SKIN, LossSection(), released)
     assert found.total == plain.total
     assert found.lighting.isnan()
     assert found.albedo.isnan()
@@ -388,7 +392,9 @@ def mask_alone(detached):
     parser = BiSeNet(10, 4).eval().requires_grad_(False)
     weights = LossSection(photo=0.0, landmark=0.0, regularisation=0.0)
     released = ReleasedSection(detached_mask_loss=detached)
-    losses = released_loss(prediction._replace(images=images), target, parser, None, torch.ones(20), weights, released)
+    losses = released_loss(
+        prediction._replace(images=images), target, parser, None, torch.ones(20, dtype=torch.bool), weights, released
+    )
     losses.total.backward()
     return images.grad, losses.mask
 

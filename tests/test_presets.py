@@ -17,7 +17,7 @@ from toy_network import QUICK, random_parser, sizes, toy_batch
 from dfmvr import cli
 from dfmvr.config.configuration import load
 from dfmvr.config.training import LossSection, ParseSection, ReleasedParseSection, ReleasedSection, TrainSection
-from dfmvr.conventions import CLASSES, VIEWS
+from dfmvr.conventions import VIEWS
 from dfmvr.networks.checkpoint import read_network
 from dfmvr.parse.parser import ParseNet, ParserSpec, save_parser
 from dfmvr.parse.weight_map import weight_map, weights_of
@@ -219,8 +219,8 @@ def test_a_parser_in_training_mode_drifts_and_learns_nothing(batch):
 
 def test_evenness_is_asked_of_the_albedo_or_of_the_lit_texture(batch):
     model = toy_model()
-    model.labels[::3] = CLASSES.index("left_eye")
-    model.albedo_mean[model.labels != CLASSES.index("left_eye")] = 0.5  # an even skin ...
+    model.skin[::3] = False
+    model.albedo_mean[model.skin] = 0.5  # an even skin ...
     network = ReleasedTraining.make_network(TrainSection(network=QUICK), sizes()).eval()
     torch.nn.init.normal_(network.heads["lighting"].bias, std=0.5)  # ... in an uneven light
     even, uneven = (

@@ -110,12 +110,14 @@ def write_bfm(folder, model, seed=0):
         components *= size / deviations[:, None]
         mat |= {f"{name}MU": mean.reshape(-1, 1), f"{name}PC": components.T, f"{name}EV": deviations[:, None]}
     mat |= {"tri": face.triangles[:, ::-1] + 1.0, "keypoints": np.array(bfm.LANDMARKS_68, np.uint16)[None] + 1}
+    inner = (face.labels == CLASSES.index("skin")) & (np.abs(face.points[:, 0]) < 40)  # not all that is skin
+    mat["skinmask"] = inner[None].astype(np.uint8)
     mat["point_buf"], mat["lm"] = np.ones((bfm.VERTICES, 8)), moved(face.points)[list(bfm.LANDMARKS_68)] / 100
     files = {
         bfm.MODEL: ("shapeMU", "shapePC", "shapeEV", "texMU", "texPC", "texEV"),
         bfm.FRONT: ("idx",),
         bfm.TRIMMED: ("trimIndex",),
-        bfm.INFO: ("point_buf", "tri", "keypoints"),
+        bfm.INFO: ("point_buf", "tri", "keypoints", "skinmask"),
         "similarity_Lm3D_all.mat": ("lm",),
     }
     for name, keys in files.items():
@@ -147,6 +149,7 @@ def deep3d(delivery):
         "texBase": selected((mat["texPC"] * mat["texEV"].ravel())[:, :80], index),
         "tri": mat["tri"],
         "keypoints": mat["keypoints"],
+        "skinmask": mat["skinmask"],
     }
 
 

@@ -8,7 +8,8 @@ Arrays of a model file, V vertices and F triangles:
     expression (E, V, 3) mm, scaled so that typical coefficients are about 1; albedo_mean (V, 3), in [0, 1];
     triangles (F, 3), counter-clockwise seen from outside; coarse_triangles (Fc, 3), a coarser mesh over the first
     `coarse_vertices` vertices; labels (V,), index into conventions.CLASSES; regions (V,), index into
-    conventions.REGIONS; landmarks_68 (68,) and landmarks_106 (106,), vertex indices; expression_names (E,); name.
+    conventions.REGIONS; landmarks_68 (68,) and landmarks_106 (106,), vertex indices; expression_names (E,); name;
+    where its source tells it, skin (V,), 1 where the albedo should be even, else 0.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from torch import Tensor
 
 from dfmvr.conventions import ALIGNMENT_IN_101, CLASSES, DROPPED_FROM_106, REGIONS
 from dfmvr.files import check_arrays, read_npz, write_npz
+
+SKIN_CLASSES = tuple(CLASSES.index(name) for name in ("skin", "nose"))
+"""ASSUME: where a model does not tell its skin, it is what has these classes."""
 
 _FLOATS = ("mean", "identity", "expression", "albedo_mean", "albedo")
 _INDICES = ("triangles", "coarse_triangles", "landmarks_68", "landmarks_106")
@@ -36,31 +40,35 @@ _SHAPES = {
     "coarse_triangles": (None, 3),
     "labels": ("V",),
     "regions": ("V",),
+    "skin": ("V",),
     "landmarks_68": (68,),
     "landmarks_106": (106,),
     "expression_names": ("E",),
     "name": (),
     "coarse_vertices": (),
 }
-_LIMITS = dict.fromkeys(_INDICES, "V") | {"labels": len(CLASSES), "regions": len(REGIONS)}
+_LIMITS = dict.fromkeys(_INDICES, "V") | {"labels": len(CLASSES), "regions": len(REGIONS), "skin": 2}
 
 
 class MorphableModel(torch.nn.Module):
     """Eq. 1 as a module without parameters: every array is a buffer, so `.to(device)` moves them all.
 
     Buffers: mean (V, 3) mm, identity_basis (K, V, 3), expression_basis (E, V, 3), albedo_mean (V, 3), albedo_basis
-    (T, V, 3), triangles (F, 3), labels (V,), regions (V,), landmarks_68 (68,), landmarks_106 (106,), coarse_triangles.
+    (T, V, 3), triangles (F, 3), labels (V,), regions (V,), landmarks_68 (68,), landmarks_106 (106,), coarse_triangles,
+    skin (V,) bool.
     """
 
     def __init__(self, arrays: dict[str, np.ndarray], source: str = "face model") -> None:
         super().__init__()
-        check_arrays(arrays, _SHAPES, _LIMITS, source)
+        skin = arrays.get("skin", np.isin(arrays.get("labels", ()), SKIN_CLASSES).astype(np.uint8))
+        check_arrays({**arrays, "skin": skin}, _SHAPES, _LIMITS, source)
         coarse = int(arrays["coarse_vertices"])
         limits = {"coarse_vertices": len(arrays["mean"]) + 1, "coarse_triangles": coarse}
         check_arrays(arrays, {}, limits, source)
         for name in (*_FLOATS, *_INDICES, *_CLASSES):
             values = arrays[name].astype(np.float32 if name in _FLOATS else np.int64, order="C")
             self.register_buffer(_BUFFERS.get(name, name), torch.from_numpy(values), persistent=False)
+        self.register_buffer("skin", torch.from_numpy(skin.astype(bool)), persistent=False)
         self.coarse_vertices = coarse
         self.expression_names = tuple(str(n) for n in arrays["expression_names"])
         self.name = str(arrays["name"])
@@ -77,7 +85,7 @@ class MorphableModel(torch.nn.Module):
     def arrays(self) -> dict[str, np.ndarray]:
         """Give the arrays of a model file (see the module's docstring)."""
         dtypes = dict.fromkeys(_FLOATS, np.float32) | dict.fromkeys(_INDICES, np.int32)
-        dtypes |= dict.fromkeys(_CLASSES, np.uint8)
+        dtypes |= dict.fromkeys((*_CLASSES, "skin"), np.uint8)
         buffers = {name: getattr(self, _BUFFERS.get(name, name)).cpu().numpy() for name in dtypes}
         return {name: values.astype(dtypes[name], copy=False) for name, values in buffers.items()} | {
             "coarse_vertices": np.array(self.coarse_vertices, np.int32),
@@ -162,7 +170,7 @@ class MorphableModel(torch.nn.Module):
         place = np.full(len(fine["mean"]), -1)
         place[kept] = np.arange(len(kept))
         result = dict(fine)
-        for name in ("mean", "albedo_mean", "labels", "regions"):
+        for name in ("mean", "albedo_mean", "labels", "regions", "skin"):
             result[name] = fine[name][kept]
         for name in ("identity", "expression", "albedo"):
             result[name] = fine[name][:, kept]

@@ -48,7 +48,7 @@ def released_loss(
     target: LossTarget,
     parser: Callable[[Tensor], Tensor] | None,
     colours: Tensor | None,
-    labels: Tensor,
+    skin: Tensor,
     weights: LossSection,
     released: ReleasedSection,
 ) -> ReleasedLossTerms:
@@ -56,8 +56,8 @@ def released_loss(
 
     Args:
         prediction, target, parser, weights: as of `total_loss`.
-        colours: (B, n, N, 3), any n, of the vertices whose skin should be even; None without a rendering.
-        labels: (N,) their classes.
+        colours: (B, n, N, 3), any n, of the vertices, whose skin should be even; None without a rendering.
+        skin: (N,) bool, those vertices.
         released: what departs.
     """
     if weights.mask == 0:
@@ -81,7 +81,7 @@ def released_loss(
         lighting = lighting_loss(prediction.coefficients.lighting)
         total = total + released.lighting * lighting
     if colours is not None and released.albedo > 0:
-        albedo = albedo_loss(colours, labels)
+        albedo = albedo_loss(colours, skin)
         total = total + released.albedo * albedo
     return ReleasedLossTerms(*terms[:-1], lighting, albedo, total)
 

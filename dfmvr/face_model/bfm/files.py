@@ -7,9 +7,10 @@ In     a folder (files may lie up to two folders below it) with
            std_exp.txt             K standard deviations
            BFM_exp_idx.mat         trimIndex: vertices of those 53,215 among the 53,490, counted from 1
            BFM_front_idx.mat       idx: vertices of the 35,709 of the face among the 53,215, counted from 1
-           facemodel_info.mat      tri (70789, 3) and keypoints (1, 68), counted from 1
+           facemodel_info.mat      tri (70789, 3) and keypoints (1, 68), counted from 1; skinmask (1, 35709), 1 on
+                                   9,642 vertices whose albedo should be even, else 0
        or with BFM_model_front.mat alone, made of them: meanshape, meantex (1, 107127), idBase (107127, 80), exBase
-       (107127, 64), texBase (107127, 80), tri, keypoints, decimetres.
+       (107127, 64), texBase (107127, 80), tri, keypoints, skinmask, decimetres.
 Gives  the face of 35,709 vertices as arrays in mm and [0, 1].
 
 The mean expression in Exp_Pca.bin is not used: the mean face is that of the Basel Face Model, as in the released code.
@@ -59,6 +60,7 @@ class BfmFiles(NamedTuple):
     albedo: np.ndarray  # (T, V, 3)
     triangles: np.ndarray  # (F, 3) counted from 0
     landmarks_68: np.ndarray  # (68,)
+    skin: np.ndarray  # (V,) uint8, 1 where the albedo should be even
 
 
 def read_bfm(path: Path, settings: FaceModelSection) -> BfmFiles:
@@ -84,7 +86,7 @@ def read_bfm(path: Path, settings: FaceModelSection) -> BfmFiles:
 
 def _read_ready(path: Path, settings: FaceModelSection) -> BfmFiles:
     """Read BFM_model_front.mat."""
-    mat = load_arrays(path, "meanshape", "meantex", "idBase", "exBase", "texBase", "tri", "keypoints")
+    mat = load_arrays(path, "meanshape", "meantex", "idBase", "exBase", "texBase", "tri", "keypoints", "skinmask")
 
     def scaled(name: str, unit: float, count: int = 1) -> np.ndarray:
         return _float32(_fields(mat[name], VERTICES, f"{path}: {name}")[:count], unit)
@@ -118,7 +120,7 @@ def _read_parts(files: dict[str, Path], settings: FaceModelSection) -> BfmFiles:
     components, few = read_expressions(files[EXPRESSIONS]), settings.expression_components
     deviations = _one_each(read_deviations(files[DEVIATIONS]), components, files[DEVIATIONS])
     expression = _float32(components[:few, front], deviations[:few, None, None] * MM_PER_MICROMETRE)
-    topology = _topology(load_arrays(files[INFO], "tri", "keypoints"), files[INFO])
+    topology = _topology(load_arrays(files[INFO], "tri", "keypoints", "skinmask"), files[INFO])
     return BfmFiles(mean, identity, expression, albedo_mean, albedo, *topology)
 
 
@@ -178,15 +180,19 @@ def _from_0(values: np.ndarray, limit: int, where: str) -> np.ndarray:
     return values.astype(np.int64) - 1
 
 
-def _topology(mat: dict[str, np.ndarray], path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Triangles (F, 3) and landmarks (68,), counted from 0."""
+def _topology(mat: dict[str, np.ndarray], path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Triangles (F, 3) and landmarks (68,), counted from 0, and which vertices (35,709,) are skin."""
     triangles = mat["tri"]
     if triangles.ndim != 2 or triangles.shape[1] != 3:
         raise DataError(f"{path}: tri: expected triangles (F, 3), found {triangles.shape}; copy the file again")
     landmarks = _from_0(mat["keypoints"], VERTICES, f"{path}: keypoints").ravel()
     if not np.array_equal(landmarks, LANDMARKS_68):
         raise DataError(f"{path}: keypoints: expected the 68 vertices of Deep3DFaceRecon, found others; take its file")
-    return _from_0(triangles, VERTICES, f"{path}: tri"), landmarks
+    skin = mat["skinmask"].ravel()
+    if len(skin) != VERTICES or not np.isin(skin, (0, 1)).all() or not skin.any():
+        expected = f"expected {VERTICES} zeros and ones, some of them ones"
+        raise DataError(f"{path}: skinmask: {expected}, found {mat['skinmask'].shape}; copy the file again")
+    return _from_0(triangles, VERTICES, f"{path}: tri"), landmarks, skin.astype(np.uint8)
 
 
 def read_expressions(path: Path, vertices: int = WITH_EXPRESSION) -> np.ndarray:

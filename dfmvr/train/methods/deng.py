@@ -74,7 +74,7 @@ class DengTraining(SingleImageTraining):
             "landmark_2d": landmark_2d,
             "regularisation": regularisation_loss(coefficients, self.weights),
             "lighting": lighting_loss(coefficients.lighting) if rendered else None,
-            "albedo": albedo_loss(views.albedo, self.model.labels) if rendered else None,
+            "albedo": albedo_loss(views.albedo, self.model.skin) if rendered else None,
             "perceptual": perceptual,
         }
         return DengLossTerms(**with_total(terms, weighted_sum(terms, self.weights)))

@@ -64,7 +64,7 @@ class ReleasedTraining(DFMVRTraining):
     ) -> ReleasedLossTerms:
         """The losses of a prediction."""
         colours = views.lit if self.released.lit_albedo or views.albedo is None else views.albedo[:, None]
-        return released_loss(prediction, target, parser, colours, self.model.labels, self.weights, self.released)
+        return released_loss(prediction, target, parser, colours, self.model.skin, self.weights, self.released)
 
 
 def _switches(settings: TrainSection) -> dict[str, bool]:
