@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from toy_model import SIZES, toy_coefficients, toy_model
 from toy_network import PAPERS_RESNET, SIZE, learn, sizes, toy_batch
 
@@ -18,9 +19,11 @@ from dfmvr.config.training import (
 from dfmvr.errors import ConfigError, DataError
 from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.views import render_views
+from dfmvr.networks import imagenet
 from dfmvr.networks.deep3d import Deep3D, aggregate
 from dfmvr.networks.heads import NetworkSizes
 from dfmvr.networks.mgcnet import MGCNet
+from dfmvr.networks.resnet import ResNet
 from dfmvr.networks.training import cosine_rate
 from dfmvr.train.methods import shang, single_image
 from dfmvr.train.methods.deng import DengLossTerms, DengTraining
@@ -85,6 +88,82 @@ def test_the_paper_s_regressor_is_resnet_50():
         found = MGCNet(PAPERS_RESNET, NetworkSizes(224, 80, 64, 80))
     parameters = sum(values.numel() for values in found.parameters())
     assert parameters == 23_508_032 + 257 * (2048 + 1)
+
+
+def torchvision_resnet(blocks=(1, 1, 1, 1), width=16, seed=0):
+    """A state dict with the names and shapes of torchvision's ResNet, of random numbers."""
+    rng, found = torch.Generator().manual_seed(seed), {}
+
+    def convolution(name, norm, outputs, inputs, size):
+        weights = torch.randn(outputs, inputs, size, size, generator=rng, dtype=torch.double)
+        found[f"{name}.weight"] = weights / (inputs * size**2) ** 0.5
+        for key in ("weight", "bias", "running_mean"):
+            found[f"{norm}.{key}"] = torch.randn(outputs, generator=rng, dtype=torch.double)
+        found[f"{norm}.running_var"] = 0.5 + torch.rand(outputs, generator=rng, dtype=torch.double)
+        found[f"{norm}.num_batches_tracked"] = torch.tensor(7)
+
+    convolution("conv1", "bn1", width, 3, 7)
+    channels = width
+    for stage, count in enumerate(blocks):
+        mid = width * 2**stage
+        for block in range(count):
+            place = f"layer{stage + 1}.{block}"
+            convolution(f"{place}.conv1", f"{place}.bn1", mid, channels, 1)
+            convolution(f"{place}.conv2", f"{place}.bn2", mid, mid, 3)
+            convolution(f"{place}.conv3", f"{place}.bn3", 4 * mid, mid, 1)
+            if block == 0:
+                convolution(f"{place}.downsample.0", f"{place}.downsample.1", 4 * mid, channels, 1)
+            channels = 4 * mid
+    return found | {"fc.weight": torch.zeros(1000, channels), "fc.bias": torch.zeros(1000)}
+
+
+def torchvision_answer(found, images, blocks=(1, 1, 1, 1)):
+    """Mean of the last map of torchvision's ResNet, by hand, for RGB in [0, 1] with a border of 0.5."""
+    mean, std = (torch.tensor(v, dtype=torch.double)[:, None, None] for v in (imagenet.MEAN, imagenet.STD))
+
+    def layer(x, name, norm, stride=1, padding=0):
+        x = F.conv2d(x, found[f"{name}.weight"], None, stride, padding)
+        values = (found[f"{norm}.{key}"] for key in ("running_mean", "running_var", "weight", "bias"))
+        return F.batch_norm(x, *values)
+
+    x = (F.pad(images, (3, 3, 3, 3), value=0.5) - mean) / std
+    x = F.max_pool2d(layer(x, "conv1", "bn1", 2).relu(), 3, 2, 1)
+    for stage, count in enumerate(blocks):
+        for block in range(count):
+            place, stride = f"layer{stage + 1}.{block}", 2 if stage and not block else 1
+            y = layer(x, f"{place}.conv1", f"{place}.bn1").relu()
+            y = layer(y, f"{place}.conv2", f"{place}.bn2", stride, 1).relu()
+            y = layer(y, f"{place}.conv3", f"{place}.bn3")
+            kept = x if block else layer(x, f"{place}.downsample.0", f"{place}.downsample.1", stride)
+            x = (y + kept).relu()
+    return x.mean((-2, -1))
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_a_baseline_starts_from_the_weights_of_imagenet(kind, tmp_path):
+    found = torchvision_resnet()
+    torch.save(found, tmp_path / "resnet.pth")
+    section = {"network": PAPERS_RESNET.model_dump() | {"depth": 14, "backbone_width": 16}}
+    section["imagenet_weights"] = tmp_path / "resnet.pth"
+    settings = TrainSection(method=kind.kind, **{kind.kind: section})
+    assert settings.files == [tmp_path / "resnet.pth"]
+    start = kind.make_network(settings, sizes())
+    kind.start(start, settings)
+    backbone, images = start.regressor.backbone.double().eval(), pictures().double().flatten(0, 1)
+    with torch.no_grad():
+        answer = backbone(2 * images - 1).mean((-2, -1))
+    torch.testing.assert_close(answer, torchvision_answer(found, images), rtol=1e-5, atol=1e-5)
+
+
+def test_resnet_50_takes_torchvisions_tensors_and_no_others(tmp_path):
+    path, blocks = tmp_path / "resnet.pth", (3, 4, 6, 3)
+    torch.save({name: values.float() for name, values in torchvision_resnet(blocks, 64).items()}, path)
+    imagenet.load_imagenet(ResNet(3), path)
+    with pytest.raises(DataError, match="not the weights of torchvision's ResNet") as error:
+        imagenet.load_imagenet(ResNet(3, depth=26), path)
+    assert "layer1.1" in str(error.value)
+    with pytest.raises(DataError, match=r"no such file; imagenet_weights should name"):
+        imagenet.load_imagenet(ResNet(3), tmp_path / "none.pth")
 
 
 @pytest.mark.parametrize("name", NETWORKS)

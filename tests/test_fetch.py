@@ -1,6 +1,7 @@
 """Stage `fetch`: what it makes of whole, partial, damaged and missing deliveries, and what it downloads."""
 
 import contextlib
+import hashlib
 import json
 import os
 import struct
@@ -364,14 +365,38 @@ def test_a_missing_package_is_said(monkeypatch):
     assert "pip install face-alignment" in finding.blocking[0]
 
 
+WEIGHTS = {"facexlib": ("parse.facexlib_weights",)} | {
+    "resnet50": ("train.deng.imagenet_weights", "train.shang.imagenet_weights")
+}
+
+
 @pytest.mark.parametrize(("content", "status"), [(None, "missing"), (b"no weights", "damaged")])
-def test_the_parser_weights_are_loaded(tmp_path, content, status):
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_public_weights_are_loaded(tmp_path, content, status, name):
     if content is not None:
         (tmp_path / "w.pth").write_bytes(content)
-    settings = configuration.load(None, [f"parse.facexlib_weights={tmp_path / 'w.pth'}"])
-    (finding,) = check(settings, ["facexlib"])
+    (finding,) = check(configuration.load(None, [f"{key}={tmp_path / 'w.pth'}" for key in WEIGHTS[name]]), [name])
     assert finding.status == status
-    assert str(tmp_path / "w.pth") in finding.blocking[0]
+    (text,) = finding.blocking
+    assert text.startswith(f"{WEIGHTS[name][0]}: {tmp_path / 'w.pth'}: ")
+
+
+def test_weights_of_a_baseline_that_is_not_trained_are_not_asked_for(tmp_path):
+    keys = [f"train.deng.imagenet_weights={tmp_path / 'w.pth'}", "study.tests={pixel_face: [shang_from_left, dfmvr]}"]
+    (finding,) = check(configuration.load(None, keys), ["resnet50"])
+    assert not finding.needed
+
+
+def test_public_weights_are_downloaded_to_every_place_that_names_them(tmp_path, monkeypatch):
+    (tmp_path / "origin.pth").write_bytes(b"weights")
+    told = {"url": (tmp_path / "origin.pth").as_uri(), "sha256": hashlib.sha256(b"weights").hexdigest()[:8]}
+    monkeypatch.setitem(sources(), "resnet50", sources()["resnet50"].model_copy(update=told))
+    places = [tmp_path / name / "resnet.pth" for name in ("one", "two")]
+    keys = [f"{key}={place}" for key, place in zip(WEIGHTS["resnet50"], places, strict=True)]
+    assert obtain("resnet50", configuration.load(None, keys)) == places[0]
+    assert all(place.read_bytes() == b"weights" for place in places)
+    with pytest.raises(ConfigError, match=r"train\.deng\.imagenet_weights: expected the file"):
+        obtain("resnet50", configuration.load(None, []))
 
 
 # Downloads

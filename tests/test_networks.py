@@ -15,6 +15,7 @@ from dfmvr.errors import ConfigError, DataError
 from dfmvr.geometry.rotation import euler_to_rotmat
 from dfmvr.networks import inference
 from dfmvr.networks.cnn_fusion import CNNFusion
+from dfmvr.networks.deep3d import Deep3D
 from dfmvr.networks.df_mvr import DFMVR
 from dfmvr.networks.heads import NetworkSizes
 from dfmvr.networks.inference import for_inference
@@ -319,6 +320,14 @@ def test_description_of_the_backbones(backbone, published):
     part = described(DFMVR, fusion="unet", backbone=backbone, width=2)["backbone"]
     more = {"rednet": 9 * 32, "resnet": 49 * 64}[backbone] * (2 - 3) * 112**2
     assert part.flops / 2 - more == pytest.approx(published, rel=0.03)
+
+
+def test_description_of_the_baselines():
+    parts = {part.name: part for part in describe(lambda: Deep3D(PAPER.deng.network, FULL), 224)}
+    assert list(parts) == ["regressor", "confidence", "total"]
+    # three photographs through ResNet-50, published with its classifier, and the heads in its place
+    assert parts["regressor"].flops / 6 == pytest.approx(4.09e9, rel=0.01)
+    assert parts["confidence"].flops > 0
 
 
 def test_describe_prints_a_table(capsys):

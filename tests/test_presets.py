@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import json
 import math
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from dfmvr.parse.parser import ParseNet, ParserSpec, save_parser
 from dfmvr.parse.weight_map import weight_map, weights_of
 from dfmvr.released import colours as released_colours
 from dfmvr.released.losses import ReleasedLossTerms
+from dfmvr.study.methods import OVERRIDES
 from dfmvr.train.command import training_of
 from dfmvr.train.methods.df_mvr import DFMVRTraining
 from dfmvr.train.methods.released_code import ReleasedTraining
@@ -107,6 +109,93 @@ CI = {"align": {"image_size": 64}, "parse": {"epochs": 2}, "train": {"epochs": 2
 def test_a_preset_says_what_its_source_says(name, expected):
     for section, values in expected.items():
         check(getattr(preset(name), section), values, section)
+
+
+# The twelve trainings under paper.yaml
+
+OURS = {
+    **{"epochs": 512, "batch_size": 16, "learning_rate": 1e-4, "single_view_share": 0},  # V-A
+    **{"landmark_share": 0, "augment": True, "placement": 0},  # every step has all losses
+    "method": "df_mvr",
+    "data": "pixel_face",
+    "network": {
+        **{"fusion": "tri_unet", "width": 64, "last_concat": False},  # III-C: 224 x 224 x 64
+        **{"backbone": "rednet", "depth": 50, "backbone_width": 64, "stem_pool": True, "neck": 0, "quick_start": False},
+        "face_mask": True,
+    },
+    "loss": PAPER_LOSSES,
+}
+RESNET_50 = {"depth": 50, "backbone_width": 64, "stem_pool": True, "neck": 0, "quick_start": False}
+IMAGENET = Path("data/resnet50-0676ba61.pth")
+ALIKE = {key: OURS[key] for key in OURS.keys() - {"network", "loss", "landmark_share"}}
+DENG = ALIKE | {
+    "method": "deng",
+    "deng": {
+        **{"landmark_share": 0, "imagenet_weights": IMAGENET},
+        "network": RESNET_50 | {"aggregation": "confidence"},
+        "loss": {
+            **{"photo": 1.92, "landmark_2d": 1.6e-3, "perceptual": 0.2, "embedding": None, "lighting": 10, "albedo": 5},
+            **{"regularisation": 3e-4, "identity": 1, "expression": 0.8, "texture": 0.017, "confidence_share": 0.2},
+        },
+    },
+}
+SHANG = ALIKE | {
+    **{"method": "shang", "landmark_share": 0},
+    "shang": {
+        "imagenet_weights": IMAGENET,
+        "network": RESNET_50,
+        "loss": {
+            **{"photo": 1.9, "landmark_2d": 1e-3, "perceptual": 0.2, "embedding": None},
+            **{"shape": 1e-4, "expression": 0.8, "texture": 3e-4 * 0.0017},
+            **{"multi_view": 1, "pixel": 0.15, "depth": 1e-4, "epipolar": 1e-3},
+        },
+    },
+}
+MULTI_PIE = {"data": "multi_pie"}
+WITHOUT_L3D = {"loss": PAPER_LOSSES | {"landmark_3d": 0}}
+TWELVE = {
+    "shang": SHANG,
+    "deng": DENG,
+    "dfmvr_cnn": OURS | {"network": OURS["network"] | {"fusion": "cnn"}},  # v1
+    "dfmvr_unet": OURS | {"network": OURS["network"] | {"fusion": "unet_late"}},  # v2
+    "dfmvr_resnet": OURS | {"network": OURS["network"] | {"backbone": "resnet"}},  # v3
+    "dfmvr_without_mask": OURS
+    | {"network": OURS["network"] | {"face_mask": False}, "loss": PAPER_LOSSES | {"mask": 0}},  # v4: neither
+    "dfmvr_without_l3d": OURS | WITHOUT_L3D,  # v5
+    "dfmvr": OURS,  # v6
+    "dfmvr_mixed": OURS | {"single_view_share": 1 / 3},  # V-C
+    "shang_multi_pie": SHANG | MULTI_PIE,
+    "deng_multi_pie": DENG | MULTI_PIE,
+    "dfmvr_multi_pie": OURS | WITHOUT_L3D | MULTI_PIE,  # V-B
+}
+"""What the paper says, or the papers and codes of its references [10] and [11], of each of its trainings."""
+
+OF_THE_MACHINE = {"precision", "accumulate", "gpus", "checkpoint_minutes", "seed", "landmark_first"}
+
+
+def leaves_of(values, above=()):
+    """The keys of nested dicts, each with those that lead to it."""
+    for key, value in values.items():
+        yield from leaves_of(value, (*above, key)) if isinstance(value, dict) else [(*above, key)]
+
+
+def test_the_study_has_the_papers_trainings():
+    assert preset("paper").trained_on().keys() == TWELVE.keys()
+
+
+@pytest.mark.parametrize("training", TWELVE)
+def test_a_training_has_the_papers_settings_and_no_others(training):
+    study = preset("paper")
+    check(study.variant(training), TWELVE[training], training)
+    told = json.loads(study.training(training))
+    assert set(leaves_of(told)) == {*leaves_of(TWELVE[training]), *((key,) for key in OF_THE_MACHINE)}
+
+
+@pytest.mark.parametrize("training", TWELVE)
+def test_a_variant_overrides_what_the_paper_says_of_it_alone(training):
+    """An override holds a fact of the method, not a size that suits one study."""
+    of_the_paper = {"method", "data", "fusion", "backbone", "face_mask", "mask", "landmark_3d", "single_view_share"}
+    assert {place[-1] for place in leaves_of(OVERRIDES[training])} <= of_the_paper
 
 
 def test_the_released_code_is_studied_on_the_papers_data():

@@ -303,6 +303,11 @@ def test_the_steps_with_renderings_are_spread_or_last(share, first):
         assert steps[-1] == 449
 
 
+def test_deng_has_a_share_of_steps_of_its_own():
+    settings = TrainSection(method="deng", landmark_share=0.9, deng={"landmark_share": 0.25})
+    assert sum(command.has_renderings(step, 100, settings) for step in range(100)) == 75
+
+
 def losses_of(folder):
     with (folder / "metrics.csv").open() as stream:
         return np.array([[float(value) for value in row.values()] for row in csv.DictReader(stream)])

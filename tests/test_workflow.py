@@ -36,6 +36,7 @@ def test_a_second_population_and_a_scan_join_where_they_are_configured(tmp_path)
 def test_the_licensed_data_are_one_file(tmp_path):
     for name in ("bfm_2009", "pixel_face", "multi_pie", "bosphorus", "celebamask_hq"):
         (tmp_path / "data" / name).mkdir(parents=True)
+    (tmp_path / "data" / "resnet50-0676ba61.pth").touch()
     found = counts(dry_run(tmp_path, "--configfile", "config/paper.yaml"))
     assert found["check_data"] == found["import_face_model"] == 1
     assert "simulate_dataset" not in found

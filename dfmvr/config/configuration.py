@@ -121,10 +121,10 @@ class Config(Section):
 
 
 _OF_ONE_KIND = {
-    "df_mvr": {"network", "loss"},
-    "released_code": {"network", "loss", "released"},
+    "df_mvr": {"network", "loss", "landmark_share"},
+    "released_code": {"network", "loss", "landmark_share", "released"},
     "deng": {"deng"},
-    "shang": {"shang"},
+    "shang": {"shang", "landmark_share"},
 }
 """The keys of `train` that not all kinds of training read, by those that do."""
 

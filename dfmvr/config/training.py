@@ -202,6 +202,14 @@ class DengSection(Section):
 
     network: Deep3DSection = Field(Deep3DSection(), description="The network.")
     loss: DengWeightsSection = Field(DengWeightsSection(), description="The losses.")
+    landmark_share: float = Field(
+        0.6, ge=0, le=1, description="As `train.landmark_share`, which the other methods go by."
+    )
+    imagenet_weights: Path | None = Field(
+        None,
+        description="torchvision's resnet50-0676ba61.pth, to start from instead of random weights, as the paper does "
+        "(depth 50, width 64).",
+    )
 
 
 class ShangWeightsSection(Section):
@@ -225,6 +233,7 @@ class ShangSection(Section):
 
     network: SingleImageSection = Field(SingleImageSection(), description="The network.")
     loss: ShangWeightsSection = Field(ShangWeightsSection(), description="The losses.")
+    imagenet_weights: Path | None = Field(None, description="As of `train.deng`.")
 
 
 class TrainSection(Section):
@@ -284,3 +293,11 @@ class TrainSection(Section):
     def kind(self) -> str:
         """The module of `dfmvr.train.methods` that trains so, and the network's name in `dfmvr.networks.kinds`."""
         return "released_code" if self.method == "df_mvr" and self.released.depart else self.method
+
+    @property
+    def files(self) -> list[Path]:
+        """The files beside the study's own that the training starts from or compares with."""
+        if self.method == "df_mvr":
+            return []
+        section = getattr(self, self.method)
+        return [path for path in (section.imagenet_weights, section.loss.embedding) if path]

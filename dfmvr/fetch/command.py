@@ -41,7 +41,8 @@ def check(config: Config, names: Sequence[str] = ()) -> list[Finding]:
         "bfm_2009": models.check_face_model,
         "ict_facekit": models.check_face_model,
         "face_alignment": models.check_face_alignment,
-        "facexlib": models.check_facexlib,
+        "facexlib": models.check_weights,
+        "resnet50": models.check_weights,
     }
     return [ways.get(name, datasets.check_multiview)(name, config) for name in sources() if not names or name in names]
 

@@ -120,23 +120,55 @@ def check_face_model(name: str, config: Config) -> Finding:
     return finding
 
 
-def check_facexlib(name: str, config: Config) -> Finding:
-    """Check the weights of facexlib's face parser by loading them."""
-    source, path = sources()[name], config.parse.facexlib_weights
-    finding = Finding(name, source.title)
-    if path is None:
-        return finding
-    finding.needs(path)
-    if not path.is_file():
-        finding.block(Status.MISSING, f"{source.key}: {path}: no such file; check it, or {source.ask}")
-        return finding
-    from dfmvr.parse.facexlib import load_facexlib
+def weights_files(name: str, config: Config) -> dict[str, Path]:
+    """Keys of the configuration that name a file of public weights, `facexlib` or `resnet50`, and the files."""
+    if name == "facexlib":
+        named = {"parse.facexlib_weights": config.parse.facexlib_weights}
+    else:
+        trained = {config.variant(training).method for training in config.trained_on()}
+        named = {
+            f"train.{method}.imagenet_weights": getattr(config.train, method).imagenet_weights
+            for method in ("deng", "shang")
+            if method in trained
+        }
+    return {key: path for key, path in named.items() if path is not None}
 
-    try:
-        load_facexlib(path)
-    except DataError as error:
-        finding.block(Status.DAMAGED, f"{source.key}: {error}")
+
+def check_weights(name: str, config: Config) -> Finding:
+    """Check public weights by loading them.
+
+    Args:
+        name: 'facexlib' or 'resnet50'.
+        config: the whole configuration.
+    """
+    source = sources()[name]
+    finding = Finding(name, source.title)
+    for key, path in weights_files(name, config).items():
+        known = path in finding.places
+        finding.needs(path)
+        if known:
+            continue
+        if not path.is_file():
+            finding.block(Status.MISSING, f"{key}: {path}: no such file; check it, or {source.ask}")
+            continue
+        try:
+            _load_weights(name, path)
+        except DataError as error:
+            finding.block(Status.DAMAGED, f"{key}: {error}")
     return finding
+
+
+def _load_weights(name: str, path: Path) -> None:
+    """Load public weights into their network; others than asked for do not import torch."""
+    if name == "facexlib":
+        from dfmvr.parse.facexlib import load_facexlib
+
+        load_facexlib(path)
+    else:
+        from dfmvr.networks.imagenet import load_imagenet
+        from dfmvr.networks.resnet import ResNet
+
+        load_imagenet(ResNet(3), path)
 
 
 def landmark_weights() -> dict[Path, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dfmvr.errors import ConfigError, DataError, OutputError
 from dfmvr.fetch.archive import is_unpacked, unpack
 from dfmvr.fetch.download import download
-from dfmvr.fetch.models import landmark_weights
+from dfmvr.fetch.models import landmark_weights, weights_files
 from dfmvr.fetch.sources import sources
 
 if TYPE_CHECKING:
@@ -37,12 +37,13 @@ def _obtain_archive(name: str, config: Config) -> Path:
     return root
 
 
-def _obtain_facexlib(name: str, config: Config) -> Path:
-    """Download facexlib's weights; give their place."""
-    path, source = config.parse.facexlib_weights, sources()[name]
-    if path is None:
+def _obtain_weights(name: str, config: Config) -> Path:
+    """Download public weights to each file that the configuration names; give the first."""
+    source, files = sources()[name], weights_files(name, config)
+    if not files:
         raise ConfigError(f"{source.key}: expected the file to download to, found none; set it")
-    return download(source.url, path, key=source.key)
+    places = [download(source.url, path, source.sha256, key) for key, path in files.items()]
+    return places[0]
 
 
 def _obtain_face_alignment(name: str, _: Config) -> Path:
@@ -57,7 +58,8 @@ _WAYS = {
     "celebamask_hq": _obtain_archive,
     "ict_facekit": _obtain_archive,
     "face_alignment": _obtain_face_alignment,
-    "facexlib": _obtain_facexlib,
+    "facexlib": _obtain_weights,
+    "resnet50": _obtain_weights,
 }
 
 DOWNLOADABLE = tuple(_WAYS)

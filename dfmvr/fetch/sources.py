@@ -38,6 +38,7 @@ class Source(_Strict):
     counts: dict[str, dict[str, int]] = {}
     files: dict[str, tuple[ExpectedFile, ...]] = {}
     url: str | None = None
+    sha256: str | None = None
 
     def description(self) -> str:
         """What it is, how to come by it, and what its folder must look like."""

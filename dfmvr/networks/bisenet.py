@@ -15,10 +15,9 @@ from torch import Tensor, nn
 
 from dfmvr.conventions import CLASSES
 from dfmvr.errors import ConfigError, DataError
+from dfmvr.networks.imagenet import MEAN as IMAGENET_MEAN
+from dfmvr.networks.imagenet import STD as IMAGENET_STD
 from dfmvr.networks.layers import ConvBN, at_least_single, initialise_convolutions, shortcut
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 SMALLEST_IMAGE_PX = 32
 

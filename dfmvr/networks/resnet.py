@@ -14,7 +14,7 @@ from dfmvr.networks.residual import ResidualNet
 class ResNet(ResidualNet):
     """ResNet without its classifier: 23,508,032 parameters with 3 input channels, depth 50 and width 64.
 
-    ASSUME: from scratch, like RedNet; no ImageNet weights exist for a stem of 64 or 256 input channels.
+    ASSUME: in DF-MVR from scratch, like RedNet; no ImageNet weights exist for a stem of 64 or 256 input channels.
 
     Args:
         in_channels: channels of the input.

@@ -33,7 +33,7 @@ class Features(NamedTuple):
 class SingleImageRegressor(CoefficientRegressor):
     """ResNet and one linear head for each kind of coefficient.
 
-    ASSUME: random initial weights; both papers start from ImageNet's.
+    Random initial weights; both papers start from ImageNet's, which `train.deng.imagenet_weights` names.
     ASSUME: answers in the units of DF-MVR's heads, so that the three learn equally fast; but no prior of a view's
     angle, as the network is not told which view it sees.
 

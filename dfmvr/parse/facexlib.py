@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
-import torch
-
-from dfmvr.errors import DataError
+from dfmvr.networks.public_weights import fill, read_state_dict
 from dfmvr.parse.parser import BISENET_19, ParseNet, ParserSpec
 
 FACEXLIB_SIZE_PX = 512
@@ -23,19 +20,7 @@ def load_facexlib(path: Path | str, image_size: int = FACEXLIB_SIZE_PX) -> Parse
     Raises:
         DataError: the file is missing, no state dict, or not of this network: the tensors at fault are named.
     """
-    if not Path(path).is_file():
-        raise DataError(f"{path}: no such file; parse.facexlib_weights should name facexlib's parsing_bisenet.pth")
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).split("\n", 1)[0]
-        raise DataError(f"{path}: not a state dict that torch can load ({reason}); download it again") from None
+    found = read_state_dict(path, "parse.facexlib_weights should name facexlib's parsing_bisenet.pth")
     parser = ParseNet(ParserSpec(image_size, width=64, output_stride=8, labels=len(BISENET_19)))
-    if not isinstance(found, dict):
-        raise DataError(f"{path}: expected a dict of tensors, found {type(found).__name__}; download it again")
-    try:
-        parser.network.load_state_dict(found)
-    except (AttributeError, RuntimeError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path}: not the weights of a BiSeNet of 19 classes and width 64 ({reason})") from None
+    fill(parser.network, found, path, "a BiSeNet of 19 classes and width 64")
     return parser

@@ -159,7 +159,7 @@ _DENG_LINE = Line("#009e73", (7, 1.5, 1.5, 1.5), "P")
 _EVERY_TABLE = tuple(f"table_{number}" for number in range(1, 6))
 _SHANG_ROWS = (TableRow(BEST, FAMILIES["shang"], _BEST), TableRow(MEAN, label=_MEAN))
 _DENG_ROW = TableRow(paper=FAMILIES["deng"], label=FAMILIES["deng"])
-_DENG = {"method": "deng", "landmark_share": 0.6}
+_DENG = {"method": "deng"}
 _OTHER_DATA = {"data": "multi_pie"}
 
 

@@ -104,7 +104,9 @@ def train(
     sizes = NetworkSizes(samples.image_size, model.identity_size, model.expression_size, model.texture_size)
     training = training_of(settings)
     torch.manual_seed(settings.seed)
-    network = training.make_network(settings, sizes).to(device).train()
+    network = training.make_network(settings, sizes)
+    training.start(network, settings)
+    network.to(device).train()
     wrapped = team.wrap(network, device)
     parser = load_parser(args.parser, device) if training.needs_parser(settings) else None
     system = training(settings, wrapped, model.to(device), parser, samples.image_size)
@@ -136,7 +138,8 @@ def has_renderings(step: int, steps: int, settings: TrainSection) -> bool:
     ASSUME: landmarks teach shape and pose at half the cost of such a step. Spread over the training, the few with
     renderings teach colour and light at every learning rate; at its end alone, hardly at all.
     """
-    count = steps - round(settings.landmark_share * steps)
+    share = settings.deng.landmark_share if settings.method == "deng" else settings.landmark_share
+    count = steps - round(share * steps)
     if settings.landmark_first:
         return step >= steps - count
     return (step + 1) * count // steps > step * count // steps
@@ -167,5 +170,5 @@ def mirrored_landmarks(model: MorphableModel) -> Tensor:
 
 def _run(args: argparse.Namespace, settings: TrainSection, with_parser: bool) -> str:
     """Digest of all that fixes the numbers of a run."""
-    files = [args.face_model, args.align / "samples.npz", *([args.parser] if with_parser else [])]
+    files = [args.face_model, args.align / "samples.npz", *([args.parser] if with_parser else []), *settings.files]
     return fingerprint(settings.model_dump(mode="json", exclude={"checkpoint_minutes"}), *files)

@@ -56,11 +56,13 @@ def describe(make: Callable[[], nn.Module], image_size: int) -> list[PartSize]:
     whole = type(network).__name__
     counts = {name.removeprefix(f"{whole}."): sum(n.values()) for name, n in counter.get_flop_counts().items()}
 
+    def flops_of(name: str, module: nn.Module) -> int:
+        # What is never called itself, but its parts one by one, has no count of its own.
+        return counts.get(name) or sum(flops_of(f"{name}.{key}", child) for key, child in module.named_children())
+
     def part(name: str, module: nn.Module) -> PartSize:
-        # A container that is never called itself has no count of its own.
-        inner = (counts.get(f"{name}.{key}", 0) for key, _ in module.named_children())
-        flops = counts[name] if name in counts else sum(inner)
-        return PartSize(name, type(module).__name__, sum(p.numel() for p in module.parameters()), flops)
+        parameters = sum(p.numel() for p in module.parameters())
+        return PartSize(name, type(module).__name__, parameters, flops_of(name, module))
 
     children = sorted(network.named_children(), key=lambda child: child[0] != "fusion")
     parts = [part(*child) for child in children]

@@ -72,6 +72,14 @@ class TrainingSystem:
         """What the network's file must tell so that it can be built again."""
         return network_header(cls.kind, cls.network_section(settings), sizes)
 
+    @classmethod
+    def start(cls, network: nn.Module, settings: TrainSection) -> None:
+        """Give a fresh network the initial weights that the settings name.
+
+        Raises:
+            DataError: they cannot be read, or are another network's.
+        """
+
     def vary(self, images: Tensor, generator: torch.Generator) -> Tensor | None:
         """A method's own variation of the images of a batch; None: mirror samples and vary their colours."""
         return None

@@ -2,6 +2,7 @@
 
 needs   results/align/{dataset}/, results/parse/{dataset}/     crops, landmarks, masks, weight maps
         results/face_model/face_model.npz, results/parse/parser.safetensors
+        the baselines' ImageNet weights and embedding, where the configuration names them
 gives   results/train/{method}/weights.safetensors             the network after the last epoch
         results/train/{method}/metrics.csv                     every loss at every step
         results/train/{method}/checkpoints/                    where a stopped run goes on from
@@ -18,6 +19,8 @@ rule train_variant:
         parsed=lambda wildcards: f"<results>/parse/{TRAINED_ON[wildcards.method]}",
         model="<results>/face_model/face_model.npz",
         parser="<results>/parse/parser.safetensors",
+        public=lambda wildcards: study.variant(wildcards.method).files,
+        checked=lambda wildcards: checked(study.variant(wildcards.method).files),
     output:
         weights="<results>/train/{method}/weights.safetensors",
         metrics="<results>/train/{method}/metrics.csv",

@@ -170,12 +170,26 @@ def _explained(context: Context) -> list[tuple[bool, str]]:
     return [
         (context.configured and "df_mvr" in families, _training_settings(context)),
         ("deng" in families, caption("methods_deng")),
+        *_baselines(context, families),
         ("shang" in families, caption("methods_shang")),
         (any(set(variant.tables) == {"table_4"} for variant in variants), caption("methods_ablation")),
         (any(variant.key == "dfmvr_mixed" for variant in variants), caption("methods_mixed")),
         (any(variant.across for variant in variants), caption("methods_across", data=context.name("multi_pie"))),
         (any(method.seed for method in methods), caption("methods_seeds")),
     ]
+
+
+def _baselines(context: Context, families: set[str]) -> Iterator[tuple[bool, str]]:
+    """What the papers of the baselines have and these trainings of them had not."""
+    for family in sorted(families & {"deng", "shang"}):
+        section = getattr(context.configuration.train, family)
+        lacking = {
+            "imagenet": section.imagenet_weights is None,
+            "embedding": section.loss.embedding is None or section.loss.perceptual == 0,
+        }
+        missing = [caption(f"methods_without_{what}") for what, lacks in lacking.items() if lacks]
+        text = caption("methods_without", family=FAMILIES[family], missing=" and ".join(missing))
+        yield context.configured and bool(missing), text
 
 
 def _training_settings(context: Context) -> str:

@@ -18,6 +18,8 @@ from dfmvr.errors import DataError
 from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.views import Views
 from dfmvr.losses import photo_loss
+from dfmvr.networks.imagenet import load_imagenet
+from dfmvr.networks.single_image import PerViewNetwork
 from dfmvr.train.samples import Batch
 from dfmvr.train.system import TrainingSystem
 
@@ -129,6 +131,12 @@ class SingleImageTraining(TrainingSystem):
     def network_section(cls, settings: TrainSection) -> Section:
         """The network in the section of the method."""
         return getattr(settings, cls.kind).network
+
+    @classmethod
+    def start(cls, network: PerViewNetwork, settings: TrainSection) -> None:
+        """Start from ImageNet's weights, where the section of the method names their file."""
+        if weights := getattr(settings, cls.kind).imagenet_weights:
+            load_imagenet(network.regressor.backbone, weights)
 
     def losses(self, batch: Batch, rendered: bool = True) -> Any:
         """All losses of a batch; without rendering, those of landmarks, poses and coefficients alone."""
