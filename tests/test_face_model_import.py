@@ -196,8 +196,8 @@ def test_keypoints_of_the_authors_file(tmp_path):
         keypoints(tmp_path, carried)
 
 
-def test_keypoints_of_a_registration_of_pixel_face(delivery, tmp_path):
-    """A keypoint outside the face moves to the nearest vertex of the face."""
+def write_registration(delivery, path):
+    """A gt.mat of BFM's topology; gives its keypoints as vertices of the face: one outside it is its nearest vertex."""
     rng = np.random.default_rng(1)
     front, kept = delivery.mat["idx"].ravel() - 1, rng.choice(35_709, 106)
     kept[KEPT[[47, 50, 53, 56, 41, 79, 85]]] = ALIGNMENT
@@ -207,15 +207,50 @@ def test_keypoints_of_a_registration_of_pixel_face(delivery, tmp_path):
     vertices[outside] = vertices[front[kept[list(DROPPED_FROM_106)]]] + 1e-3
     scan = vertices[:200], np.array([[0, 1, 2]])
     registration = {"registration_vertices": vertices, "registration_triangles": np.array([[0, 1, 2]])}
-    write_ground_truth(
-        tmp_path / "gt.mat", GroundTruth(*scan, vertices[:106], **registration, registration_keypoints=ids)
-    )
+    write_ground_truth(path, GroundTruth(*scan, vertices[:106], **registration, registration_keypoints=ids))
+    return kept
+
+
+def test_keypoints_of_a_registration_of_pixel_face(delivery, tmp_path):
+    kept = write_registration(delivery, tmp_path / "gt.mat")
     carried = np.zeros(106, np.int64)
     assert "carried" in keypoints(tmp_path, carried)[1]  # without BFM_front_idx.mat
     shutil.copy(delivery.folder / bfm_files.FRONT, tmp_path)
     found, origin = keypoints(tmp_path, carried)
     assert_array_equal(found, kept)
     assert "gt.mat" in origin
+
+
+def test_any_sample_of_pixel_face_tells_the_keypoints(delivery, tmp_path):
+    for sample in ("00001_01", "00002_01"):
+        (tmp_path / sample / "fusion").mkdir(parents=True)
+    (tmp_path / "00001_01" / "fusion" / "gt.mat").write_bytes(b"damaged")
+    with pytest.raises(DataError, match=r"not a readable \.mat"):
+        keypoints(delivery.folder, np.zeros(106, np.int64), tmp_path)
+    kept = write_registration(delivery, tmp_path / "00002_01" / "fusion" / "gt.mat")
+    found, origin = keypoints(delivery.folder, np.zeros(106, np.int64), tmp_path, exact=True)
+    assert_array_equal(found, kept)
+    assert "00002_01" in origin
+
+
+def test_a_loss_of_3d_landmarks_asks_for_pixel_faces_own_keypoints(delivery, open_file, tmp_path, capsys):
+    """By the import and by the check before it, each in one line that names what to add."""
+    (tmp_path / "pixel_face").mkdir()
+    given = ["--set", f"datasets.pixel_face.root={tmp_path / 'pixel_face'}"]
+    assert import_by_command("bfm_2009", delivery.folder, open_file, tmp_path, *given) == 2
+    settings = ["--set", "face_model.source=bfm_2009", "--set", f"face_model.folder={delivery.folder}", *given]
+    assert cli.main(["fetch", "--check", "--dataset", "bfm_2009", *settings]) == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert len(errors) == 2
+    for error in errors:
+        assert re.search(
+            r"pre_index_101\.npy of .*datasets\.pixel_face\.root .* or set train\.loss\.landmark_3d: 0", error
+        )
+    without = [*settings, "--set", "train.loss.landmark_3d=0"]
+    assert cli.main(["fetch", "--check", "--dataset", "bfm_2009", *without]) == 0
+    (tmp_path / "pixel_face" / "s" / "fusion").mkdir(parents=True)
+    write_registration(delivery, tmp_path / "pixel_face" / "s" / "fusion" / "gt.mat")
+    assert cli.main(["fetch", "--check", "--dataset", "bfm_2009", *settings]) == 0
 
 
 def break_file(name, change):

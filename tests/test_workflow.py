@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from workflow_jobs import ROOT, counts, dry_run
+import yaml
+from workflow_jobs import ROOT, counts, dry_run, jobs_of
 
 from dfmvr.networks.kinds import NETWORKS
 
@@ -37,6 +38,10 @@ def test_the_licensed_data_are_one_file(tmp_path):
     for name in ("bfm_2009", "pixel_face", "multi_pie", "bosphorus", "celebamask_hq"):
         (tmp_path / "data" / name).mkdir(parents=True)
     (tmp_path / "data" / "resnet50-0676ba61.pth").touch()
+    study = yaml.safe_load((ROOT / "config" / "paper.yaml").read_text(encoding="utf-8"))
+    (jobs,) = jobs_of(tmp_path, study)
+    (imported,) = (job["shell"] for job in jobs if job["rule"] == "import_face_model")
+    assert "--pixel-face data/pixel_face --exact-keypoints" in imported
     found = counts(dry_run(tmp_path, "--configfile", "config/paper.yaml"))
     assert found["check_data"] == found["import_face_model"] == 1
     assert "simulate_dataset" not in found

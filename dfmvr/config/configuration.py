@@ -119,6 +119,18 @@ class Config(Section):
         trained = {m.training: None for m, _ in self.tests_of(page) if m.variant.train is not None}
         return {name: self.variant(name).data for name in trained}
 
+    @property
+    def compares_keypoints(self) -> bool:
+        """Whether a training compares the face model's 3D landmarks with those that Pixel-Face itself marks.
+
+        The stand-in's are the open model's.
+        """
+        trainings = map(self.variant, self.trained_on())
+        return self.datasets.pixel_face.root is not None and any(
+            training.method == "df_mvr" and training.data == "pixel_face" and training.loss.compares_3d
+            for training in trainings
+        )
+
 
 _OF_ONE_KIND = {
     "df_mvr": {"network", "loss", "landmark_share"},

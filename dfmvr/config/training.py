@@ -104,6 +104,11 @@ class LossSection(Section):
     expression: float = Field(0.8, ge=0, description="w_beta of Eq. 8.")
     texture: float = Field(0.017, ge=0, description="w_gamma of Eq. 8.")
 
+    @property
+    def compares_3d(self) -> bool:
+        """Whether the 3D landmark loss, Eq. 6, counts."""
+        return self.landmark * self.landmark_3d > 0
+
 
 class ReleasedSection(DeparturesSection):
     """What the authors' released code does otherwise when it trains DF-MVR, a key each."""

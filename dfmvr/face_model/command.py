@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dfmvr.errors import ConfigError
@@ -18,13 +19,12 @@ from dfmvr.files import write_json
 
 if TYPE_CHECKING:
     from dfmvr.config.data import FaceModelSection
-    from dfmvr.face_model.model import MorphableModel
 
 log = logging.getLogger(__name__)
 
 MAKERS = {"anny": "anny.build", "bfm_2009": "bfm.build", "ict_facekit": "ict.build"}
 """Module of each source: `build(settings)` of anny gives model, heads and summary; that of another one takes the open
-model too, and gives model and summary."""
+model too, and gives model and summary; that of bfm_2009 also `_keypoint_sources`."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--heads", metavar="NPZ", help="the head generator to write, always of the open model")
     parser.add_argument(
         "--open-model", metavar="NPZ", help="the open model that lends an imported one what it lacks (default: built)"
+    )
+    parser.add_argument(
+        "--pixel-face",
+        type=Path,
+        metavar="FOLDER",
+        help="Pixel-Face, a sample of which tells where its keypoints are on bfm_2009 (default: of the configuration)",
+    )
+    parser.add_argument(
+        "--exact-keypoints", action="store_true", help="fail where nothing tells them (default: by the configuration)"
     )
     parser.add_argument("--summary", metavar="JSON", help="sizes and measures to write")
 
@@ -57,7 +66,8 @@ def main(args: argparse.Namespace, settings: FaceModelSection) -> None:
     else:
         model, heads, summary = _build("anny", settings)
     if imported:
-        model, summary = _build(settings.source, settings, model)
+        sources = _keypoint_sources(args) if settings.source == "bfm_2009" else ()
+        model, summary = _build(settings.source, settings, model, *sources)
     model.save(args.output)
     if args.heads:
         heads.save(args.heads)
@@ -69,7 +79,13 @@ def main(args: argparse.Namespace, settings: FaceModelSection) -> None:
         write_json(args.summary, summary)
 
 
-def _build(source: str, settings: FaceModelSection, *open_model: MorphableModel) -> tuple[Any, ...]:
+def _keypoint_sources(args: argparse.Namespace) -> tuple[Path | None, bool]:
+    """The folder of Pixel-Face, and whether the keypoints must be those that it marks."""
+    whole = args.configuration
+    return args.pixel_face or whole.datasets.pixel_face.root, args.exact_keypoints or whole.compares_keypoints
+
+
+def _build(source: str, settings: FaceModelSection, *more: Any) -> tuple[Any, ...]:
     """Let the maker of a model build it; no other maker is imported."""
     maker = importlib.import_module(f"dfmvr.face_model.{MAKERS[source]}")
-    return maker.build(settings, *open_model)
+    return maker.build(settings, *more)

@@ -117,7 +117,17 @@ def check_face_model(name: str, config: Config) -> Finding:
             finding.block(Status.MISSING, f"{key}: face_model.source is {name}, so name its folder")
         elif not looked_at:
             _check_place(finding, place, key, source)
+            if name == "bfm_2009" and place.exists():
+                _check_keypoints(finding, place, key, config)
     return finding
+
+
+def _check_keypoints(finding: Finding, place: Path, key: str, config: Config) -> None:
+    """Look whether something tells at which vertices of the Basel Face Model Pixel-Face's keypoints are."""
+    from dfmvr.face_model.bfm.files import keypoint_files, keypoints_hint
+
+    if config.compares_keypoints and not keypoint_files(place, config.datasets.pixel_face.root):
+        finding.block(Status.PARTIAL, f"{key}: {keypoints_hint(place)}")
 
 
 def weights_files(name: str, config: Config) -> dict[str, Path]:

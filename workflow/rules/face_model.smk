@@ -63,6 +63,7 @@ else:
             folder=study.face_model.folder or [],
             checked=checked(study.face_model.folder),
             open_model="<results>/face_model/open_model.npz",
+            pixel_face=study.datasets.pixel_face.root or [],
         output:
             model="<results>/face_model/face_model.npz",
             summary="<results>/face_model/summary.json",
@@ -72,11 +73,19 @@ else:
             "<benchmarks>/face_model/import.jsonl"
         params:
             settings=study.face_model.as_json(),
+            keypoints=lambda wildcards, input: (
+                (
+                    f" --pixel-face {shlex.quote(input.pixel_face)}"
+                    if input.pixel_face
+                    else ""
+                )
+                + " --exact-keypoints" * study.compares_keypoints
+            ),
         message:
             "Import the morphable face model from {input.folder}"
         shell:
             "dfmvr face_model --settings {params.settings:q} --open-model {input.open_model:q}"
-            " --output {output.model:q} --summary {output.summary:q} &> {log:q}"
+            " --output {output.model:q} --summary {output.summary:q}{params.keypoints} &> {log:q}"
 
 
 rule preview_face_model:

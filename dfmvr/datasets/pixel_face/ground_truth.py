@@ -143,6 +143,24 @@ def read_ground_truth(path: Path | str) -> GroundTruth:
     return GroundTruth(vertices, triangles, landmarks, *registration)
 
 
+def read_registered_keypoints(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
+    """Read only the vertices (V, 3) float64 mm of the registration and the keypoints' ids (106,), counted from 0.
+
+    Raises:
+        DataError: the file is missing or damaged, or has no registration with keypoints.
+    """
+    where, fields = f"{path}: {REGISTRATION}", read_matlab(path, REGISTRATION).get(REGISTRATION)
+    if not isinstance(fields, dict):
+        raise DataError(f"{path}: expected the structure {REGISTRATION}, found none; copy it from the release again")
+    vertices = _vertices_mm(fields, where)
+    ids = _keypoints(fields, where, len(vertices))
+    if ids is None:
+        raise DataError(
+            f"{where}: expected {KEYPOINTS} keypoints in the field kpt_ind, found none; take another sample"
+        )
+    return vertices, ids
+
+
 def _record(vertices: np.ndarray, triangles: np.ndarray, ids: np.ndarray | None) -> Structure:
     """Make the fields v, f and kpt_ind of a structure."""
     numbers = {"f": np.asarray(triangles).reshape(-1, 3)} | ({} if ids is None else {"kpt_ind": np.asarray(ids)})

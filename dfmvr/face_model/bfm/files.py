@@ -35,9 +35,12 @@ FULL, WITH_EXPRESSION, VERTICES = 53_490, 53_215, 35_709
 MODEL, READY = "01_MorphableModel.mat", "BFM_model_front.mat"
 EXPRESSIONS, DEVIATIONS = "Exp_Pca.bin", "std_exp.txt"
 FRONT, TRIMMED, INFO = "BFM_front_idx.mat", "BFM_exp_idx.mat", "facemodel_info.mat"
+INDEX_101, GROUND_TRUTH = "pre_index_101.npy", "gt.mat"
 PARTS = (MODEL, EXPRESSIONS, DEVIATIONS, FRONT, TRIMMED, INFO)
 
 MM_PER_MICROMETRE, MM_PER_DECIMETRE, MAX_COLOUR = 1e-3, 100.0, 255.0
+MAX_TRIES = 8
+"""Samples of Pixel-Face that are looked at, in case some are damaged."""
 PLAUSIBLE_MM = (100.0, 500.0)
 MAX_TEXT_BYTES = 1 << 20
 
@@ -82,6 +85,32 @@ def read_bfm(path: Path, settings: FaceModelSection) -> BfmFiles:
         missing = ", ".join(name for name in PARTS if name not in parts)
         raise DataError(f"{path}: expected {', '.join(PARTS)}, or {READY} made of them; add {missing}")
     return _checked(read, path)
+
+
+def keypoint_files(path: Path, pixel_face: Path | None) -> list[Path]:
+    """Files that tell at which vertices Pixel-Face's keypoints are, the best first; none if there is no such file.
+
+    The authors' pre_index_101.npy; else, where BFM_front_idx.mat tells which vertices the face has, a gt.mat beside it,
+    or those of some samples of Pixel-Face, as any will do.
+
+    Args:
+        path: the folder of the model's files, or the file that holds all.
+        pixel_face: the folder of Pixel-Face's release, if there is one.
+    """
+    index, truth, front = (find_below(path, name) for name in (INDEX_101, GROUND_TRUTH, FRONT))
+    if index is not None or front is None:
+        return [index] if index else []
+    samples = sorted(pixel_face.glob(f"*/fusion/{GROUND_TRUTH}"))[:MAX_TRIES] if pixel_face else []
+    return [*([truth] if truth else []), *samples]
+
+
+def keypoints_hint(path: Path) -> str:
+    """What to do where there is no such file but the 3D landmark loss compares these keypoints."""
+    return (
+        f"{path}: expected the vertices of Pixel-Face's keypoints, which the 3D landmark loss compares, found none; "
+        f"add {INDEX_101} of github.com/weiguangzhao/DF_MVR, or {FRONT} where samples in datasets.pixel_face.root "
+        f"have {GROUND_TRUTH}, or set train.loss.landmark_3d: 0"
+    )
 
 
 def _read_ready(path: Path, settings: FaceModelSection) -> BfmFiles:
