@@ -263,12 +263,26 @@ def test_cuda_equals_cpu():
     assert_allclose(cpu.bary[same], gpu.bary.cpu()[same], atol=1e-4)
 
 
+def two_spheres():
+    """Vertices (2, V, 3) and triangles, no pixel's centre of a 96 px image on an edge: PyTorch3D leaves such out.
+
+    Hence the shift, some tenths of a pixel, out of which the spheres' own symmetry would put centres there.
+    """
+    vertices, triangles = sphere()
+    return vertices[None].float() + torch.tensor([[[12.6, -8.9, 30.0]], [[0.6, -1.9, 0.0]]]), triangles
+
+
+def test_what_is_compared_with_pytorch3d_has_no_centre_on_an_edge():
+    fragments = rasterize(project(two_spheres()[0], 96), two_spheres()[1], 96)
+    covered = fragments.pix_to_face >= 0
+    assert covered.float().mean() > 0.3
+    assert fragments.bary[covered].min() > 5e-5  # single precision knows the side of every edge
+
+
 @pytest.mark.skipif(importlib.util.find_spec("pytorch3d") is None, reason="PyTorch3D is not installed")
 def test_pytorch3d_shows_the_same():
-    vertices, triangles = sphere()
-    vertices = vertices[None].float() + torch.tensor([[[12.0, -7.0, 30.0]], [[0.0, 0.0, 0.0]]])
+    vertices, triangles = two_spheres()
     ours, theirs = (render(vertices, triangles, vertices, 96, backend=backend) for backend in ("torch", "pytorch3d"))
-    same = ours.fragments.pix_to_face == theirs.fragments.pix_to_face
-    assert same.float().mean() > 0.999
-    assert_allclose(ours.image.movedim(1, -1)[same], theirs.image.movedim(1, -1)[same], atol=0.02)
-    assert_allclose(ours.fragments.depth[same], theirs.fragments.depth[same], rtol=1e-4)
+    assert torch.equal(ours.fragments.pix_to_face, theirs.fragments.pix_to_face)
+    assert_allclose(ours.image, theirs.image, atol=0.02)
+    assert_allclose(ours.fragments.depth, theirs.fragments.depth, rtol=1e-4)
