@@ -178,6 +178,8 @@ def test_fewer_components_are_the_first(delivery, bfm_model):
     )
     assert_allclose(few.identity, bfm_model.identity_basis[:3], atol=1e-6)
     assert_allclose(few.expression, bfm_model.expression_basis[:2], atol=1e-6)
+    all_of_them = bfm_files.read_bfm(delivery.folder, FaceModelSection(expression_components=80))
+    assert len(all_of_them.expression) == 79
     assert len(few.albedo) == toy_faces.COMPONENTS
 
 

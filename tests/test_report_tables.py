@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 from scipy.stats import kendalltau
-from toy_study import MEANS, write_study
+from toy_study import MEANS, YAWS, write_study
 
 from dfmvr import cli
 from dfmvr.config import configuration
@@ -251,6 +251,18 @@ def test_table_5_has_a_column_for_each_yaw(study):
     assert rows["paper_mean_mm"].tolist() == [1.4251, 1.4134, 1.4043, 1.3994, 1.4125]
     head = _shown(study, "table_5").split("</thead>")[0]
     assert re.findall(r"right>([^<]+)<", head) == [*("10°", "20°", "30°", "45°", "random") * 2]
+
+
+def test_the_tables_of_yaws_do_not_ask_to_which_side_the_varied_view_turns(tmp_path):
+    methods = ("mean_face", "deng_multi_pie", "dfmvr_multi_pie", "floor")
+    found = {}
+    for side in (-1, 1):
+        root = tmp_path / str(side)
+        write_study(root, {"bosphorus": methods}, subjects=5, yaws=[-side * yaw for yaw in YAWS])
+        assert _make(root) == 0
+        check_tables(root / "tables", root)
+        found[side] = [(root / "tables" / f"{name}.csv").read_text() for name in ("table_2", "table_5", "claims")]
+    assert found[-1] == found[1]
 
 
 def _shown(study, name):

@@ -40,7 +40,7 @@ def write_study(root, tests=TESTS, subjects=20, seeds=(), set_aside=(), yaws=YAW
     Args:
         seeds: further seeds of `dfmvr` and `deng` on pixel_face.
         set_aside: pairs (method, sample) that could not be scored.
-        yaws: of the left view on bosphorus, a sample each.
+        yaws: of the side view that varies on bosphorus, a sample each; the right one where they are positive.
         trained: trainings whose metrics there are.
     """
     rng = np.random.default_rng(11)
@@ -61,7 +61,8 @@ def write_study(root, tests=TESTS, subjects=20, seeds=(), set_aside=(), yaws=YAW
 
 def _samples(dataset, subjects, split="test", yaws=YAWS):
     if dataset == "bosphorus":
-        names = [(f"bs{i:03d}_R{-y:.0f}", f"bs{i:03d}", (y, 0.0, 45.0)) for i in range(subjects) for y in yaws]
+        views = {y: (y, 0.0, 45.0) if y < 0 else (-45.0, 0.0, y) for y in yaws}
+        names = [(f"bs{i:03d}_R{abs(y):.0f}", f"bs{i:03d}", views[y]) for i in range(subjects) for y in yaws]
     else:
         names = [(f"{i:04d}_{e}", f"{i:04d}", (np.nan,) * 3) for i in range(subjects) for e in (1, 2)]
     return [Sample(name, subject, split, (None,) * 3, yaws=yaws) for name, subject, yaws in names]

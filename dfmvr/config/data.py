@@ -25,7 +25,11 @@ class FaceModelSection(Section):
     )
     population: int = Field(2000, ge=100, description="Heads drawn for the principal component analysis of identity.")
     identity_components: int = Field(80, ge=1, le=199, description="Components of identity (alpha).")
-    expression_components: int = Field(64, ge=1, le=64, description="Components of expression (beta), at the most.")
+    # Paper: alpha and beta in R80, gamma, of texture, in R64. It takes the face model of its references [10] and [11] for
+    # a fair comparison; theirs has 80, 64 and 80, and so has the authors' code: two letters have changed places.
+    expression_components: int = Field(
+        64, ge=1, le=199, description="Components of expression (beta), at the most; the files for BFM 2009 have 79."
+    )
     albedo_components: int = Field(80, ge=1, le=199, description="Components of albedo (gamma), at the most.")
     seed: int = Field(0, ge=0, description="Seed of the population.")
 
@@ -75,9 +79,10 @@ class BosphorusData(Section):
     front: str = Field("N_N", description="Class and code of the front view.")
     left: tuple[str, ...] = Field(
         ("YR_R10", "YR_R20", "YR_R30", "YR_R45"),
-        description="Classes and codes of the left view; each gives a sample of its own.",
+        description="Classes and codes of the side view that varies, which is the left one unless `exchange_sides`; "
+        "each gives a sample of its own.",
     )
-    right: str = Field("YR_L45", description="Class and code of the right view.")
+    right: str = Field("YR_L45", description="Class and code of the other side view.")
     exchange_sides: bool = Field(
         False, description="Take a turn to R as one whose photograph shows the nose pointing to the image's right."
     )

@@ -171,3 +171,17 @@ def samples_to_test(path: Path | str) -> list[TestSample]:
     return [
         TestSample(sample, subject, Path(scan) if scan else None, reason) for sample, subject, scan, reason in columns
     ]
+
+
+def varied_view(manifest: pd.DataFrame) -> str:
+    """The side view that has the most nominal yaws in a data set, such as the one that Table V varies; else the left.
+
+    Of Bosphorus it is that of the turns to R, which is the right one where `datasets.bosphorus.exchange_sides` says so.
+    """
+    yaws = manifest.groupby("view")["yaw"].nunique()
+    return max((VIEWS[0], VIEWS[-1]), key=lambda view: yaws.get(view, 0))
+
+
+def varied_yaws(manifest: pd.DataFrame) -> pd.Series:
+    """Nominal yaw of that view by sample, degrees; NaN where it is not known."""
+    return manifest[manifest["view"] == varied_view(manifest)].set_index("sample")["yaw"]

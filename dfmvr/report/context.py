@@ -21,7 +21,7 @@ import pandas as pd
 
 from dfmvr.config.configuration import Config
 from dfmvr.config.evaluation import ProtocolSection
-from dfmvr.datasets.manifest import read_manifest
+from dfmvr.datasets.manifest import read_manifest, varied_yaws
 from dfmvr.errors import DataError
 from dfmvr.files import read_json, read_npz
 from dfmvr.report.source import SampleSource
@@ -62,7 +62,10 @@ class Context:
     files: list[Path]
     """The score files."""
     scores: pd.DataFrame
-    """All score files, one after the other, and the nominal yaw of each sample's left view as `left_yaw`."""
+    """All score files, one after the other, and the nominal yaw of each sample's left view as `left_yaw`.
+
+    Where the right view is the one that varies, it is that one's: see `manifest.varied_view`.
+    """
     manifests: dict[str, pd.DataFrame]
     """Of the data sets tested on, then of those trained on."""
     training: dict[str, Run]
@@ -175,9 +178,8 @@ def read_context(
         path = root / "align" / run.data / "manifest.parquet"
         manifests |= {run.data: path} if path.exists() else {}
     manifests = {name: read_manifest(path) for name, path in manifests.items()}
-    views = [table[table["view"] == "left"].assign(dataset=dataset) for dataset, table in manifests.items()]
-    yaws = pd.concat(views)[["dataset", "sample", "yaw"]].rename(columns={"yaw": "left_yaw"})
-    table = table.merge(yaws, "left", ["dataset", "sample"])
+    yaws = pd.concat({name: varied_yaws(manifest) for name, manifest in manifests.items()}, names=["dataset"])
+    table = table.merge(yaws.rename("left_yaw").reset_index(), "left", ["dataset", "sample"])
     measured = None if benchmarks is None else read_benchmarks(benchmarks)
     return Context(root, configuration, configured, folder, paths, table, manifests, training, measured)
 

@@ -20,10 +20,10 @@ PROTOCOL = "paper"
 """The protocol that all is told under, where nothing else is said."""
 
 SIDE_VIEW_DEG = -45.0
-"""Yaw of the left view where the paper says 45 degrees."""
+"""Yaw of the left view where the paper says 45 degrees; of the right one, which may be the one that varies, 45."""
 
 RANDOM = "random"
-"""Name of the column in which each subject's left view has a yaw drawn at random."""
+"""Name of the column in which each subject's varied side view has a yaw drawn at random."""
 
 DESIGN = {"fusion": "Ours", "backbone": "Backbone", "face_mask": "Face mask", "landmark_3d": "L_{l3d}"}
 """Columns of Table IV that tell what each row is, by their keys among the paper's numbers."""
@@ -59,9 +59,9 @@ class Comparison:
     claims: tuple[tuple[str, str], ...]
     """Pairs (better, worse) that the paper's numbers and text stand for."""
     left_yaw: float | None = None
-    """Degrees; only samples whose left view is turned by so much."""
+    """Degrees; only samples of which the side view that varies is turned by so much, to either side."""
     by_yaw: bool = False
-    """Whether there is one column for each yaw of the left view."""
+    """Whether there is one column for each yaw of the side view that varies."""
 
     @cached_property
     def rows(self) -> dict[str, ComparedRow]:

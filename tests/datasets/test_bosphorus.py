@@ -10,6 +10,7 @@ from damage import flips, read_all, truncations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
+from toy_manifest import write_manifest
 
 from dfmvr.config.data import BosphorusData
 from dfmvr.conventions import ALIGNMENT_IN_68, ALIGNMENT_POINTS
@@ -28,6 +29,7 @@ from dfmvr.datasets.bosphorus.landmarks import (
 from dfmvr.datasets.bosphorus.names import ScanName
 from dfmvr.datasets.bosphorus.range_image import RangeImage
 from dfmvr.datasets.layouts import open_dataset
+from dfmvr.datasets.manifest import read_manifest, varied_view, varied_yaws
 from dfmvr.errors import ConfigError, DataError
 
 ACROSS = {
@@ -382,6 +384,14 @@ def test_exchanged_sides_exchange_the_views(root):
     assert sample.yaws == (-45, 0, 10)
     assert [path.name for path in sample.photos] == ["bs000_YR_L45_0.png", "bs000_N_N_0.png", "bs000_YR_R10_0.png"]
     assert [path.suffix for path in sample.annotations] == [".lm2"] * 3
+
+
+@pytest.mark.parametrize(("exchanged", "view", "sign"), [(False, "left", -1), (True, "right", 1)])
+def test_the_view_that_varies_is_the_one_of_the_turns_to_r(root, tmp_path, exchanged, view, sign):
+    samples = list(Bosphorus(root, BosphorusData(exchange_sides=exchanged)).samples())
+    manifest = read_manifest(write_manifest(tmp_path / "manifest.parquet", samples))
+    assert varied_view(manifest) == view
+    assert varied_yaws(manifest).tolist() == [sign * yaw for yaw in (10, 20, 30, 45)] * (len(samples) // 4)
 
 
 def test_strange_names_are_passed_over_and_counted(root, caplog):

@@ -180,9 +180,10 @@ class Recomputed:
             self.tables["claims"] |= claims
 
     def _by_yaw(self, comparison: Comparison, dataset: str) -> list[tuple[str, Paired]]:
-        """The parts of a comparison, by yaw of the left view where it has columns of yaws."""
+        """The parts of a comparison, by yaw of the side view that varies where it has columns of yaws."""
         scores, views = self.whole[dataset], self.manifests[dataset]
-        yaw_of = views[views["view"] == "left"].set_index("sample")["yaw"].abs()
+        turned = {view: views[views["view"] == view].set_index("sample")["yaw"].abs() for view in ("right", "left")}
+        yaw_of = turned["right" if turned["right"].nunique() > turned["left"].nunique() else "left"]
         scores = scores.assign(yaw=scores["sample"].map(yaw_of))
         if comparison.left_yaw is not None:
             scores = scores[scores["yaw"] == abs(comparison.left_yaw)]

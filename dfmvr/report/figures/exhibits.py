@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dfmvr.conventions import VIEWS
+from dfmvr.datasets.manifest import varied_yaws
 from dfmvr.report.context import Context
 from dfmvr.report.source import SampleSource, Shapes
 from dfmvr.report.tables.errors import one_training_each, side_by_side
@@ -74,10 +75,9 @@ class Exhibit(NamedTuple):
         return [Chosen(str(name), len(order) - i, len(order), value) for i, (name, value) in enumerate(worst.items())]
 
     @property
-    def left_yaws(self) -> pd.Series:
-        """Nominal yaw of the left view by sample, degrees, where it is known."""
-        rows = self.manifest[self.manifest["view"] == "left"].set_index("sample")
-        return rows["yaw"].reindex(self.errors.index).dropna()
+    def varied_yaws(self) -> pd.Series:
+        """Nominal yaw of the side view that varies by sample, degrees, where it is known."""
+        return varied_yaws(self.manifest).reindex(self.errors.index).dropna()
 
     def told(self, column: str) -> pd.Series:
         """What the manifest tells of each sample in a column."""

@@ -149,7 +149,7 @@ def errors_by_weight(frame: pd.DataFrame, titles: dict[str, str], usual: dict[st
 
 @styled()
 def errors_by_yaw(frame: pd.DataFrame) -> Figure:
-    """Mean error of every method against the yaw of the left view, with intervals (Fig. 12).
+    """Mean error of every method against the yaw of the side view that varies, with intervals (Fig. 12).
 
     Args:
         frame: one row a method and yaw: method, yaw (degrees), mean, low, high in mm.
@@ -165,7 +165,7 @@ def errors_by_yaw(frame: pd.DataFrame) -> Figure:
         ax.plot(place, rows["mean"], line.marker, linestyle="-", markersize=5, **look)
     yaws = sorted(frame["yaw"].unique())
     ax.set_xticks(yaws, [f"{yaw:g}\u00b0" for yaw in yaws])
-    ax.set(xlabel="yaw of the left view", ylabel="mean RMSE (mm)", ylim=(0, None))
+    ax.set(xlabel="yaw of the side view that varies", ylabel="mean RMSE (mm)", ylim=(0, None))
     _legend_below(figure, ax)
     return figure
 

@@ -68,7 +68,7 @@ def _by_weight(found: Bootstrapped, weights: dict[str, tuple[str, float]], usual
 
 @chapter_of("Robustness to angle and light", "robustness", "align", "reconstruct", "score")
 def robustness_chapter(context: Context, chapter: Chapter) -> None:
-    """Error and landmarks where the left view's angle or the light changes (Fig. 12)."""
+    """Error and landmarks where the angle of a side view or the light changes (Fig. 12)."""
     chapter.say(caption("robustness"))
     for dataset in context.datasets:
         frame = errors_by_yaw(context, dataset)
@@ -86,7 +86,7 @@ def robustness_chapter(context: Context, chapter: Chapter) -> None:
 
 
 def errors_by_yaw(context: Context, dataset: str) -> pd.DataFrame:
-    """Mean error of the compared methods at every yaw of the left view: method, yaw (degrees, without sign), mean, ...
+    """Mean error of the compared methods at every yaw of the varied view: method, yaw (degrees, unsigned), mean, ...
 
     Empty where there are fewer than two angles.
     """
@@ -112,11 +112,11 @@ def _span(numbers: pd.Series) -> str:
 
 
 def _one_of_each_kind(exhibit: Exhibit) -> dict[str, str]:
-    """For every angle of the left view, or else every light, the sample with the median error and what to call it.
+    """For every angle of the varied view, or else every light, the sample with the median error and what to call it.
 
     The samples are of different people, as far as there are as many.
     """
-    yaws = exhibit.left_yaws.sort_values(key=abs, kind="stable").map(angle)
+    yaws = exhibit.varied_yaws.sort_values(key=abs, kind="stable").map(angle)
     kinds = yaws if yaws.nunique() > 1 else exhibit.told("illumination").map("light {}".format)
     shown: dict[str, str] = {}
     people: set[str] = set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dfmvr.datasets.manifest import varied_view
 from dfmvr.report.captions import caption
 from dfmvr.report.chapter import SHAPES_FROM, Chapter, chapter_of
 from dfmvr.report.context import Context
@@ -67,7 +68,8 @@ def error_map_chapter(context: Context, chapter: Chapter) -> None:
     for exhibit in exhibits(context):
         rows.append((exhibit, exhibit.samples, "front", exhibit.samples))
         if by_yaw := one_face_by_yaw(exhibit):
-            rows.append((exhibit, list(by_yaw), "left", list(map(angle, by_yaw.values()))))
+            view = varied_view(exhibit.manifest)
+            rows.append((exhibit, list(by_yaw), view, list(map(angle, by_yaw.values()))))
     if not rows:
         return
     scale = panels.error_scale([e.shapes(s) for e, samples, *_ in rows for s in samples[:MOST_ROWS]])
@@ -78,16 +80,17 @@ def error_map_chapter(context: Context, chapter: Chapter) -> None:
             chapter.picture(image, f"error_maps_{exhibit.dataset}", "error_maps_figure", **facts)
         else:
             yaws = f"{', '.join(names[:-1])} and {names[-1]}"
-            chapter.picture(image, f"error_maps_{exhibit.dataset}_by_yaw", "error_maps_by_yaw", **facts, yaws=yaws)
+            facts |= {"yaws": yaws, "view": view}
+            chapter.picture(image, f"error_maps_{exhibit.dataset}_by_yaw", "error_maps_by_yaw", **facts)
     _crop(chapter, exhibits(context)[0])
 
 
 def one_face_by_yaw(exhibit: Exhibit) -> dict[str, float]:
-    """Samples of one person whose left view is turned by different angles, the smallest first; {} if there are none.
+    """Samples of one person, a side view turned by different angles, the smallest first; {} if there are none.
 
     The person is that with the median error among those that have all angles.
     """
-    yaws = exhibit.left_yaws
+    yaws = exhibit.varied_yaws
     people = yaws.groupby(exhibit.subjects[yaws.index])
     full = [subject for subject, group in people if group.nunique() == yaws.nunique() > 1]
     if not full:

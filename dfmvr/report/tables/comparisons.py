@@ -93,7 +93,7 @@ def compare(found: Bootstrapped, ours: str) -> pd.DataFrame:
 
 
 class Block(NamedTuple):
-    """Part of a comparison: one data set and, where the table has such columns, one yaw of the left view."""
+    """Part of a comparison: one data set and, where the table has such columns, one yaw of the varied view."""
 
     yaw: str
     found: Bootstrapped
@@ -125,7 +125,7 @@ def blocks_of(context: Context, comparison: Comparison) -> list[Block]:
     for dataset in comparison.datasets:
         scores = context.scores
         if comparison.left_yaw is not None:
-            scores = scores[scores["left_yaw"] == comparison.left_yaw]
+            scores = scores[scores["left_yaw"].abs() == abs(comparison.left_yaw)]
         errors = errors_of(scores, dataset, methods=comparison.rows)
         parts = {"": errors}
         if comparison.by_yaw and not errors.table.empty:
@@ -137,7 +137,7 @@ def blocks_of(context: Context, comparison: Comparison) -> list[Block]:
 
 
 def samples_by_yaw(scores: pd.DataFrame, errors: PairedErrors, seed: int) -> dict[str, list[str]]:
-    """Samples of every yaw of the left view, and of a yaw drawn at random for each subject.
+    """Samples of every yaw of the side view that varies, and of a yaw drawn at random for each subject.
 
     All columns have the same subjects: those with a sample at every yaw. The draw is one whole number below the number
     of yaws for each of these subjects, in the order of their names; the yaws are in the order of their size.

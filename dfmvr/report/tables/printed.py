@@ -102,7 +102,7 @@ def _design(key: str, row: pd.Series) -> str:
 
 
 def _yaw_table(table: Compared, context: Context) -> Table:
-    """A comparison with a column for each yaw of the left view; the CSV file has a row for each."""
+    """A comparison with a column for each yaw of the side view that varies; the CSV file has a row for each."""
     comparison, frame = table.comparison, table.frame
     yaws = list(dict.fromkeys(frame["left_yaw"]))
     keys = ["data", "dataset", "method", "label"]
@@ -119,7 +119,7 @@ def _yaw_table(table: Compared, context: Context) -> Table:
         return row["label"] + ("" if pd.notna(row[f"{yaws[0]}_mean_mm"]) else f" ({NOT_RUN})")
 
     heads = {yaw: yaw if yaw == RANDOM else f"{yaw}°" for yaw in yaws}
-    ours, paper = "mean RMSE in this run (mm), by yaw of the left view", _of_the_paper(comparison, context)
+    ours, paper = "mean RMSE in this run (mm), by yaw of the side view", _of_the_paper(comparison, context)
     columns = [Column("method", name, left=True)]
     columns += [number_column(head, f"{yaw}_mean_mm", group=ours, ends=True) for yaw, head in heads.items()]
     columns += [number_column(head, f"{yaw}_paper_mean_mm", four, paper) for yaw, head in heads.items()]
@@ -133,7 +133,7 @@ def claims_table(frame: pd.DataFrame, context: Context) -> Table:
 
     def order(row: pd.Series) -> str:
         yaw = "at random" if row["left_yaw"] == RANDOM else f"at {row['left_yaw']}°"
-        return f"{row['better_label']} < {row['worse_label']}" + (f", left view {yaw}" if row["left_yaw"] else "")
+        return f"{row['better_label']} < {row['worse_label']}" + (f", side view {yaw}" if row["left_yaw"] else "")
 
     columns = (
         Column("order of the errors in the paper", order, left=True),
