@@ -25,7 +25,7 @@ class FaceModelSection(Section):
     )
     population: int = Field(2000, ge=100, description="Heads drawn for the principal component analysis of identity.")
     identity_components: int = Field(80, ge=1, le=199, description="Components of identity (alpha).")
-    # Paper: alpha and beta in R80, gamma, of texture, in R64. It takes the face model of its references [10] and [11] for
+    # Paper: alpha and beta in R80, gamma, of texture, in R64. It has the face model of its references [10] and [11] for
     # a fair comparison; theirs has 80, 64 and 80, and so has the authors' code: two letters have changed places.
     expression_components: int = Field(
         64, ge=1, le=199, description="Components of expression (beta), at the most; the files for BFM 2009 have 79."
