@@ -169,17 +169,20 @@ def regularisation_loss(coefficients: Coefficients, weights: LossSection) -> Ten
 
 
 def rendered_losses(
-    prediction: Prediction, target: LossTarget, parser: Callable[[Tensor], Tensor] | None
+    prediction: Prediction,
+    target: LossTarget,
+    parser: Callable[[Tensor], Tensor] | None,
+    compare: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] = photo_loss,
 ) -> tuple[Tensor | None, Tensor | None]:
-    """The photo and the mask loss; None without a rendering, and a mask loss of 0 without a parser."""
+    """The photo loss, by `compare`, and the mask loss; None without a rendering, a mask loss of 0 without a parser."""
     if prediction.images is None:
         return None, None
-    photo = photo_loss(prediction.images, target.images, prediction.coverage, target.weights)
+    photo = compare(prediction.images, target.images, prediction.coverage, target.weights)
     if parser is None:
         return photo, torch.zeros_like(photo)
     # Shading may exceed the range of the photographs on which the parser was trained.
     logits = parser(prediction.images.clamp(0, 1).flatten(0, 1)).unflatten(0, target.masks.shape[:2])
-    return photo, mask_loss(logits, target.masks, prediction.coverage)
+    return photo, mask_loss(logits, target.masks, prediction.coverage > 0)
 
 
 def overall_loss(

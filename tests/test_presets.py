@@ -74,8 +74,16 @@ RELEASED = {
         "loss": PAPER_LOSSES | {"photo": 24, "mask": 1},
         "released": {
             **{"raw_labels": True, "shared_lighting": True, "emphasised_eyes": True, "rms_scale": True},
-            **{"third_column": True, "detached_mask_loss": True, "mask_from": 100 / 280},
-            **{"parser_in_training_mode": True, "lighting": 10, "albedo": 5, "lit_albedo": True, "colours": True},
+            **{"third_column": True, "detached_mask_loss": True, "mask_from": 101 / 280},
+            **{"plain_heads": True, "unit_normals": True, "small_screen": True, "alpha_weight": True},
+            **{
+                "pooled_photo": True,
+                "parser_in_training_mode": True,
+                "lighting": 10,
+                "albedo": 5,
+                "lit_albedo": True,
+                "colours": True,
+            },
             **{"flat_share": 50 / 280, "final_rate": 1e-6 / 1e-4},
         },
     },
@@ -241,9 +249,9 @@ def test_the_released_epochs_begin_where_they_should():
         first_lower = next(step for step, rate in enumerate(rates) if rate < 1)
         assert first_lower == 50 * per_epoch + 1  # the cosine begins at 1
         assert train.learning_rate * rates[-1] == pytest.approx(1e-6)
-        for step in (100 * per_epoch - 1, 100 * per_epoch):
+        for step in (101 * per_epoch - 1, 101 * per_epoch):  # `epoch > 100`, epochs counted from 0
             system.phase(step, steps)
-            assert (system.parser is not None) == (step == 100 * per_epoch)
+            assert (system.parser is not None) == (step == 101 * per_epoch)
 
 
 @pytest.mark.parametrize("steps", [1, 7, 100])

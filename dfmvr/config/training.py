@@ -122,6 +122,27 @@ class ReleasedSection(DeparturesSection):
         description="The network answers one lighting for all views, fixed to the head; all normals are then the right "
         "view's. Else one lighting a view.",
     )
+    plain_heads: bool = Field(
+        False,
+        description="The heads start from torch's random weights, the face 1 dm before the camera and unturned in all "
+        "views; else they answer the mean face in each view's mean pose.",
+    )
+    unit_normals: bool = Field(
+        False, description="Normals of vertices are means of their triangles' unit normals; else weighted by area."
+    )
+    small_screen: bool = Field(
+        False,
+        description="Landmarks are projected as by PyTorch3D 0.5, one pixel in `align.image_size` nearer to the "
+        "image's centre, 0.45 % at 224.",
+    )
+    alpha_weight: bool = Field(
+        False,
+        description="Pixels of the photo loss weigh as PyTorch3D's alpha, from 0.5 on the edges of triangles to 1 far "
+        "from them; else all alike.",
+    )
+    pooled_photo: bool = Field(
+        False, description="The photo loss is one mean over the pixels of all samples of a batch; else of each sample."
+    )
     emphasised_eyes: bool = Field(
         False,
         description="2D landmarks of weight 20: the nose's lower bridge, the eyes and the inner mouth (28-30, 36-47, "
@@ -139,7 +160,7 @@ class ReleasedSection(DeparturesSection):
         False, description="The mask loss does not move the network: the rendering is detached, so it adds a constant."
     )
     mask_from: float = Field(
-        0.0, ge=0, le=1, description="Share of the steps after which the mask loss counts; 100 of 280 epochs there."
+        0.0, ge=0, le=1, description="Share of the steps after which the mask loss counts; 101 of 280 epochs there."
     )
     parser_in_training_mode: bool = Field(
         False,

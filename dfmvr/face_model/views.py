@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import Tensor
@@ -40,7 +41,13 @@ def see_landmarks(model: MorphableModel, coefficients: Coefficients, image_size:
     return vertices, project(points, image_size)[..., :2]
 
 
-def render_views(model: MorphableModel, coefficients: Coefficients, image_size: int, rendered: bool = True) -> Views:
+def render_views(
+    model: MorphableModel,
+    coefficients: Coefficients,
+    image_size: int,
+    rendered: bool = True,
+    normals_of: Callable[[Tensor, Tensor], Tensor] = vertex_normals,
+) -> Views:
     """Render every face in every view.
 
     Args:
@@ -48,6 +55,7 @@ def render_views(model: MorphableModel, coefficients: Coefficients, image_size: 
         coefficients: of B faces in V views.
         image_size: width and height in pixels.
         rendered: False finds the landmarks only, at half the cost.
+        normals_of: from vertices and triangles to the vertices' normals.
     Returns:
         Images and landmarks, differentiable in all coefficients.
     """
@@ -59,7 +67,7 @@ def render_views(model: MorphableModel, coefficients: Coefficients, image_size: 
     # Normals turn with the face: one set for the neutral pose, rotated into each view, since lighting is per view.
     # Code: the released code has one lighting and rotates them with the right view's rotation for all views; that is
     # `train.released.shared_lighting`, which tells the same light to each view in its own frame.
-    normals = vertex_normals(vertices, model.triangles)[:, None] @ euler_to_rotmat(angles).transpose(-1, -2)
+    normals = normals_of(vertices, model.triangles)[:, None] @ euler_to_rotmat(angles).transpose(-1, -2)
     albedo = model.albedo(texture)
     of_views = albedo[:, None].expand(-1, views, -1, -1)
     colours = shade(of_views.flatten(0, 1), normals.flatten(0, 1), lighting.flatten(0, 1))

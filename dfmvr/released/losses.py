@@ -18,6 +18,7 @@ from dfmvr.losses import (
     landmark_3d_loss,
     lighting_loss,
     overall_loss,
+    photo_loss,
     regularisation_loss,
     rendered_losses,
 )
@@ -67,7 +68,7 @@ def released_loss(
     emphasised = EYES if released.emphasised_eyes else NOSE_AND_INNER_MOUTH
     solver = partial(fit_as_released, rms_scale=released.rms_scale, third_column=released.third_column)
     terms = overall_loss(
-        *rendered_losses(prediction, target, parser),
+        *rendered_losses(prediction, target, parser, pooled_photo_loss if released.pooled_photo else photo_loss),
         landmark_2d_loss(prediction.landmarks, target.landmarks, target.images.shape[-1], emphasised),
         landmark_3d_loss(prediction.landmarks_3d, target.landmarks_3d, solver),
         regularisation_loss(prediction.coefficients, weights),
@@ -84,6 +85,13 @@ def released_loss(
         albedo = albedo_loss(colours, skin)
         total = total + released.albedo * albedo
     return ReleasedLossTerms(*terms[:-1], lighting, albedo, total)
+
+
+def pooled_photo_loss(rendered: Tensor, photo: Tensor, coverage: Tensor, weights: Tensor) -> Tensor:
+    """`photo_loss` with the pixels of all samples in one mean for each view, so that large faces count more."""
+    colours = (images.permute(1, 2, 0, 3, 4).flatten(2, 3)[None] for images in (rendered, photo))
+    planes = (values.transpose(0, 1).flatten(1, 2)[None] for values in (coverage, weights))
+    return photo_loss(*colours, *planes)
 
 
 def _detached(parser: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:

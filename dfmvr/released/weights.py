@@ -140,7 +140,7 @@ def _head(layers: list[tuple[Tensor, Tensor]], head: str) -> tuple[Tensor, Tenso
     weight, bias = (torch.cat(parts).double() for parts in zip(*layers, strict=True))
     weight, views = weight.flatten(1), len(VIEWS)
     if head == "lighting":
-        order = torch.arange(3 * SH_BANDS).view(3, SH_BANDS).T.flatten()  # ours is harmonic by colour
+        order = torch.arange(len(bias)).view(-1, 3, SH_BANDS).transpose(1, 2).flatten()  # ours is harmonic by colour
         weight, bias = weight[order] / LIGHTING_UNIT, bias[order] / LIGHTING_UNIT
     elif head == "angles":
         weight, bias = weight / ANGLE_UNIT_RAD, (bias - mean_angles().double().flatten()) / ANGLE_UNIT_RAD
@@ -159,6 +159,20 @@ def _expected(network: ReleasedDFMVR) -> dict[str, tuple[int, ...]]:
         for name, answers in authors_heads(head, layer.out_features).items():
             result |= {f"{name}.weight": (answers, layer.in_features, 1, 1), f"{name}.bias": (answers,)}
     return result
+
+
+@torch.no_grad()
+def start_heads(network: ReleasedDFMVR) -> None:
+    """Give a fresh network the heads that the released code begins with: torch's random ones, at the camera, unturned.
+
+    It has no mean pose to start from, and depths of about 0 put the face 1 dm before the camera: its heads have the
+    900 mm to learn.
+    """
+    for name, head in network.heads.items():
+        layers = [torch.nn.Conv2d(head.in_features, n, 1) for n in authors_heads(name, head.out_features).values()]
+        weight, bias = _head([(layer.weight, layer.bias) for layer in layers], name)
+        head.weight.copy_(weight)
+        head.bias.copy_(bias)
 
 
 def convert(state: dict[str, Tensor], source: str = "released weights") -> ReleasedWeights:

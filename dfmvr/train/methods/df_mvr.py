@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.views import Views, render_views
 from dfmvr.losses import LossTarget, LossTerms, Prediction, total_loss
 from dfmvr.networks.df_mvr import DFMVR
@@ -44,11 +45,15 @@ class DFMVRTraining(TrainingSystem):
     def losses(self, batch: Batch, rendered: bool = True) -> LossTerms:
         """All losses of a batch (Eqs. 2 to 8); without rendering, those of landmarks and coefficients alone."""
         coefficients = self.autocast(self.network)(*what_is_seen(batch))
-        views = render_views(self.model, coefficients, self.image_size, rendered)
+        views = self.see(coefficients, rendered)
         landmarks_3d = views.vertices[:, self.model.landmarks_101]
         prediction = Prediction(views.image, views.alpha, views.landmarks, landmarks_3d, coefficients)
         target = LossTarget(batch.images, batch.masks, batch.weights, batch.landmarks, batch.landmarks_3d)
         return self.compare(prediction, target, None if self.parser is None else self.autocast(self.parser), views)
+
+    def see(self, coefficients: Coefficients, rendered: bool) -> Views:
+        """What the three cameras see of the coefficients."""
+        return render_views(self.model, coefficients, self.image_size, rendered)
 
     def compare(
         self, prediction: Prediction, target: LossTarget, parser: Callable[[Tensor], Tensor] | None, views: Views

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from dfmvr.face_model.views import Views
+from dfmvr.face_model.coefficients import Coefficients
+from dfmvr.face_model.views import Views, render_views
+from dfmvr.geometry.camera import project
+from dfmvr.geometry.normals import vertex_normals
 from dfmvr.losses import LossTarget, Prediction
 from dfmvr.networks.checkpoint import network_header
 from dfmvr.networks.heads import NetworkSizes
@@ -16,6 +19,8 @@ from dfmvr.networks.training import cosine_rate
 from dfmvr.released.colours import vary_as_released
 from dfmvr.released.losses import ReleasedLossTerms, released_loss
 from dfmvr.released.network import ReleasedDFMVR
+from dfmvr.released.rendering import edge_alpha, on_their_screen, unit_vertex_normals
+from dfmvr.released.weights import start_heads
 from dfmvr.train.methods.df_mvr import DFMVRTraining
 
 if TYPE_CHECKING:
@@ -46,6 +51,12 @@ class ReleasedTraining(DFMVRTraining):
         """What the network's file must tell so that it can be built again."""
         return network_header(cls.kind, settings.network, sizes, **_switches(settings))
 
+    @classmethod
+    def start(cls, network: nn.Module, settings: TrainSection) -> None:
+        """Give the heads the initial weights of the released code's."""
+        if settings.released.plain_heads:
+            start_heads(network)
+
     def vary(self, images: Tensor, generator: torch.Generator) -> Tensor | None:
         """Vary the colours of images as Pillow does."""
         return vary_as_released(images, generator) if self.released.colours else None
@@ -58,6 +69,18 @@ class ReleasedTraining(DFMVRTraining):
         """Factor of the learning rate: 1 for `flat_share` of the steps, then half a cosine to `final_rate`."""
         flat, last = round(self.released.flat_share * steps), self.released.final_rate
         return 1.0 if step < flat else last + (1 - last) * cosine_rate(step - flat, max(1, steps - flat))
+
+    def see(self, coefficients: Coefficients, rendered: bool) -> Views:
+        """What the three cameras see of the coefficients; `alpha` is what a pixel weighs in the photo loss."""
+        normals_of = unit_vertex_normals if self.released.unit_normals else vertex_normals
+        views = render_views(self.model, coefficients, self.image_size, rendered, normals_of)
+        if self.released.small_screen:
+            views = views._replace(landmarks=on_their_screen(views.landmarks, self.image_size))
+        if rendered and self.released.alpha_weight:
+            projected = project(views.posed.flatten(0, 1), self.image_size)
+            alpha = edge_alpha(projected, self.model.triangles, views.fragments.pix_to_face)
+            views = views._replace(alpha=alpha.view_as(views.alpha))
+        return views
 
     def compare(
         self, prediction: Prediction, target: LossTarget, parser: Callable[[Tensor], Tensor] | None, views: Views
