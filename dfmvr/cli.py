@@ -43,6 +43,7 @@ COMMANDS = (
     Command("mesh", "turn scans of every form into meshes and landmarks", "dfmvr.mesh.command", "mesh"),
     Command("align", "find landmarks and cut aligned crops", "dfmvr.align.command", "align"),
     Command("align pretrain", "train the networks that find faces and landmarks", "dfmvr.align.pretrain", None),
+    Command("align learn_mediapipe", "learn what mediapipe's points mean", "dfmvr.align.learn_mediapipe", None),
     Command("parse pretrain", "train the face parse net", "dfmvr.parse.pretrain", "parse"),
     Command("parse", "write masks and weight maps of aligned crops", "dfmvr.parse.command", "parse"),
     Command("train", "train one variant of DF-MVR", "dfmvr.train.command", "train"),

@@ -16,11 +16,14 @@ from dfmvr.align.crop import (
     align_photo,
     crop_photo,
     find_alignment,
+    find_roll,
     fit_pos,
     five_points,
     map_points,
     read_standard_points,
+    turned,
 )
+from dfmvr.align.frame import inverse_affine
 from dfmvr.config.data import PixelFaceData
 from dfmvr.config.training import AlignSection
 from dfmvr.conventions import ALIGNMENT_IN_68, CAMERA_DISTANCE_MM, DROPPED_FROM_106, FOCAL_PX_AT_224
@@ -54,8 +57,8 @@ def as_68(five):
 
 def project(standard, scale, centre, rotation=None):
     """Scaled orthographic image of the five points, y down."""
-    turned = standard @ (np.eye(3) if rotation is None else rotation).T
-    return turned[:, :2] * (scale, -scale) + centre
+    posed = standard @ (np.eye(3) if rotation is None else rotation).T
+    return posed[:, :2] * (scale, -scale) + centre
 
 
 def face_photo(five, height=256, width=192):
@@ -165,10 +168,50 @@ def test_outside_of_the_photo_is_black_and_the_identity_keeps_pixels():
     assert not crop_photo(photo, np.array([[1, 0, 500], [0, 1, 0.0]]), 20).any()
 
 
-@pytest.mark.parametrize("linear", [[[0, -1], [1, 0]], [[1, 0], [0, 2]], [[-1, 0], [0, -1]]])
-def test_crop_refuses_to_turn(linear):
-    with pytest.raises(ValueError, match="positive scale and a translation"):
+@pytest.mark.parametrize("linear", [[[1, 0], [0, 2]], [[-1, 0], [0, 1]], [[1, 0.2], [0, 1]], [[0, 0], [0, 0]]])
+def test_crop_refuses_to_stretch_and_to_mirror(linear):
+    with pytest.raises(ValueError, match="positive scale, a rotation and a translation"):
         crop_photo(np.zeros((9, 9, 3), np.uint8), np.column_stack([linear, [0, 0]]), 9)
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_crop_turned_by_right_angles_has_the_pixels_themselves(quarters):
+    photo = np.random.default_rng(0).integers(0, 256, (20, 20, 3)).astype(np.uint8)
+    linear = turned(-90 * quarters)  # as np.rot90 does it
+    affine = np.column_stack([linear, 10 - linear @ (10, 10)])
+    assert_array_equal(crop_photo(photo, affine, 20), np.rot90(photo, quarters))
+
+
+@pytest.mark.parametrize("scale", [0.03, 0.2, 0.7, 1.6])
+def test_a_turned_crop_shows_what_the_map_says(scale):
+    """A smooth picture, which is a formula of its coordinates."""
+
+    def waves(x, y):
+        period = 40 / scale
+        return 128 + 50 * np.sin(2 * np.pi * x / period) + 50 * np.cos(2 * np.pi * (x + 2 * y) / (2 * period))
+
+    side = int(160 / scale)
+    x, y = np.meshgrid(*[np.arange(side) + 0.5] * 2)
+    photo = np.repeat(waves(x, y).round().astype(np.uint8)[..., None], 3, 2)
+    linear = scale * turned(-37.0)
+    affine = np.column_stack([linear, 40 - linear @ np.full(2, side / 2)])
+    u, v = np.meshgrid(*[np.arange(80) + 0.5] * 2)
+    places = map_points(inverse_affine(affine), np.stack([u.ravel(), v.ravel()], 1))
+    off = crop_photo(photo, affine, 80)[..., 0].ravel() - waves(*places.T)
+    assert np.abs(off).max() < 4
+    assert abs(off.mean()) < 0.3
+
+
+@pytest.mark.parametrize("degrees", [-170, -90, -20, 10, 60, 180])
+@pytest.mark.parametrize("standard", [STANDARD, as_68(STANDARD)], ids=["five", "68"])
+def test_a_levelled_face_stands_as_the_upright_one(degrees, standard):
+    upright = project(standard, 0.83, (110, 131), turn(0.4, 0.1))
+    tilted = upright @ turned(degrees).T + (300, 20)
+    one, other = (find_alignment(points, standard, 224, level=True) for points in (upright, tilted))
+    assert_allclose(map_points(other.affine, tilted), map_points(one.affine, upright), atol=1e-6)
+    assert other.yaw_deg == pytest.approx(one.yaw_deg)
+    more = np.radians(find_roll(tilted, standard) - find_roll(upright, standard) - degrees)
+    assert np.cos(more) == pytest.approx(1)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from dfmvr.align.crop import map_points
-from dfmvr.align.frame import CROP_PX, FACE_PX, Frame, crop_affine, flat_face, frame_of, warp
+from dfmvr.align.frame import CROP_PX, FACE_PX, Frame, crop_affine, flat_face, frame_of, inverse_affine, warp
 from dfmvr.align.landmark_networks import LandmarkNetworks, normalise_crops, read_landmark_networks
 from dfmvr.align.places import Pyramid, find_places, keep_best, make_pyramid
 from dfmvr.assets.files import asset
@@ -104,7 +104,7 @@ def _upright(
 ) -> tuple[list[Frame], np.ndarray, np.ndarray]:
     """The upright faces in frames: theirs, their landmarks (N, 68, 2) px of the first level, and confidences (N,)."""
     found, confidence = _landmarks(networks, np.stack([cut_crop(pyramid, frame) for frame in frames]), twice, device)
-    points = np.stack([map_points(_inverse(crop_affine(f)), p) for f, p in zip(frames, found, strict=True)])
+    points = np.stack([map_points(inverse_affine(crop_affine(f)), p) for f, p in zip(frames, found, strict=True)])
     flat, limit = flat_face(networks.standard.cpu().numpy()), 4 * max(pyramid[0].shape)
     fitted = [frame_of(p, flat) for p in points]
     return [n if 1 < abs(n.turn) < limit else o for n, o in zip(fitted, frames, strict=True)], points, confidence
@@ -149,9 +149,3 @@ def _guesses(pyramid: Pyramid) -> list[Frame]:
         centres = [complex(width / 2 + dx * side, height / 2 + dy * side) for dx in steps for dy in steps]
         guesses += [Frame(complex(share * side), centre) for centre in centres]
     return guesses
-
-
-def _inverse(affine: np.ndarray) -> np.ndarray:
-    """The inverse of an affine map (2, 3)."""
-    linear = np.linalg.inv(affine[:, :2])
-    return np.column_stack([linear, -linear @ affine[:, 2]])

@@ -1,5 +1,7 @@
 """Five-point alignment: scale and place a photograph so that the face stands as in the camera model.
 
+Where that is asked for, it is turned too, so that the head is level.
+
 All pixel coordinates are continuous: x right, y down, the first pixel's centre at 0.5.
 Source: Deng et al. 2019 (Deep3DFace), util/preprocess.py.
 """
@@ -10,9 +12,11 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from PIL import Image
 
+from dfmvr.align.frame import warp
 from dfmvr.conventions import REFERENCE_SIZE_PX
 from dfmvr.errors import DataError
 from dfmvr.files import read_npz
@@ -52,6 +56,11 @@ class Pos(NamedTuple):
         """Rotation about y in degrees: negative where the nose points to the image's left."""
         right, up = self.axes / np.linalg.norm(self.axes, axis=1, keepdims=True)
         return math.degrees(math.asin(float(np.clip(-np.cross(right, up)[0], -1, 1))))
+
+    @property
+    def roll_deg(self) -> float:
+        """Tilt of the face's vertical axis in the image, in degrees, clockwise."""
+        return math.degrees(math.atan2(self.axes[0, 1], self.axes[1, 1]))
 
 
 class Alignment(NamedTuple):
@@ -178,21 +187,40 @@ def _check(pos: Pos) -> None:
         )
 
 
-def find_alignment(landmarks: np.ndarray, standard: np.ndarray, size: int) -> Alignment:
-    """Find the map from photo pixels to the pixels of an aligned crop: scale and translation, no rotation.
+def find_roll(landmarks: np.ndarray, standard: np.ndarray) -> float:
+    """How far a face is tilted in the photograph, degrees, clockwise; arguments as of `find_alignment`.
+
+    ASSUME: all known landmarks tell it, as lips and nose are more crooked than the whole.
+    """
+    known = np.isfinite(landmarks).all(1)
+    if len(landmarks) != len(standard) or known.sum() < MIN_LANDMARKS:
+        return fit_face(landmarks, standard).roll_deg
+    return fit_pos(np.asarray(landmarks, np.float64)[known] * (1, -1), standard[known]).roll_deg
+
+
+def turned(degrees: float) -> np.ndarray:
+    """Matrix (2, 2) that turns a picture's coordinates (x right, y down) clockwise."""
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    return np.array([[c, -s], [s, c]])
+
+
+def find_alignment(landmarks: np.ndarray, standard: np.ndarray, size: int, level: bool = False) -> Alignment:
+    """Find the map from photo pixels to the pixels of an aligned crop: scale and translation.
 
     Args:
         landmarks: (68, 2) or (5, 2) px of the photograph, y down; NaN where one of the 68 is unknown.
         standard: (68, 3) mm, the mean face's landmarks (`read_standard_points`), or its five points.
         size: width and height of the crop in px.
+        level: turn the face upright too, however it is tilted; otherwise the map has no rotation.
     Raises:
         DataError: a wrong number of points, points that are not finite, or an implausible face (and why).
     """
-    pos = fit_face(landmarks, standard)
+    level_by = turned(-find_roll(landmarks, standard)) if level else np.eye(2)
+    pos = fit_face(landmarks @ level_by.T if level else landmarks, standard)
     _check(pos)
     scale = PX_PER_MM_AT_REFERENCE * size / REFERENCE_SIZE_PX / pos.scale
     centre = pos.translation * (1, -1)
-    return Alignment(np.column_stack([np.eye(2) * scale, size / 2 - scale * centre]), pos.yaw_deg)
+    return Alignment(np.column_stack([scale * level_by, size / 2 - scale * centre]), pos.yaw_deg)
 
 
 def map_points(affine: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -204,20 +232,24 @@ def crop_photo(photo: np.ndarray, affine: np.ndarray, size: int) -> np.ndarray:
     """Resample a photograph, bicubic, smoothed where it shrinks; black outside the photograph.
 
     Args:
-        photo: uint8 RGB (H, W, 3), upright.
-        affine: (2, 3) from photo pixels to crop pixels: one positive scale and a translation.
+        photo: uint8 RGB (H, W, 3).
+        affine: (2, 3) from photo pixels to crop pixels: a positive scale, a rotation and a translation.
         size: width and height of the crop in px.
     Returns:
         uint8 (size, size, 3).
     Raises:
-        ValueError: the map turns, shears or mirrors.
+        ValueError: the map shears, stretches or mirrors.
     """
-    scale = float(affine[0, 0])
-    if scale <= 0 or not np.allclose(affine[:, :2], scale * np.eye(2), rtol=0, atol=1e-6 * scale):
-        raise ValueError(f"expected a positive scale and a translation, found {affine[:, :2].tolist()}")
-    corner = -affine[:, 2] / scale
+    a, b = (float(x) for x in affine[:, 0])
+    scale = math.hypot(a, b)
+    if scale <= 0 or not np.allclose(affine[:, :2], [[a, -b], [b, a]], rtol=0, atol=1e-6 * scale):
+        raise ValueError(f"expected a positive scale, a rotation and a translation, found {affine[:, :2].tolist()}")
     # Pillow smooths beyond the box, so the region it sees is wider than the box by the reach of the filter.
     margin = math.ceil(BICUBIC_SUPPORT * max(1.0, 1 / scale)) + 1
+    if abs(b) > 1e-6 * scale or a < 0:
+        photo, affine = _levelled(photo, affine, scale, size / scale, margin)
+        scale = float(affine[0, 0])
+    corner = -affine[:, 2] / scale
     first = np.floor(corner).astype(int) - margin
     last = np.ceil(corner + size / scale).astype(int) + margin
     region = Image.fromarray(photo).crop((*first.tolist(), *last.tolist()))
@@ -225,8 +257,28 @@ def crop_photo(photo: np.ndarray, affine: np.ndarray, size: int) -> np.ndarray:
     return np.array(region.resize((size, size), Image.Resampling.BICUBIC, box=tuple(box.tolist())))
 
 
+def _levelled(
+    photo: np.ndarray, affine: np.ndarray, scale: float, extent: float, margin: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The part of a photograph that a crop shows, turned but not resized, and its map to the crop.
+
+    Args:
+        photo: uint8 RGB (H, W, 3).
+        affine: (2, 3) from photo pixels to crop pixels.
+        scale: of the map.
+        extent: width and height of what the crop shows, px of the photograph.
+        margin: px that the part has on each side beyond it.
+    """
+    shrink = max(1, int(0.25 / scale))  # what the crop shows is coarser by far: no need to turn so many pixels
+    small = np.array(Image.fromarray(photo).reduce(shrink)) if shrink > 1 else photo
+    size = math.ceil(extent / shrink) + 2 * margin
+    turn = np.column_stack([affine[:, :2] / scale, affine[:, 2] / scale / shrink + margin])
+    part = warp(small, turn, size, cv2.BORDER_CONSTANT, cv2.INTER_CUBIC)
+    return part, np.column_stack([np.eye(2), np.full(2, -margin)]) * scale * shrink
+
+
 def align_photo(
-    photo: np.ndarray, landmarks: np.ndarray, standard: np.ndarray, size: int
+    photo: np.ndarray, landmarks: np.ndarray, standard: np.ndarray, size: int, level: bool = False
 ) -> tuple[np.ndarray, Alignment]:
     """Cut the aligned face out of a photograph.
 
@@ -235,6 +287,7 @@ def align_photo(
         landmarks: (68, 2) or (5, 2) px of the photograph; NaN where one of the 68 is unknown.
         standard: (68, 3) or (5, 3) mm (`read_standard_points`).
         size: width and height of the crop in px.
+        level: turn the face upright.
     Returns:
         The crop, uint8 (size, size, 3), and the map from photo to crop pixels.
     Raises:
@@ -250,5 +303,5 @@ def align_photo(
             f"{int((beyond > 0).sum())} of {len(landmarks)} landmarks outside the photograph of {width} x {height} px, "
             f"by up to {np.nanmax(beyond):.1f} px; use a photograph that shows the whole face"
         )
-    found = find_alignment(landmarks, standard, size)
+    found = find_alignment(landmarks, standard, size, level)
     return crop_photo(photo, found.affine, size), found

@@ -55,8 +55,20 @@ def crop_affine(frame: Frame) -> np.ndarray:
     return affine_to(frame, FACE_PX, CROP_PX / 2 * (1 + 1j))
 
 
-def warp(picture: np.ndarray, affine: np.ndarray, size: int, border: int = cv2.BORDER_REPLICATE) -> np.ndarray:
+def inverse_affine(affine: np.ndarray) -> np.ndarray:
+    """The inverse of an affine map (2, 3)."""
+    linear = np.linalg.inv(affine[:, :2])
+    return np.column_stack([linear, -linear @ affine[:, 2]])
+
+
+def warp(
+    picture: np.ndarray,
+    affine: np.ndarray,
+    size: int,
+    border: int = cv2.BORDER_REPLICATE,
+    flags: int = cv2.INTER_LINEAR,
+) -> np.ndarray:
     """Move a picture by a map (2, 3) of continuous pixels into another, `size` wide and high."""
     shifted = affine.copy()
     shifted[:, 2] += affine[:, :2] @ (0.5, 0.5) - 0.5  # OpenCV has pixel centres at whole numbers
-    return cv2.warpAffine(picture, shifted, (size, size), borderMode=border)
+    return cv2.warpAffine(picture, shifted, (size, size), flags=flags, borderMode=border)

@@ -6,12 +6,15 @@ Its own frame is OpenCV's: x to the image's right, y down, z along the viewing d
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from dfmvr.align.crop import map_points
+from dfmvr.align.frame import inverse_affine
 from dfmvr.conventions import CAMERA_DISTANCE_MM
 from dfmvr.geometry.camera import focal_px, pose, project
 from dfmvr.geometry.rotation import euler_to_rotmat
@@ -23,7 +26,7 @@ class PhotoCamera(NamedTuple):
     angles: Tensor  # (3,) float64, radians: posed = R canonical + translation, R = Rz Ry Rx
     translation: Tensor  # (3,) float64, mm
     crop_px: int  # width and height of the crop
-    affine: np.ndarray  # (2, 3), photograph's pixels -> crop's pixels: a scale and a translation
+    affine: np.ndarray  # (2, 3), photograph's pixels -> crop's pixels: a scale, a rotation and a translation
 
     @property
     def rotation(self) -> np.ndarray:
@@ -39,7 +42,7 @@ class PhotoCamera(NamedTuple):
     def px_per_mm(self) -> float:
         """Scale of the face in the photograph."""
         depth = CAMERA_DISTANCE_MM - float(self.translation[2])
-        return focal_px(self.crop_px) / max(depth, 1.0) / float(self.affine[0, 0])
+        return focal_px(self.crop_px) / max(depth, 1.0) / math.hypot(*self.affine[:, 0])
 
     @property
     def intrinsics(self) -> np.ndarray:
@@ -70,4 +73,4 @@ class PhotoCamera(NamedTuple):
             (N, 3) float64: x and y in pixels of the photograph (uncropped), and depth in mm from the camera.
         """
         seen = project(torch.from_numpy(self.posed(points)), self.crop_px).numpy()
-        return np.column_stack([(seen[:, :2] - self.affine[:, 2]) / self.affine[0, 0], seen[:, 2]])
+        return np.column_stack([map_points(inverse_affine(self.affine), seen[:, :2]), seen[:, 2]])

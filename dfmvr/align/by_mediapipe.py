@@ -1,0 +1,220 @@
+"""Faces and 478 points of each by the library `mediapipe`: https://pypi.org/project/mediapipe/ (Apache-2.0).
+
+Its detectors name places, at four rotations of the photograph, so that no face is too much tilted. Its face mesh then
+looks at each place twice, the second time at the upright face of the first answer, always at the same size: what it
+answers does not depend on where and how a face stands in the photograph.
+Source: Bazarevsky et al. 2019, "BlazeFace"; Kartynnik et al. 2019, "Real-time facial surface geometry".
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+import warnings
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from dfmvr.align.crop import crop_photo, map_points
+from dfmvr.align.frame import Frame, affine_to, inverse_affine
+from dfmvr.align.places import keep_best
+from dfmvr.errors import UnavailableError
+
+POINTS = 478
+CROP_PX = 384
+"""Width and height of what the face mesh is shown; it looks at 192 px of it."""
+
+SHARE = 0.5
+"""ASSUME: a face takes this share of the crop's width and height."""
+
+SEARCHED_PX = 640
+"""Longer side of the picture in which the detectors search; they shrink it to 128 and 192 px."""
+
+MIN_PLACE = 0.5
+"""Score of a detection from which its place is looked at."""
+
+MAX_FACES = 16
+LOOKS = 2
+MAX_ROLL_DEG = 30.0
+"""ASSUME: a face that is still tilted by this when it was levelled was none."""
+
+BROW, CHIN, LEFT, RIGHT = 10, 152, 234, 454
+"""Points of the mesh at the ends of the face: below the hair, of the chin, and beside the ears."""
+
+TILES = ((0.5, 3), (0.25, 6))
+"""Sides of the parts in which faces are searched that are too small to be seen at once, and how many a row has."""
+
+_lock = threading.Lock()
+
+
+class DenseFace(NamedTuple):
+    """A face that the library has found."""
+
+    points: np.ndarray  # (478, 2) px of the photograph, continuous (first pixel's centre 0.5)
+    confidence: float  # 0 to 1, of the detector
+
+
+class _Library(NamedTuple):
+    """The library's graphs, which hold its networks; each serves one thread at a time."""
+
+    detectors: tuple[Any, ...]
+    mesh: Any
+
+
+@functools.cache
+def is_available() -> bool:
+    """Tell whether the library can be imported and still has the models that it is asked for."""
+    try:
+        _library()
+    except UnavailableError:
+        return False
+    return True
+
+
+@functools.cache
+def _library() -> _Library:
+    """Load the library's networks, once."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of its dependencies' old ways
+            from mediapipe.python.solutions.face_detection import FaceDetection
+            from mediapipe.python.solutions.face_mesh import FaceMesh
+
+        detectors = tuple(FaceDetection(min_detection_confidence=MIN_PLACE, model_selection=kind) for kind in (0, 1))
+        return _Library(detectors, FaceMesh(static_image_mode=True, max_num_faces=1, refine_landmarks=True))
+    except (ImportError, AttributeError, TypeError, RuntimeError, OSError) as error:
+        raise UnavailableError(
+            f"landmarks by mediapipe: the package cannot be used ({error}); `pip install --no-deps mediapipe==0.10.14 "
+            "protobuf==4.25.8 absl-py flatbuffers`, or use another finder"
+        ) from error
+
+
+def find_dense(photo: np.ndarray) -> list[DenseFace]:
+    """Find the faces of a photograph, however they are tilted, and 478 points of each.
+
+    Args:
+        photo: uint8 RGB (H, W, 3).
+    Returns:
+        The faces, in no order.
+    Raises:
+        UnavailableError: the library is not to be had here.
+    """
+    library = _library()
+    with _lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        faces = _look_at(library, photo, _places(library, photo, [(0.0, 0.0, 1.0)]))
+        for side, count in TILES:
+            if faces or max(photo.shape[:2]) < 256:
+                break
+            corners = np.linspace(0, 1 - side, count)
+            faces = _look_at(library, photo, _places(library, photo, [(x, y, side) for y in corners for x in corners]))
+    return faces
+
+
+def look_at(photo: np.ndarray, frame: Frame) -> np.ndarray | None:
+    """Find the 478 points of a face in a place, (478, 2) px; None if the library sees none there.
+
+    Args:
+        photo: uint8 RGB (H, W, 3).
+        frame: of the face: its width (`frame.turn`'s magnitude, from ear to ear), tilt and centre.
+    Raises:
+        UnavailableError: the library is not to be had here.
+    """
+    library = _library()
+    with _lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _points_at(library, photo, frame)
+
+
+def _look_at(library: _Library, photo: np.ndarray, places: list[tuple[Frame, float]]) -> list[DenseFace]:
+    """The faces that the mesh confirms in places."""
+    found = [(_points_at(library, photo, frame), score) for frame, score in places]
+    faces = [DenseFace(points, score) for points, score in found if points is not None]
+    boxes = np.array([[*face.points.min(0), *face.points.max(0)] for face in faces]).reshape(-1, 4)
+    return [faces[i] for i in keep_best(boxes, np.array([face.confidence for face in faces]), MAX_FACES)]
+
+
+def _places(library: _Library, photo: np.ndarray, parts: list[tuple[float, float, float]]) -> list[tuple[Frame, float]]:
+    """Where the detectors see faces, and how sure they are.
+
+    Args:
+        parts: of the photograph: left, top and side, in shares of its width and height.
+    """
+    height, width = photo.shape[:2]
+    frames, scores, boxes = [], [], []
+    for left, top, side in parts:
+        x, y = int(left * width), int(top * height)
+        part = photo[y : y + max(1, int(side * height)), x : x + max(1, int(side * width))]
+        scale = min(1.0, SEARCHED_PX / max(part.shape[:2]))
+        small = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else part
+        ratio = np.array(part.shape[1::-1]) / small.shape[1::-1]
+        for quarter in range(4):
+            turned = np.ascontiguousarray(np.rot90(small, quarter))
+            for frame, score in _detect(library, turned):
+                centre = _unturned(frame.centre, quarter, small.shape)
+                centre = complex(centre.real * ratio[0] + x, centre.imag * ratio[1] + y)
+                frames.append(Frame(frame.turn * 1j**quarter * ratio.mean(), centre))
+                half = abs(frames[-1].turn) / 2
+                boxes.append([centre.real - half, centre.imag - half, centre.real + half, centre.imag + half])
+                scores.append(score)
+    if not frames:
+        return []
+    return [(frames[i], scores[i]) for i in keep_best(np.array(boxes), np.array(scores), MAX_FACES)]
+
+
+def _unturned(z: complex, quarter: int, shape: tuple[int, ...]) -> complex:
+    """Where a point of a picture turned by `quarter` times 90 degrees (NumPy's `rot90`) is in the picture."""
+    height, width = shape[:2]
+    x, y = z.real, z.imag
+    return (complex(x, y), complex(width - y, x), complex(width - x, height - y), complex(y, height - x))[quarter]
+
+
+def _detect(library: _Library, picture: np.ndarray) -> list[tuple[Frame, float]]:
+    """Faces of a picture by both detectors, tilted by up to 60 degrees: places and scores."""
+    height, width = picture.shape[:2]
+    found = []
+    for detector in library.detectors:
+        for one in detector.process(picture).detections or ():
+            data = one.location_data
+            box = data.relative_bounding_box
+            eyes = [complex(p.x * width, p.y * height) for p in data.relative_keypoints[:2]]
+            mouth = complex(data.relative_keypoints[3].x * width, data.relative_keypoints[3].y * height)
+            down = mouth - sum(eyes) / 2
+            centre = complex((box.xmin + box.width / 2) * width, (box.ymin + box.height / 2) * height)
+            size = max(box.width * width, box.height * height)
+            if abs(down) > 0 and size > 8:
+                found.append((Frame(size * down / abs(down) / 1j, centre), float(one.score[0])))
+    return found
+
+
+def _points_at(library: _Library, photo: np.ndarray, frame: Frame) -> np.ndarray | None:
+    """See `look_at`."""
+    points = None
+    for _ in range(LOOKS):
+        affine = affine_to(frame, SHARE * CROP_PX, CROP_PX / 2 * (1 + 1j))
+        answer = library.mesh.process(crop_photo(photo, affine, CROP_PX)).multi_face_landmarks
+        if not answer:
+            return None
+        seen = CROP_PX * np.array([(p.x, p.y) for p in answer[0].landmark])
+        points = map_points(inverse_affine(affine), seen)
+        frame = mesh_frame(points)
+    upright = seen[CHIN] - seen[BROW]
+    tilt = np.degrees(np.arctan2(-upright[0], upright[1]))
+    return points if abs(tilt) < MAX_ROLL_DEG and _is_inside(points, photo.shape) else None
+
+
+def _is_inside(points: np.ndarray, shape: tuple[int, ...]) -> bool:
+    """Tell whether most of a face lies in the photograph."""
+    return bool(((points >= 0) & (points <= shape[1::-1])).all(1).mean() > 0.5)
+
+
+def mesh_frame(points: np.ndarray) -> Frame:
+    """Where the face of 478 points (478, 2) px stands: as large as its bounding square, upright from chin to brow."""
+    z = points[:, 0] + 1j * points[:, 1]
+    down = z[CHIN] - z[BROW]
+    turn = down / max(abs(down), 1e-9) / 1j
+    level = z / turn
+    low, high = complex(level.real.min(), level.imag.min()), complex(level.real.max(), level.imag.max())
+    size = max(high.real - low.real, high.imag - low.imag)
+    return Frame(turn * size, turn * (low + high) / 2)
