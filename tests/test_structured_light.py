@@ -228,13 +228,43 @@ def _stem(root, scan):
 
 def test_the_data_set_is_complete(data_set):
     samples = list(Bosphorus(data_set, BosphorusData()).samples())
-    assert [s.sample for s in samples] == [f"bs000_{code}" for code in ("R10", "R20", "R30", "R45")]
+    assert [s.sample for s in samples] == [f"bs000_{code}" for code in ("R10", "R20", "R30", "R45", "relit")]
+    assert [s.illumination for s in samples] == [""] * 4 + ["random"]
+    assert len({s.scan for s in samples}) == 1
     assert all(None not in (*s.photos, *s.annotations, s.scan) for s in samples)
     assert samples[0].yaws == (-10.0, 0.0, 45.0)
     assert {path.suffix for path in (data_set / "bs000").iterdir()} == {".bnt", ".png", ".lm2", ".lm3"}
-    assert len(list((data_set / "bs000").glob("*.bnt"))) == 7
+    assert len(list((data_set / "bs000").glob("*.bnt"))) == 7 + 3
     assert read_image(samples[0].photos[1]).shape == (96, 128, 3)
     assert (data_set / "preview.jpg").stat().st_size > 0
+
+
+def test_each_subject_has_a_turn_and_a_light_of_its_own_three_times():
+    subjects = [bosphorus.Subject(i, (1, 4, i)) for i in range(60)]
+    drawn = [[scan for scan in bosphorus.scans_of(s, SETTINGS) if scan.take] for s in subjects]
+    assert {tuple(scan.kind for scan in scans) for scans in drawn} == {("N", "YR", "YR")}
+    assert {scans[1].code for scans in drawn} == {"R10", "R20", "R30", "R45"}
+    assert all(scans[0].room is scans[1].room is scans[2].room for scans in drawn)
+    assert len({scans[0].room.directions[0].tobytes() for scans in drawn}) == len(subjects)
+
+
+@pytest.mark.parametrize("azimuth", [-60, 60])
+def test_a_light_of_the_room_stays_where_it_is_and_is_exposed_like_the_lamp(people, azimuth):
+    """The half of the image that is nearer to the light is the brighter one, however the head turns."""
+    none = np.zeros((4, 3), np.float32)
+    room = bosphorus.Light(bosphorus.direction_of(azimuth, 0)[None], np.full((1, 3), 0.2, np.float32), none)
+    for code in ("N", "R45", "L45"):
+        rng = np.random.default_rng(5)
+        sitting = bosphorus.sit(people, _first(people)._replace(hair=None), code, SETTINGS, rng)
+        lit, distance = bosphorus.photograph(sitting, np.random.default_rng(0), room)
+        usual, _ = bosphorus.photograph(sitting, np.random.default_rng(0))
+        face = np.isfinite(distance)
+        columns = np.nonzero(face)[1]
+        left = face & (np.arange(face.shape[1]) < np.median(columns))
+        right = face & ~left
+        assert (lit[left].mean() > lit[right].mean() + 15) == (azimuth < 0)
+        assert (lit[right].mean() > lit[left].mean() + 15) == (azimuth > 0)
+        assert 0.5 < lit[face].mean() / usual[face].mean() < 2
 
 
 def test_a_subject_comes_out_the_same_again(people, data_set, tmp_path):

@@ -1,12 +1,14 @@
 """Results of a study in the real formats without any photograph or mesh: scores drawn at random about known means."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from toy_manifest import write_manifest
 
 from dfmvr.config.evaluation import StudySection
 from dfmvr.conventions import REGIONS
-from dfmvr.datasets.sample import Sample
+from dfmvr.datasets.sample import RANDOM_LIGHT, Sample
 from dfmvr.files import write_npz
 
 TESTS = StudySection().tests
@@ -34,13 +36,14 @@ def mean_of(method):
     return MEANS[max((name for name in MEANS if method.startswith(name)), key=len)]
 
 
-def write_study(root, tests=TESTS, subjects=20, seeds=(), set_aside=(), yaws=YAWS, trained=()):
+def write_study(root, tests=TESTS, subjects=20, seeds=(), set_aside=(), yaws=YAWS, trained=(), relit=True):
     """Write scores, manifests, registrations and metrics of the methods of `tests`.
 
     Args:
         seeds: further seeds of `dfmvr` and `deng` on pixel_face.
         set_aside: pairs (method, sample) that could not be scored.
         yaws: of the side view that varies on bosphorus, a sample each; the right one where they are positive.
+        relit: whether subjects have a further one whose yaw and light were drawn at random.
         trained: trainings whose metrics there are.
     """
     rng = np.random.default_rng(11)
@@ -48,7 +51,7 @@ def write_study(root, tests=TESTS, subjects=20, seeds=(), set_aside=(), yaws=YAW
         methods = list(methods)
         if dataset == "pixel_face":
             methods += [f"{m}_seed{s}" for s in seeds for m in methods if m in ("dfmvr", "deng")]
-        samples = _samples(dataset, subjects, yaws=yaws)
+        samples = _samples(dataset, subjects, yaws=yaws, relit=relit)
         write_manifest(root / "align" / dataset / "manifest.parquet", samples)
         hard = {s.subject: rng.normal(0, 0.2) for s in samples}
         for method in methods:
@@ -59,13 +62,17 @@ def write_study(root, tests=TESTS, subjects=20, seeds=(), set_aside=(), yaws=YAW
     _write_metrics(root, trained)
 
 
-def _samples(dataset, subjects, split="test", yaws=YAWS):
+def _samples(dataset, subjects, split="test", yaws=YAWS, relit=False):
     if dataset == "bosphorus":
         views = {y: (y, 0.0, 45.0) if y < 0 else (-45.0, 0.0, y) for y in yaws}
         names = [(f"bs{i:03d}_R{abs(y):.0f}", f"bs{i:03d}", views[y]) for i in range(subjects) for y in yaws]
     else:
         names = [(f"{i:04d}_{e}", f"{i:04d}", (np.nan,) * 3) for i in range(subjects) for e in (1, 2)]
-    return [Sample(name, subject, split, (None,) * 3, yaws=yaws) for name, subject, yaws in names]
+    samples = [Sample(name, subject, split, (None,) * 3, yaws=yaws) for name, subject, yaws in names]
+    if dataset == "bosphorus" and relit:
+        lit = {"illumination": RANDOM_LIGHT}
+        samples += [replace(s, sample=f"{s.subject}_relit", **lit) for s in samples[:: len(yaws) + 1]]
+    return samples
 
 
 def _write_scores(root, dataset, method, samples, hard, aside, rng):

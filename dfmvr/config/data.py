@@ -83,6 +83,13 @@ class BosphorusData(Section):
         "each gives a sample of its own.",
     )
     right: str = Field("YR_L45", description="Class and code of the other side view.")
+    relit_take: int | None = Field(
+        1,
+        ge=0,
+        description="Take of a varied, the front and the other side view that were photographed under a light drawn at "
+        "random, as the stand-in has them: a subject with all three has one more sample, for the last column of Table "
+        "V. The data set itself has one lamp and, of turns, one take. null: not looked for.",
+    )
     exchange_sides: bool = Field(
         False, description="Take a turn to R as one whose photograph shows the nose pointing to the image's right."
     )

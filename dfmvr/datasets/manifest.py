@@ -17,7 +17,7 @@ import pyarrow
 from pyarrow.parquet import ParquetWriter
 
 from dfmvr.conventions import VIEWS
-from dfmvr.datasets.sample import SPLITS, Sample
+from dfmvr.datasets.sample import RANDOM_LIGHT, SPLITS, Sample
 from dfmvr.errors import DataError
 
 KEPT, SET_ASIDE = "ok", "set aside"
@@ -183,5 +183,6 @@ def varied_view(manifest: pd.DataFrame) -> str:
 
 
 def varied_yaws(manifest: pd.DataFrame) -> pd.Series:
-    """Nominal yaw of that view by sample, degrees; NaN where it is not known."""
-    return manifest[manifest["view"] == varied_view(manifest)].set_index("sample")["yaw"]
+    """Nominal yaw of that view by sample, degrees; NaN where it is not known, and where it was drawn with the light."""
+    views = manifest[manifest["view"] == varied_view(manifest)].set_index("sample")
+    return views["yaw"].mask(views["illumination"] == RANDOM_LIGHT)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SPLITS = ("train", "val", "test")
+RANDOM_LIGHT = "random"
+"""`illumination` of a sample whose side view and light were drawn at random, for the last column of Table V."""
 VIEWLESS: tuple[None, None, None] = (None, None, None)
 
 

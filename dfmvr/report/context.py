@@ -64,7 +64,8 @@ class Context:
     scores: pd.DataFrame
     """All score files, one after the other, and the nominal yaw of each sample's left view as `left_yaw`.
 
-    Where the right view is the one that varies, it is that one's: see `manifest.varied_view`.
+    Where the right view is the one that varies, it is that one's: see `manifest.varied_view`. `illumination` is the
+    sample's light, as far as its data set tells it.
     """
     manifests: dict[str, pd.DataFrame]
     """Of the data sets tested on, then of those trained on."""
@@ -180,6 +181,9 @@ def read_context(
     manifests = {name: read_manifest(path) for name, path in manifests.items()}
     yaws = pd.concat({name: varied_yaws(manifest) for name, manifest in manifests.items()}, names=["dataset"])
     table = table.merge(yaws.rename("left_yaw").reset_index(), "left", ["dataset", "sample"])
+    lights = pd.concat([manifest.assign(dataset=name) for name, manifest in manifests.items()])
+    lights = lights.drop_duplicates(["dataset", "sample"])[["dataset", "sample", "illumination"]]
+    table = table.merge(lights, "left", ["dataset", "sample"])
     measured = None if benchmarks is None else read_benchmarks(benchmarks)
     return Context(root, configuration, configured, folder, paths, table, manifests, training, measured)
 

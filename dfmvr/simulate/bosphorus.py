@@ -1,15 +1,19 @@
 """The stand-in for Bosphorus: range images and photographs of a head that turns before a sensor.
 
 A subject sits on a chair that is turned, so head and shoulders turn together: R to the person's right, so that the nose
-points to the image's left, L to the left. The lamp is strong, the room dark.
+points to the image's left, L to the left. The lamp is strong, the room dark. For the last column of Table V, in which
+angle and light are random, a second take of three views has a light drawn for the subject, and a turn to R drawn too.
 
 ASSUME: of the data set's many scans there are the neutral one, emotions and turns up to 45 degrees: N_N, E_*, YR_*, one
-take each. The landmarks' `left` is the left of the image of a frontal face; ear lobes are not marked.
+take each. The landmarks' `left` is the left of the image of a frontal face; ear lobes are not marked. The data set
+itself has no other light; the paper does not tell how its light was random. Ours is that of any room, the camera's
+exposure set by it, and stays while the chair turns.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -27,7 +31,7 @@ from dfmvr.simulate.people.person import People, Person
 from dfmvr.simulate.preview import write_preview
 from dfmvr.simulate.stand_in import Recipe, Subject
 from dfmvr.simulate.studio.camera import photo_shape, rotation
-from dfmvr.simulate.studio.light import Light, direction_of
+from dfmvr.simulate.studio.light import Light, direction_of, draw_light, mean_light
 from dfmvr.simulate.studio.photograph import Sitter, expose, see, shadow_of
 from dfmvr.simulate.studio.scanner import HeadSurface
 from dfmvr.simulate.studio.sensor import CameraPipeline, develop
@@ -57,6 +61,8 @@ SCANS = (("N", "N"), *(("E", code) for code in EMOTIONS), *(("YR", code) for cod
 IN_106 = {"Nose saddle left": 78, "Nose saddle right": 79}
 """Index among the 106 keypoints of the landmarks that are not among the 68."""
 DATASET_SEED = 4
+RELIT_TAKE, RELIT_SEED = 1, 1000
+"""Number of the take under a light drawn at random (`datasets.bosphorus.relit_take`); the last part of its seed."""
 POSE_DEG, PLACE_MM = (3.0, 2.0, 2.0), (8.0, 8.0, 12.0)  # how well people sit as they are told
 SPAN_MM, ASPECT = 330.0, 4 / 3  # what the height of a photograph shows; width / height
 BELOW_CHIN_MM = 40.0  # where the operator cuts the range image off
@@ -66,6 +72,8 @@ photograph shows its surroundings within GUESSED_MM: one sees where the corner o
 NEAR_TRIANGLES = 64  # of a point, one of which surely is the closest
 LAMP = np.array([1.12, 1.0, 0.86], np.float32) * np.float32(1.1)
 SKY = np.array([[0.1, 0.09, 0.08], [0, 0, 0], [0, 0, 0], [0.02, 0.02, 0.02]], np.float32)
+LABORATORY = Light(direction_of(-8, 20)[None], LAMP[None], SKY)
+"""The light in the sensor's frame."""
 DARK_ROOM = np.array([0.006, 0.007, 0.009], np.float32)
 RELIEF_LAMP = np.array([-0.4, 0.4, 0.82])  # of the preview
 WHITE_BALANCE = np.array([0.94, 1.0, 1.1], np.float32)
@@ -98,15 +106,16 @@ def sit(people: People, person: Person, code: str, settings: SimulateSection, rn
     )
 
 
-def photograph(sitting: Sitting, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def photograph(sitting: Sitting, rng: np.random.Generator, room: Light = LABORATORY) -> tuple[np.ndarray, np.ndarray]:
     """The photograph (H, W, 3) uint8, and how far away each of its pixels is (H, W) mm."""
     camera = sitting.photo
     view = see(sitting.sitter, camera)
-    light = Light(direction_of(-8, 20)[None], LAMP[None], SKY).seen_from(camera.rotation)
+    light = room.seen_from(camera.rotation)
     backdrop = np.broadcast_to(DARK_ROOM, (*camera.shape, 3))
     image = expose(camera, view.layers, light, shadow_of(light, sitting.sitter), backdrop)
     pipeline = CameraPipeline(1.5, WHITE_BALANCE, 0.45 * camera.shape[0] / 256, 0, 0, 1e-4, 1e-3, 0.1, 95)
-    return develop(image, pipeline, rng), view.distance
+    level = mean_light(LABORATORY).mean() / mean_light(room).mean()
+    return develop(image * np.float32(level), pipeline, rng), view.distance
 
 
 def mark(
@@ -165,21 +174,38 @@ def _window(image: np.ndarray, u: float, v: float, reach: int) -> np.ndarray:
     return image[max(row - reach, 0) : row + reach + 1, max(column - reach, 0) : column + reach + 1]
 
 
-def generator_of(subject: Subject, code: str) -> np.random.Generator:
+def generator_of(subject: Subject, code: str, take: int = 0) -> np.random.Generator:
     """Each scan has a generator of its own, so that it can be made again alone."""
-    return np.random.default_rng((*subject.seed, [name[1] for name in SCANS].index(code)))
+    return np.random.default_rng((*subject.seed, [name[1] for name in SCANS].index(code) + take * len(SCANS)))
+
+
+class Scan(NamedTuple):
+    """What is asked of a subject, and under which light."""
+
+    kind: str
+    code: str
+    take: int = 0
+    room: Light = LABORATORY
+
+
+def scans_of(subject: Subject, settings: SimulateSection) -> list[Scan]:
+    """All scans of a subject: those that are chosen, and the three under a light of its own."""
+    rng = np.random.default_rng((*subject.seed, RELIT_SEED))
+    room, turn = draw_light(rng), str(rng.choice([code for code, yaw in TURNS.items() if yaw < 0]))
+    relit = (("N", "N"), ("YR", turn), ("YR", "L45"))
+    return [Scan(*name) for name in chosen_scans(settings)] + [Scan(*name, RELIT_TAKE, room) for name in relit]
 
 
 def make(people: People, subject: Subject, root: Path, settings: SimulateSection) -> None:
     """Draw a subject, scan and photograph it, and write the files."""
     person = people.draw_bareheaded(np.random.default_rng(subject.seed))
-    for kind, code in chosen_scans(settings):
-        rng = generator_of(subject, code)
+    for kind, code, take, room in scans_of(subject, settings):
+        rng = generator_of(subject, code, take)
         sitting = sit(people, person, code, settings, rng)
-        photo, distance = photograph(sitting, rng)
+        photo, distance = photograph(sitting, rng, room)
         image = measure_range(sitting, settings.scan_noise_mm, rng)
         points, pixels = mark(sitting, distance, settings.annotation_noise_px, rng)
-        write_scan(root, ScanName(f"bs{subject.number:03d}", kind, code, 0), image, photo, points, pixels)
+        write_scan(root, ScanName(f"bs{subject.number:03d}", kind, code, take), image, photo, points, pixels)
 
 
 def finish(root: Path, results: list[None]) -> None:

@@ -371,6 +371,29 @@ def test_the_first_take_counts(root):
     assert sample.scan.name == "bs000_N_N_1.bnt"
 
 
+def test_a_further_take_of_all_three_views_is_a_sample_under_another_light(root):
+    write(root, "bs000_YR_R30_1", "bs000_YR_L45_1", "bs001_YR_R20_1")  # of bs001 the other side view is missing
+    samples = list(Bosphorus(root, BosphorusData()).samples())
+    assert [s.sample for s in samples if s.subject == "bs000"][-1] == "bs000_relit"
+    assert len(samples) == 4 + 1 + 4
+    relit = samples[4]
+    assert relit.yaws == (-30, 0, 45)
+    assert [path.stem for path in relit.photos] == ["bs000_YR_R30_1", "bs000_N_N_1", "bs000_YR_L45_1"]
+    assert [path.stem for path in relit.annotations] == [path.stem for path in relit.photos]
+    assert relit.scan.name == "bs000_N_N_0.bnt"
+    assert [s.illumination for s in samples[:6]] == [""] * 4 + ["random", ""]
+    for reading in (BosphorusData(relit_take=None), BosphorusData(relit_take=0), BosphorusData(left=("YR_R10",))):
+        assert not any(s.illumination for s in Bosphorus(root, reading).samples())
+
+
+def test_a_yaw_that_was_drawn_with_the_light_is_no_nominal_one(root, tmp_path):
+    write(root, "bs000_YR_R30_1", "bs000_YR_L45_1")
+    manifest = read_manifest(write_manifest(tmp_path / "m.parquet", list(Bosphorus(root, BosphorusData()).samples())))
+    yaws = varied_yaws(manifest)
+    assert yaws.drop("bs000_relit").notna().all()
+    assert np.isnan(yaws["bs000_relit"])
+
+
 def test_other_scans_can_be_chosen(root):
     reading = BosphorusData(scan="E_happy", front="E_HAPPY", left=("YR_R45", "PR_R45"))
     samples = list(Bosphorus(root, reading).samples())

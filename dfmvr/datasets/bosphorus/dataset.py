@@ -18,6 +18,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ from dfmvr.datasets.bosphorus.range_image import RangeImage, check_rows, read_bn
 from dfmvr.datasets.images import write_image
 from dfmvr.datasets.listing import list_folder, list_subfolders
 from dfmvr.datasets.multiview import MultiviewDataset
-from dfmvr.datasets.sample import Sample
+from dfmvr.datasets.sample import RANDOM_LIGHT, Sample
 from dfmvr.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
@@ -47,8 +48,10 @@ def _kind(key: str, value: str) -> tuple[str, str]:
         ) from None
 
 
-Takes = dict[tuple[str, str], dict[str, Path]]
-"""Of one subject: by class and code the files of the first take by suffix."""
+Takes = dict[tuple[str, str], dict[int, dict[str, Path]]]
+"""Of one subject: by class and code, then by number, the files of each take by suffix."""
+RELIT = "relit"
+"""What a sample under a light drawn at random is called."""
 
 
 class Bosphorus(MultiviewDataset):
@@ -63,7 +66,9 @@ class Bosphorus(MultiviewDataset):
         self._left = list(dict.fromkeys(_kind("left", value) for value in settings.left))
 
     def samples(self) -> Iterator[Sample]:
-        """List a sample for every subject and left view; files with names of another form are passed over and counted.
+        """List a sample for every subject and left view, and one under a light drawn at random where there are such.
+
+        Files with names of another form are passed over and counted.
 
         Raises:
             DataError: the folder is not the data set's, or no sample is there.
@@ -81,21 +86,40 @@ class Bosphorus(MultiviewDataset):
             takes = _list_takes(self.root / subject, strange)
             for left in self._left:
                 yield self._sample(subject, left[1] if codes[left[1]] == 1 else "_".join(left), left, takes)
+            yield from self._relit(subject, takes)
         if strange:
             log.warning("%s: %d files passed over, such as %s", self.root, len(strange), strange[0])
 
-    def _sample(self, subject: str, name: str, left: tuple[str, str], takes: Takes) -> Sample:
+    def _relit(self, subject: str, takes: Takes) -> Iterator[Sample]:
+        """The sample whose three views have a further take under a light drawn at random, if there is one."""
+
+        def there(kind: tuple[str, str]) -> bool:
+            found = takes.get(kind, {})
+            return self.settings.relit_take in found and self.settings.relit_take > min(found)
+
+        varied = [left for left in self._left if there(left)]
+        if varied and there(self._front) and there(self._right):
+            sample = self._sample(subject, RELIT, varied[0], takes, self.settings.relit_take)
+            yield replace(sample, illumination=RANDOM_LIGHT)
+
+    def _sample(self, subject: str, name: str, left: tuple[str, str], takes: Takes, take: int | None = None) -> Sample:
+        """A sample of a varied view; the photographs are of a take, None: of each view's first."""
+
+        def of(kind: tuple[str, str], take: int | None = None) -> dict[str, Path]:
+            found = takes.get(kind, {})
+            return found.get(min(found, default=0) if take is None else take, {})
+
         views = [left, self._front, self._right]
         yaws = [ScanName(subject, *kind, 0).yaw(self.settings.exchange_sides) for kind in views]
         if self.settings.exchange_sides:  # what is called the left view shows the nose at the image's right
             views, yaws = views[::-1], yaws[::-1]
-        scan = takes.get(self._scan, {}).get(".bnt")
+        scan = of(self._scan).get(".bnt")
         return Sample(
             sample=f"{subject}_{name}",
             subject=subject,
             split="test",
-            photos=tuple(takes.get(kind, {}).get(".png") for kind in views),
-            annotations=tuple(takes.get(kind, {}).get(".lm2") for kind in views),
+            photos=tuple(of(kind, take).get(".png") for kind in views),
+            annotations=tuple(of(kind, take).get(".lm2") for kind in views),
             scan=scan,
             scan_name=scan.stem if scan else "",
             expression=ScanName(subject, *self._front, 0).expression,
@@ -130,8 +154,7 @@ class Bosphorus(MultiviewDataset):
 
 
 def _list_takes(folder: Path, strange: list[Path]) -> Takes:
-    """Find the files of the first take of everything; what has a name of another form is added to `strange`."""
-    numbers: dict[tuple[str, str], int] = {}
+    """Find the files of all takes; what has a name of another form is added to `strange`."""
     takes: Takes = {}
     for entry in list_folder(folder):
         path = folder / entry.name
@@ -143,9 +166,8 @@ def _list_takes(folder: Path, strange: list[Path]) -> Takes:
             name = None
         if name is None or name.subject != folder.name:
             strange.append(path)
-        elif not name.ignored and name.take <= numbers.get(name.kind, name.take):
-            files = takes.get(name.kind, {}) if name.take == numbers.get(name.kind) else {}
-            numbers[name.kind], takes[name.kind] = name.take, {**files, path.suffix.lower(): path}
+        elif not name.ignored:
+            takes.setdefault(name.kind, {}).setdefault(name.take, {})[path.suffix.lower()] = path
     return takes
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from scipy.stats import norm, t
 
 from dfmvr.conventions import VIEWS
+from dfmvr.datasets.sample import RANDOM_LIGHT
 from dfmvr.errors import DataError
 from dfmvr.study.methods import FLOOR, MEAN_FACE, OURS, TestedMethod, read_key
 from dfmvr.study.paper import COMPARISONS, RANDOM, Comparison
@@ -184,18 +185,23 @@ class Recomputed:
         scores, views = self.whole[dataset], self.manifests[dataset]
         turned = {view: views[views["view"] == view].set_index("sample")["yaw"].abs() for view in ("right", "left")}
         yaw_of = turned["right" if turned["right"].nunique() > turned["left"].nunique() else "left"]
-        scores = scores.assign(yaw=scores["sample"].map(yaw_of))
+        drawn_with_light = set(views.loc[views["illumination"] == RANDOM_LIGHT, "sample"])
+        scores = scores.assign(yaw=scores["sample"].map(yaw_of.drop(drawn_with_light, errors="ignore")))
         if comparison.left_yaw is not None:
             scores = scores[scores["yaw"] == abs(comparison.left_yaw)]
         parts = {"": scores}
         if comparison.by_yaw:
             common = Paired(scores, self.made, methods=comparison.rows).errors.index.get_level_values("sample")
-            scores = scores[scores["yaw"].notna() & scores["sample"].isin(common)]
+            scores = scores[scores["sample"].isin(common)]
+            relit = scores[scores["sample"].isin(drawn_with_light)]
+            scores = scores[scores["yaw"].notna() & (scores["subject"].isin(relit["subject"]) | relit.empty)]
             yaws = sorted(scores["yaw"].unique())
             people = [p for p, of_one in scores.groupby("subject") if set(of_one["yaw"]) == set(yaws)]
             scores = scores[scores["subject"].isin(people)]
             parts = {f"{yaw:g}": scores[scores["yaw"] == yaw] for yaw in yaws}
-            if len(yaws) > 1 and people:
+            if len(relit):
+                parts[RANDOM] = relit[relit["subject"].isin(people)]
+            elif len(yaws) > 1 and people:
                 drawn = np.random.default_rng(self.made["seed"]).integers(len(yaws), size=len(people))
                 of_subject = {p: yaws[i] for p, i in zip(people, drawn, strict=True)}
                 parts[RANDOM] = scores[scores["yaw"] == scores["subject"].map(of_subject)]

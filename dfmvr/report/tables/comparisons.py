@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from dfmvr.config.evaluation import ReportSection
+from dfmvr.datasets.sample import RANDOM_LIGHT
 from dfmvr.report.context import WHOLE, Context
 from dfmvr.report.tables.errors import PairedErrors, errors_of
 from dfmvr.report.tables.statistics import Interval, Resampled, resample_means
@@ -139,8 +140,10 @@ def blocks_of(context: Context, comparison: Comparison) -> list[Block]:
 def samples_by_yaw(scores: pd.DataFrame, errors: PairedErrors, seed: int) -> dict[str, list[str]]:
     """Samples of every yaw of the side view that varies, and of a yaw drawn at random for each subject.
 
-    All columns have the same subjects: those with a sample at every yaw. The draw is one whole number below the number
-    of yaws for each of these subjects, in the order of their names; the yaws are in the order of their size.
+    All columns have the same subjects: those with a sample at every yaw. Where yaw and light were drawn when the
+    photographs were made, these samples are the last column, and subjects without one are left out. Else the draw is
+    one whole number below the number of yaws for each subject, in the order of their names; the yaws are in the order
+    of their size.
 
     Args:
         scores: of one data set.
@@ -149,10 +152,13 @@ def samples_by_yaw(scores: pd.DataFrame, errors: PairedErrors, seed: int) -> dic
     Returns:
         Yaw in degrees without sign, or `random`, to samples; nothing where no yaw is known.
     """
-    yaw_of = scores.drop_duplicates("sample").set_index("sample")["left_yaw"].abs()
+    of_sample = scores.drop_duplicates("sample").set_index("sample").reindex(errors.samples)
     table = pd.DataFrame({"subject": errors.subjects, "sample": errors.samples})
-    table["yaw"] = yaw_of.reindex(table["sample"]).to_numpy()
+    table["yaw"] = of_sample["left_yaw"].abs().to_numpy()
+    relit = table[(of_sample["illumination"] == RANDOM_LIGHT).to_numpy()]
     table = table.dropna(subset="yaw")
+    if len(relit):
+        table = table[table["subject"].isin(relit["subject"])]
     yaws = sorted(table["yaw"].unique())
     whole = table.groupby("subject")["yaw"].nunique()
     subjects = sorted(whole.index[whole == len(yaws)])
@@ -160,7 +166,9 @@ def samples_by_yaw(scores: pd.DataFrame, errors: PairedErrors, seed: int) -> dic
     if table.empty:
         return {}
     found = {f"{yaw:g}": table.loc[table["yaw"] == yaw, "sample"].tolist() for yaw in yaws}
-    if len(yaws) > 1:
+    if len(relit):
+        found[RANDOM] = relit.loc[relit["subject"].isin(subjects), "sample"].tolist()
+    elif len(yaws) > 1:
         drawn = np.random.default_rng(seed).integers(len(yaws), size=len(subjects))
         of_subject = dict(zip(subjects, np.array(yaws)[drawn], strict=True))
         found[RANDOM] = table.loc[table["yaw"] == table["subject"].map(of_subject), "sample"].tolist()

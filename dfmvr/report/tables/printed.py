@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from dfmvr.datasets.sample import RANDOM_LIGHT
 from dfmvr.report.captions import caption, entries
 from dfmvr.report.context import WHOLE, Context
 from dfmvr.report.tables.comparisons import CORRESPONDENCE, DIFFERENCE, GAP, RATIO, Compared
@@ -56,7 +57,9 @@ def _comparison_caption(table: Compared, context: Context) -> str:
     """What a comparison shows and on what data, ours and the paper's."""
     comparison, resamples = table.comparison, context.configuration.report.bootstrap
     data = {d: context.name(d) for d in ("pixel_face", "multi_pie", "bosphorus")}
-    parts = [f"{comparison.title}.", caption(f"about_{comparison.name}", **data)]
+    relit = (context.scores["illumination"] == RANDOM_LIGHT).any()
+    told = {"and_light": caption("and_light") if relit else ""}
+    parts = [f"{comparison.title}.", caption(f"about_{comparison.name}", **data, **told)]
     parts.append(caption("comparison", how=entries("protocol_names")[PROTOCOL], resamples=resamples))
     if any(read_key(method).view == BEST for method in table.frame["method"]):
         parts.append(caption("best_of_views"))
