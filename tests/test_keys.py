@@ -87,6 +87,7 @@ MEANT = {
     "train.data": ["train_variant dfmvr", "train_variant dfmvr_released", "train_variant deng", "train_variant shang"],
     "train.method": ["train_variant dfmvr*", "reconstruct_samples dfmvr*"],
     "train.landmark_share": ["train_variant dfmvr*", "train_variant shang"],  # deng has its own
+    "train.hours": [],  # it asks for time, and changes nothing
     "train.network": ["train_variant dfmvr*"],
     "train.loss": ["train_variant dfmvr*"],
     "train.loss.landmark_3d": ["train_variant dfmvr", "train_variant dfmvr_released"],  # 0 in the other one

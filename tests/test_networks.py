@@ -339,7 +339,8 @@ def test_describe_prints_a_table(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "One sample of 96 px."
     assert [line.split()[:2] for line in lines[2:4]] == [["fusion", "CNNFusion"], ["backbone", "RedNet"]]
-    assert lines[-1].startswith("total")
+    assert lines[6].startswith("total")
+    assert [line.split()[0] for line in lines[9:]] == list(args.configuration.trained_on())
     args.method = "dfmvr_without_l3d"
     main(args, None)
     assert "CNNFusion" in capsys.readouterr().out

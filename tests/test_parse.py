@@ -26,6 +26,7 @@ from dfmvr.parse.trainer import (
     evaluate,
     hard_cross_entropy,
     learning_rate,
+    make_optimiser,
     new_parser,
 )
 from dfmvr.parse.weight_map import weight_map
@@ -216,10 +217,21 @@ def test_hard_cross_entropy_keeps_the_hardest_when_all_are_easy():
 def test_hard_cross_entropy_weighs_classes_as_torch_does():
     generator = torch.Generator().manual_seed(0)
     logits, masks = torch.randn(2, 10, 6, 6, generator=generator), torch.randint(0, 10, (2, 6, 6), generator=generator)
-    weights = class_weights()
+    weights = class_weights(0.4)
+    assert len(set(class_weights(0).tolist())) == 1
     expected = torch.nn.functional.cross_entropy(logits, masks, weights)
     assert float(hard_cross_entropy(logits, masks, weights, threshold=1.0)) == pytest.approx(float(expected), rel=1e-5)
     assert float((weights * torch.tensor(CLASS_SHARES)).sum()) == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
+def test_the_first_step_of_each_optimiser_by_hand(optimiser):
+    layer = torch.nn.Linear(2, 1, bias=False)
+    before = layer.weight.detach().clone()
+    layer.weight.grad = torch.tensor([[3.0, -0.5]])
+    make_optimiser(ParseSection(optimiser=optimiser, learning_rate=0.1), layer).step()
+    step = torch.tensor([[1.0, -1.0]]) + 0.01 * before if optimiser == "adamw" else layer.weight.grad + 5e-4 * before
+    assert_allclose(layer.weight.detach(), before - 0.1 * step, rtol=1e-5)
 
 
 def test_learning_rate_rises_then_falls():

@@ -78,7 +78,7 @@ class Config(Section):
         """What one variant is trained by, as one line of JSON, without what `train` has for other methods."""
         settings = self.variant(name)
         others = set().union(*_OF_ONE_KIND.values()) - _OF_ONE_KIND[settings.kind]
-        return settings.as_json(exclude=others)
+        return settings.as_json(exclude={*others, "hours"})
 
     def tests_of(self, page: str = "report") -> list[tuple[TestedMethod, str]]:
         """What is tested, each training by itself, and the data set that it is tested on.

@@ -53,7 +53,16 @@ class ParseSection(Section):
     )
     epochs: int = Field(13, ge=0, description="Passes over the training images; 0 keeps `facexlib_weights` unchanged.")
     batch_size: int = Field(8, ge=2, description="Images a step.")
+    optimiser: Literal["adamw", "sgd"] = Field(
+        "adamw", description="AdamW, or BiSeNet's SGD with momentum, which wants more steps."
+    )
     learning_rate: float = Field(8e-3, gt=0, description="Peak learning rate.")
+    class_exponent: float = Field(
+        0.4,
+        ge=0,
+        description="A class weighs in the loss as its usual share of the pixels to the power of minus this; 0: all "
+        "pixels weigh alike, as in BiSeNet.",
+    )
     checkpoint_minutes: float = Field(1.0, gt=0, description="Time between two checkpoints.")
     facexlib_weights: Path | None = Field(
         None, description="facexlib's parsing_bisenet.pth, to start from instead of random weights (width 64, 512 px)."
@@ -286,6 +295,11 @@ class TrainSection(Section):
         0,
         ge=0,
         description="GPUs that a training of the workflow asks for, one process each; 0: one process, and CPUs do.",
+    )
+    hours: float = Field(
+        48.0,
+        gt=0,
+        description="Time that a training on GPUs asks a cluster for; one that this ends can go on where it was.",
     )
     single_view_share: float = Field(
         0.0,

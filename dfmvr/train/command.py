@@ -171,4 +171,4 @@ def mirrored_landmarks(model: MorphableModel) -> Tensor:
 def _run(args: argparse.Namespace, settings: TrainSection, with_parser: bool) -> str:
     """Digest of all that fixes the numbers of a run."""
     files = [args.face_model, args.align / "samples.npz", *([args.parser] if with_parser else []), *settings.files]
-    return fingerprint(settings.model_dump(mode="json", exclude={"checkpoint_minutes"}), *files)
+    return fingerprint(settings.model_dump(mode="json", exclude={"checkpoint_minutes", "hours"}), *files)

@@ -1,10 +1,11 @@
-"""Tell how large a variant is: parameters and operations of each part.
+"""Tell how large a variant is, parameters and operations of each part, and what the trainings of the study take.
 
-In     the configuration, or one of its variants.
-Gives  a table on standard output.
+In     the configuration, or one of its variants; with --measure, this machine.
+Gives  two tables on standard output.
 
 Operations are those of one sample's forward pass, a multiplication and an addition counting as two; tables of other
 papers often count both as one. What is done value by value (normalisation, activation, pooling) is not counted.
+Those of a training are the network's, thrice for each sample: forward, and back to its inputs and to its weights.
 """
 
 from __future__ import annotations
@@ -12,17 +13,21 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from dfmvr.assets.files import asset
 from dfmvr.conventions import VIEWS
 from dfmvr.networks.heads import NetworkSizes
-from dfmvr.train.command import training_of
+from dfmvr.train.command import pick_device, training_of
+from dfmvr.train.foretell import measured, steps_of, training_samples
 
 if TYPE_CHECKING:
+    from dfmvr.config.configuration import Config
     from dfmvr.config.training import TrainSection
 
 
@@ -39,6 +44,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options; those of the configuration are the command line's."""
     parser.add_argument("--method", help="variant of the configuration to describe (default: the section train)")
     parser.add_argument("--image-size", type=int, help="pixels (default: align.image_size)")
+    parser.add_argument(
+        "--measure",
+        action="store_true",
+        help="measure a step of every training here: minutes on CPUs at the paper's size",
+    )
+    parser.add_argument(
+        "--rows", type=int, help="samples of a measured step (default: what a GPU gets of a batch; 2 on CPUs)"
+    )
+    parser.add_argument(
+        "--face-model", type=Path, help="face model (.npz) of a measured step (default: the shipped one)"
+    )
+    parser.add_argument("--device", help="cpu or cuda, where a step is measured (default: cuda where there is one)")
 
 
 def describe(make: Callable[[], nn.Module], image_size: int) -> list[PartSize]:
@@ -76,8 +93,48 @@ def table(parts: list[PartSize]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def trainings_table(args: argparse.Namespace, whole: Config, image_size: int, names: list[str]) -> str:
+    """Lines of the trainings: samples, steps and operations of each, and what it takes if that is to be measured."""
+    face, rows, hours = whole.face_model, [], []
+    sizes = NetworkSizes(image_size, face.identity_components, face.expression_components, face.albedo_components)
+    device = pick_device(args.device).type if args.measure else ""
+    samples = {data: training_samples(whole, data) for data in dict.fromkeys(whole.variant(n).data for n in names)}
+    for name in names:
+        settings = whole.variant(name)
+        network = training_of(settings).make_network
+        flops = describe(lambda make=network, told=settings: make(told, sizes), image_size)[-1].flops
+        steps = steps_of(settings, samples[settings.data])
+        cells = [name, settings.data, f"{samples[settings.data]:,}", f"{steps:,}"]
+        cells.append(f"{3e-15 * flops * settings.batch_size * steps:,.1f}")
+        if args.measure:
+            alone = max(1, settings.gpus) * settings.accumulate
+            count = args.rows or (max(2, settings.batch_size // alone) if device == "cuda" else 2)
+            found = measured(
+                settings, whole.parse, image_size, args.face_model or asset("face_model.npz"), count, device
+            )
+            seconds = found.seconds * settings.batch_size / count / max(1, settings.gpus if device == "cuda" else 1)
+            hours.append(seconds * steps / 3600)
+            cells += [f"{seconds:.3g}", f"{found.peak_bytes / 2**30:.1f}", f"{hours[-1]:,.2f}"]
+        rows.append(cells)
+    heads = ["training", "data", "samples", "steps", "PFLOP", *(["s/step", "GiB", "hours"] if args.measure else [])]
+    if args.measure:
+        rows.append(["the study", *[""] * 6, f"{sum(hours):,.2f}"])
+    widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
+    lines = (
+        "  ".join(
+            cell.ljust(w) if i < 2 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in [heads, *rows]
+    )
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
 def main(args: argparse.Namespace, settings: TrainSection) -> None:
-    """Print the table."""
+    """Print the tables.
+
+    Raises:
+        UnavailableError: the device is not to be had here.
+    """
     whole = args.configuration
     if args.method:
         settings = whole.variant(args.method)
@@ -85,4 +142,6 @@ def main(args: argparse.Namespace, settings: TrainSection) -> None:
     image_size = args.image_size or whole.align.image_size
     sizes = NetworkSizes(image_size, face.identity_components, face.expression_components, face.albedo_components)
     parts = describe(lambda: training_of(settings).make_network(settings, sizes), image_size)
-    sys.stdout.write(f"One sample of {image_size} px.\n{table(parts)}")
+    names = [args.method] if args.method else list(whole.trained_on())
+    sys.stdout.write(f"One sample of {image_size} px.\n{table(parts)}\n")
+    sys.stdout.write(trainings_table(args, whole, image_size, names))

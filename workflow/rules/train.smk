@@ -35,7 +35,11 @@ rule train_variant:
     resources:
         gpu=lambda wildcards: study.variant(wildcards.method).gpus,
         mem_mb=lambda wildcards: 16000 if study.variant(wildcards.method).gpus else 3000,
-        runtime=lambda wildcards: 2880 if study.variant(wildcards.method).gpus else 240,
+        runtime=lambda wildcards: (
+            round(60 * study.variant(wildcards.method).hours)
+            if study.variant(wildcards.method).gpus
+            else 240
+        ),
     params:
         program=lambda wildcards, resources: (
             f"torchrun --standalone --nproc-per-node {resources.gpu} -m dfmvr"
