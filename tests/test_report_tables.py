@@ -298,6 +298,8 @@ def test_table_4_has_the_papers_columns(study):
     assert printed["v4"] == ["Tri-Unet", "RedNet", "N", "Y"]
     assert printed["v5"] == ["Tri-Unet", "RedNet", "Y", "N"]
     assert sorted(printed) == ["v1", "v2", "v3", "v4", "v5", "v6"]
+    alone = [row[1:5] for row in cells if row and row[0].startswith("face mask alone")]
+    assert alone == [["Tri-Unet", "RedNet", "Y", "Y"]]
 
 
 def test_paired_differences_are_those_to_the_tables_own_reference(study):

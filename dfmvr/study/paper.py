@@ -37,6 +37,7 @@ class ComparedRow(NamedTuple):
     tested: bool  # by default
     paper: str  # the paper's row that stands beside it, if there is one
     printed: dict[str, Any]  # the paper's own numbers in that row
+    design: dict[str, Any]  # what it is, by the keys of `DESIGN`
 
     def paper_mean(self, yaw: str = "") -> float:
         """The mean error that the paper prints, mm; at a yaw such as `45` or `random` where it has columns."""
@@ -72,7 +73,8 @@ class Comparison:
                 method = TestedMethod(variant, view=row.view)
                 of_paper = [p for p in self.printed if row.paper and row.paper in (p.get("method"), p.get("variant"))]
                 printed = of_paper[0] if of_paper else {}
-                rows[method.key] = ComparedRow(method, row.label or method.name, row.tested, row.paper, printed)
+                design = dict(row.design) or {key: printed[key] for key in DESIGN if key in printed}
+                rows[method.key] = ComparedRow(method, row.label or method.name, row.tested, row.paper, printed, design)
         return rows
 
     @property
@@ -129,7 +131,7 @@ COMPARISONS = (
         "Pixel-Face",
         _ON_PIXEL_FACE,
         _SINGLE,
-        (("dfmvr_mixed", _SINGLE), (_SINGLE, "deng"), (_SINGLE, "shang_best")),
+        (("dfmvr_mixed", _SINGLE), (_SINGLE, "deng_from_front"), (_SINGLE, "shang_best")),
     ),
     Comparison(
         "table_4", "Table IV", "Pixel-Face", _ON_PIXEL_FACE, OURS, tuple((OURS, ablated) for ablated in _ABLATED)

@@ -164,7 +164,7 @@ class Recomputed:
             for m, row in comparison.rows.items():
                 beside = row.printed if dataset == blocks[0][0] else {}
                 if m in found or beside or m in (MEAN_FACE, FLOOR):
-                    numbers = found.get(m, {}) | {key: row.printed.get(key, "") for key in comparison.design}
+                    numbers = found.get(m, {}) | {key: row.design.get(key, "") for key in comparison.design}
                     numbers |= {"paper_mean_mm": beside.get(yaw or "mean", math.nan)}
                     key = (dataset, yaw, m) if comparison.by_yaw else (dataset, m)
                     self.tables[comparison.name][key] = numbers | {"paper_std_mm": beside.get("std", math.nan)}

@@ -196,7 +196,7 @@ def comparison_frame(context: Context, comparison: Comparison, blocks: list[Bloc
                 continue
             place = {"data": context.name(dataset), "dataset": dataset, "left_yaw": yaw}
             place |= {"method": method, "label": row.label}
-            place |= {key: row.printed.get(key, "") for key in comparison.design}
+            place |= {key: row.design.get(key, "") for key in comparison.design}
             rows.append(place | (numbers.loc[method].to_dict() if method in numbers.index else {}) | beside)
     columns = ["data", "dataset", *(["left_yaw"] if comparison.by_yaw else []), "method", "label", *comparison.design]
     frame = pd.DataFrame(
