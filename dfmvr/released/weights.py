@@ -21,12 +21,11 @@ order of the skips are, and its classes are ours.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-from dfmvr.config.training import NetworkSection
 from dfmvr.conventions import CAMERA_DISTANCE_MM, CLASSES, REFERENCE_SIZE_PX, VIEWS
 from dfmvr.errors import DataError
 from dfmvr.face_model.coefficients import mean_angles
@@ -35,6 +34,9 @@ from dfmvr.networks.heads import ANGLE_UNIT_RAD, LIGHTING_UNIT, TRANSLATION_UNIT
 from dfmvr.networks.residual import BLOCKS
 from dfmvr.released.network import ReleasedDFMVR
 from dfmvr.rendering.shading import SH_BANDS
+
+if TYPE_CHECKING:
+    from dfmvr.config.training import NetworkSection
 
 MM_PER_UNIT = 100.0
 """The released code's lengths are decimetres."""
@@ -92,6 +94,8 @@ def authors_heads(head: str, answers: int) -> dict[str, int]:
 
 def _settings(state: dict[str, Tensor], source: str) -> tuple[NetworkSection, NetworkSizes]:
     """Read from the shapes how wide and deep this network is."""
+    from dfmvr.config.training import NetworkSection  # here, as a training that starts its heads so needs none of it
+
     names = re.findall(r"rednet_fc\.rednet\.layer([1-4])\.(\d+)\.conv1\.weight", " ".join(state))
     blocks = tuple(sum(stage == number for stage, _ in names) for number in "1234")
     depths = [depth for depth, known in BLOCKS.items() if known == blocks]
