@@ -131,6 +131,8 @@ def landmark_3d_loss(
 
     s, R, t = argmin sum_{7} |a'_i - s (R a_i + t)|^2;  L_l3d = 1/N sum_n |s (R q_n + t) - q'_n|_2.
 
+    Paper: Eq. 5 prints the norm, not its square, whose minimum has a closed form and is what its sources take.
+
     Args:
         landmarks: (B, 101, 3) mm, any frame.
         target: (B, 101, 3) mm, any frame. A sample with a NaN is left out.

@@ -97,7 +97,10 @@ PAPER = {
 GPU = {
     "align": {"image_size": 224, "landmarks": "annotated"},
     "parse": {"width": 64, "output_stride": 8},
-    "train": {"gpus": 1, "precision": "bfloat16", "network": FULL_SIZE},
+    "train": {
+        **{"gpus": 1, "precision": "bfloat16", "network": FULL_SIZE | {"quick_start": True, "neck": 256}},
+        **{"deng": {"network": {"depth": 50, "backbone_width": 64}}, "shang": {"network": {"depth": 50}}},
+    },
 }
 CI = {"align": {"image_size": 64}, "parse": {"epochs": 2}, "train": {"epochs": 2, "gpus": 0, "network": {"width": 4}}}
 

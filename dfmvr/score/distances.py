@@ -5,6 +5,9 @@ of its distance along the normal (interpolated from the vertices, so that it is 
 point of the surface; `mean_mm` is the mean of its unsigned distance from that point. Points whose closest point lies
 on an open edge of the prediction are beside it and do not count; `coverage` is the share of the others.
 
+Paper: a point-to-plane distance of the two (V-A), which leaves open from which to which, along what normal, and what
+becomes of such points. From the scan, every place of the face counts alike, however fine the prediction's mesh is there.
+
 The closest point flatters: a cheek that has slid along itself costs nothing. Where the true surface is known in the
 topology of the prediction, `correspondence_mm` is the root mean square distance of its vertices in the crop from the
 same vertices of the prediction, under the same registration. Paper: not among its numbers.
