@@ -13,8 +13,8 @@ from dfmvr.study.paper import default_tests
 class ProtocolSection(Section):
     """One way of measuring a prediction against a scan."""
 
-    # Paper: the front of the face is cropped, the registration is that of Deng et al. (V-A); it tells no sizes. Theirs are
-    # 95 mm about the nose tip and a free scale.
+    # Paper: the front of the face is cropped, the registration is that of Deng et al. (V-A); no sizes are told. Theirs
+    # are 95 mm about the nose tip and a free scale.
 
     crop: Literal["nose_sphere", "face_sphere"] = Field(
         "nose_sphere",

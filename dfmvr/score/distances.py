@@ -6,7 +6,7 @@ point of the surface; `mean_mm` is the mean of its unsigned distance from that p
 on an open edge of the prediction are beside it and do not count; `coverage` is the share of the others.
 
 Paper: a point-to-plane distance of the two (V-A), which leaves open from which to which, along what normal, and what
-becomes of such points. From the scan, every place of the face counts alike, however fine the prediction's mesh is there.
+becomes of such points. From the scan, every place of the face counts alike, however fine the prediction's mesh is.
 
 The closest point flatters: a cheek that has slid along itself costs nothing. Where the true surface is known in the
 topology of the prediction, `correspondence_mm` is the root mean square distance of its vertices in the crop from the
