@@ -84,7 +84,10 @@ MEANT = {
     "parse": ["pretrain_parser"],
     **{f"parse.{key}": ["pretrain_parser", "parse_dataset *"] for key in OF_WEIGHT_MAPS},
     "train": ["train_variant *"],
-    "train.data": ["train_variant dfmvr", "train_variant dfmvr_released", "train_variant deng", "train_variant shang"],
+    "train.data": [
+        *("train_variant dfmvr", "train_variant dfmvr_released", "train_variant deng", "train_variant shang"),
+        *("reconstruct_samples dfmvr multi_pie", "reconstruct_samples dfmvr_released multi_pie"),  # its people held out
+    ],
     "train.method": ["train_variant dfmvr*", "reconstruct_samples dfmvr*"],
     "train.landmark_share": ["train_variant dfmvr*", "train_variant shang"],  # deng has its own
     "train.hours": [],  # it asks for time, and changes nothing

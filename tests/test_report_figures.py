@@ -220,6 +220,32 @@ def test_all_chapters_have_their_pictures(results, tmp_path):
     assert page.stat().st_size < 12e6
 
 
+def test_people_held_out_where_there_are_no_scans_are_shown_with_texture(results, tmp_path, monkeypatch):
+    root, method = shutil.copytree(results, tmp_path / "results"), "dfmvr_multi_pie"
+    for copied in (("align", "pixel_face"), ("parse", "pixel_face"), ("reconstruct", "dfmvr", "pixel_face")):
+        place = copied[:1] if len(copied) == 2 else (copied[0], method)
+        shutil.copytree(root.joinpath(*copied), root.joinpath(*place, "multi_pie"))
+    shutil.copytree(root / "train" / "dfmvr", root / "train" / method)
+    (root / "score" / method).mkdir()
+    scores = pd.read_parquet(root / "score" / "dfmvr" / "pixel_face.parquet").assign(method=method)
+    scores.to_parquet(root / "score" / method / "pixel_face.parquet")
+    manifest = pd.read_parquet(root / "align" / "multi_pie" / "manifest.parquet")
+    trained = manifest["subject"].isin(["p0", "p1"])
+    manifest.assign(split=np.where(trained, "train", "test")).to_parquet(root / "align/multi_pie/manifest.parquet")
+    shown = []
+    drawn = gallery.texture_panel
+
+    def seen(source, samples, of_method, names):
+        shown.append((source.dataset, list(samples), of_method))
+        return drawn(source, samples, of_method, names)
+
+    monkeypatch.setattr(gallery, "texture_panel", seen)
+    views.texture_chapter(context_of(root, tmp_path / "tables"))
+    held_out = [samples for dataset, samples, of_method in shown if (dataset, of_method) == ("multi_pie", method)]
+    assert held_out == [["p2_10", "p3_45"]]  # of each person another sample
+    assert (tmp_path / "tables" / "figures" / f"texture_multi_pie_{method}.jpg").stat().st_size > 1000
+
+
 # --- why samples are bad
 
 

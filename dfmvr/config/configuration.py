@@ -110,6 +110,19 @@ class Config(Section):
         tested = [method.key for method, _ in self.tests_of(page) if method.key != FLOOR and not method.view]
         return list(dict.fromkeys(tested)) if shown else []
 
+    def shown_without_scans(self, page: str = "report") -> dict[str, str]:
+        """The trainings that a page shows on the people held out of what they are trained on, though no scan is there.
+
+        They are DF-MVR's on Multi-PIE (Fig. 16), if they are tested elsewhere, and are on `report` alone.
+        """
+        kept = page == "report" and self.datasets.multi_pie.test_share > 0
+        first = [m.training for m, _ in self.tests_of(page) if m.training in self.variants and not m.view]
+        return {
+            name: "multi_pie"
+            for name in first
+            if kept and self.variant(name).data == "multi_pie" and self.variant(name).method == "df_mvr"
+        }
+
     def trained_on(self, page: str = "report") -> dict[str, str]:
         """The trainings that the tests of a page need, and the data set that each is trained on.
 

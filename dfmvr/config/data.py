@@ -65,7 +65,13 @@ class MultiPieData(Section):
     sessions: tuple[int, ...] = Field((), description="Sessions used; empty: all.")
     recordings: tuple[int, ...] = Field((), description="Recordings used; empty: all.")
     illuminations: tuple[int, ...] = Field((), description="Illuminations used; empty: all.")
-    test_share: float = Field(0.0, ge=0, le=1, description="Share of the subjects, the last ones, kept for testing.")
+    test_share: float = Field(
+        0.05,
+        ge=0,
+        lt=1,
+        description="Share of the subjects, the last ones, that no training sees and Fig. 16 shows, at least one of "
+        "several; the paper has some and tells no share. 0: none.",
+    )
     exchange_sides: bool = Field(
         False, description="Take camera 080 for one that shows the nose pointing to the image's right."
     )
@@ -173,7 +179,7 @@ class StandInSize(Section):
 class MultiPieSize(Section):
     """Size of the stand-in for Multi-PIE."""
 
-    subjects: int = Field(120, ge=1, le=999, description="Subjects; their names have three digits.")
+    subjects: int = Field(126, ge=1, le=999, description="Subjects; their names have three digits.")
     recordings: int = Field(2, ge=1, le=3, description="Recordings (expressions) a subject; the first is neutral.")
     illuminations: int = Field(2, ge=1, le=20, description="Illuminations of each recording.")
     cameras: tuple[str, ...] = Field(

@@ -115,6 +115,17 @@ def test_order_is_training_first_then_by_name(tmp_path):
     assert listed(tmp_path, **options) == samples
 
 
+@pytest.mark.parametrize(("subjects", "held_out"), [(1, 0), (2, 1), (9, 1), (30, 2), (126, 6), (337, 17)])
+def test_a_few_people_are_held_out_one_of_several_at_the_least(subjects, held_out, tmp_path):
+    for number in range(1, subjects + 1):
+        (tmp_path / "session01" / "multiview" / f"{number:03d}" / "01" / "05_1").mkdir(parents=True)
+        name = f"{number:03d}_01_01_051_07.png"
+        (tmp_path / "session01" / "multiview" / f"{number:03d}" / "01" / "05_1" / name).touch()
+    tested = {sample.subject for sample in listed(tmp_path) if sample.split == "test"}
+    assert tested == {f"{number:03d}" for number in range(subjects - held_out + 1, subjects + 1)}
+    assert {sample.split for sample in listed(tmp_path, test_share=0)} == {"train"}
+
+
 @pytest.mark.parametrize(
     ("options", "moments"),
     [

@@ -61,6 +61,15 @@ def of_data(pattern):
     return lambda wildcards: expand(pattern, dataset=study.data_of(wildcards.page))
 
 
+def of_held_out(pattern):
+    """What gives `pattern` filled in for every training that a page shows on people whose scans are not there."""
+    return lambda wildcards: [
+        part
+        for name, dataset in study.shown_without_scans(wildcards.page).items()
+        for part in expand(pattern, method=name, dataset=dataset)
+    ]
+
+
 def of_scanned(pattern):
     """What gives `pattern` filled in for every method that a page shows on the scan of a real person."""
     return lambda wildcards: expand(pattern, method=study.shown_on_scan(wildcards.page))

@@ -30,6 +30,7 @@ rule make_report:
         meshes=of_tests("<results>/reconstruct/{method}/{dataset}"),
         registrations=of_tests("<results>/register/{method}/{dataset}.npz"),
         scores=of_tests("<results>/score/{method}/{dataset}.parquet"),
+        without_scans=of_held_out("<results>/reconstruct/{method}/{dataset}"),
         real_scan=of_scanned("<results>/score/{method}/real_scan.json"),
     output:
         page="<results>/{page}.html",

@@ -94,7 +94,8 @@ class MultiPie(MultiviewDataset):
             DataError: the folder is not of this layout, or holds no front photograph of those that are chosen.
         """
         tree = PhotoTree(self.root, self.settings)
-        tested = last_subjects(tree.folders, self.settings.test_share)
+        share, people = self.settings.test_share, len(tree.folders)
+        tested = last_subjects(tree.folders, max(share, 1 / people) if share and people > 1 else 0)
         count = 0
         for subject in sorted(tree.folders, key=lambda subject: (subject in tested, subject)):
             for recording in tree.recordings(subject):

@@ -127,9 +127,9 @@ def single_view_panel(exhibit: Exhibit, sample: str, families: dict[str, Sequenc
     return grid(rows, [*OF_VIEWS, "scan"], ["the one input", *families], 220)
 
 
-def texture_panel(exhibit: Exhibit, samples: Sequence[str], method: str, names: Sequence[str]) -> Image.Image:
+def texture_panel(source: SampleSource, samples: Sequence[str], method: str, names: Sequence[str]) -> Image.Image:
     """Photographs, the bare mesh, and the face as rendered in every view; a row a sample (Figs. 10, 16, 17)."""
-    source, rows = exhibit.source, []
+    rows = []
     for sample in samples:
         views = rendered(source, method, sample)
         mesh = views.vertices[0].numpy(), source.model.triangles.numpy()

@@ -12,7 +12,7 @@ import torch
 from dfmvr.conventions import VIEWS
 from dfmvr.report.captions import caption
 from dfmvr.report.chapter import SHAPES_FROM, Chapter, chapter_of
-from dfmvr.report.context import Context
+from dfmvr.report.context import OK, Context
 from dfmvr.report.figures import gallery
 from dfmvr.report.figures.exhibits import MOST_ROWS, Exhibit, exhibits, tests_on
 from dfmvr.report.source import SampleSource
@@ -89,11 +89,28 @@ def texture_chapter(context: Context, chapter: Chapter) -> None:
     for exhibit in exhibits(context):
         samples, ours = exhibit.samples, exhibit.ours
         for method in dict.fromkeys((ours, without if without in exhibit.errors else ours)):
-            image = gallery.texture_panel(exhibit, samples, method, samples)
+            image = gallery.texture_panel(exhibit.source, samples, method, samples)
             facts = {"data": exhibit.name, "method": read_key(method).name, "count": len(samples)}
             facts |= {"figure": "Fig. 10" if method == OURS else "Fig. 16"}
             chapter.picture(image, f"texture_{exhibit.dataset}_{method}", "texture_figure", **facts)
         _expressions(chapter, exhibit)
+    _without_scans(context, chapter)
+
+
+def _without_scans(context: Context, chapter: Chapter) -> None:
+    """People held out of a training on a data set without scans, of each another of the samples (Fig. 16)."""
+    most = min(MOST_ROWS, context.configuration.report.panels)
+    for method, run in context.training.items():
+        answered = context.root / "reconstruct" / method / run.data / "coefficients.npz"
+        if run.data in context.datasets or not answered.exists() or not most:
+            continue
+        manifest = context.manifests[run.data]
+        kept = manifest[(manifest["split"] == "test") & (manifest["status"] == OK)]
+        of_people = [list(dict.fromkeys(rows["sample"])) for _, rows in kept.groupby("subject")][:most]
+        samples = [own[i * (len(own) - 1) // max(1, most - 1)] for i, own in enumerate(of_people)]
+        image = gallery.texture_panel(context.source(run.data), samples, method, samples)
+        facts = {"data": context.name(run.data), "method": read_key(method).name, "count": len(samples)}
+        chapter.picture(image, f"texture_{run.data}_{method}", "texture_held_out", **facts)
 
 
 def _expressions(chapter: Chapter, exhibit: Exhibit) -> None:
@@ -104,6 +121,6 @@ def _expressions(chapter: Chapter, exhibit: Exhibit) -> None:
     if len(shown) < 2:
         return
     names = [f"expression {name}" for name in shown]
-    image = gallery.texture_panel(exhibit, [str(sample) for sample in shown.index], exhibit.ours, names)
+    image = gallery.texture_panel(exhibit.source, [str(sample) for sample in shown.index], exhibit.ours, names)
     facts = {"data": exhibit.name, "method": read_key(exhibit.ours).name, "count": len(shown)}
     chapter.picture(image, f"expressions_{exhibit.dataset}", "expressions_figure", **facts)
