@@ -1,6 +1,7 @@
 """Figures, the viewer and the chapters of the report, on faces of a toy model whose truth is known."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -381,6 +382,21 @@ def test_a_prediction_bears_the_errors_of_the_scan_beside_it(exhibit):
 
 
 # --- how it was made
+
+
+def test_the_page_says_what_the_baselines_lacked(results, tmp_path):
+    given = "train.deng={imagenet_weights: w.pth, loss: {embedding: e.pt2}}"
+    texts = [
+        " ".join(background.method_chapter(context_of(results, tmp_path, *more, configured=True)).paragraphs)
+        for more in ([], [given], ["train.deng.imagenet_weights=w.pth"])
+    ]
+    lacked = [re.findall(r"paper of (\w+) et al. has and this training of it had not: ([^.]+)", text) for text in texts]
+    weights, network = "weights learnt on ImageNet", "a face recognition network"
+    assert [family for family, _ in lacked[0]] == ["Deng", "Shang"]
+    assert all(weights in what and network in what for _, what in lacked[0])
+    assert [family for family, _ in lacked[1]] == ["Shang"]
+    assert weights not in lacked[2][0][1]
+    assert network in lacked[2][0][1]
 
 
 @pytest.mark.parametrize(("first", "place"), [(True, "the first ones"), (False, "spread over the training")])
