@@ -1,5 +1,7 @@
 """Reconstruction: what is written is what the coefficients say, and wrong use is one line."""
 
+import json
+
 import numpy as np
 import torch
 from toy_model import toy_coefficients, toy_model, toy_samples
@@ -59,6 +61,9 @@ def test_a_data_set_is_reconstructed_as_the_network_says(trained):
         expected = read_network(trained / "network.safetensors").network(images, masks)
     assert np.allclose(found["identity"], expected.identity, atol=1e-5)
     assert found["sample"].tolist() == ["s0", "s1", "s2"]
+    told = json.loads((output / "inference.json").read_text())
+    assert told["samples"] == 3
+    assert 0 < told["ms"] < 60_000
 
 
 def test_another_face_model_is_refused(trained, capsys):

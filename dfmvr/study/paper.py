@@ -149,6 +149,50 @@ COMPARISONS = (
 """The tables of the page, in order. A further table of the paper is a further entry."""
 
 
+class Headline(NamedTuple):
+    """A figure of the paper's abstract: by how much one method is better than the best of others, in percent."""
+
+    name: str  # also its key among the paper's numbers
+    table: str  # of the comparison
+    ours: str
+    others: tuple[str, ...]
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """All of them, ours first."""
+        return (self.ours, *self.others)
+
+    @property
+    def comparison(self) -> Comparison:
+        """The table that it is about."""
+        return next(comparison for comparison in COMPARISONS if comparison.name == self.table)
+
+    @property
+    def printed(self) -> float:
+        """What the paper says."""
+        return float(paper_numbers()["other"][f"{self.name}_percent"])
+
+
+_BASELINES = ("deng", "shang_best")
+HEADLINES = (
+    Headline("improvement_over_best_weakly_supervised_pixel_face", "table_1", OURS, _BASELINES),
+    Headline("improvement_without_3d_landmarks_pixel_face", "table_1", "dfmvr_without_l3d", _BASELINES),
+    Headline(
+        "improvement_without_3d_landmarks_bosphorus",
+        "table_2",
+        OURS_ACROSS,
+        ("deng_multi_pie", "shang_multi_pie_best"),
+    ),
+)
+INFERENCE_MS = "inference_ms"
+"""What the time to a face is called; the paper's is of an RTX 3090."""
+
+
+def paper_time_ms() -> float:
+    """Milliseconds to a face that the paper reports."""
+    return float(paper_numbers()["other"]["inference_ms_rtx3090"])
+
+
 def default_tests() -> dict[str, tuple[str, ...]]:
     """Every method of some table, by the data set that it is tested on."""
     found: dict[str, list[str]] = {}

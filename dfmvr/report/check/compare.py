@@ -35,6 +35,7 @@ NOT_CHECKED = ("runtimes", "causes", "agreement")
 
 KEYS = {
     **{c.name: ("dataset", "left_yaw", "method") if c.by_yaw else ("dataset", "method") for c in COMPARISONS},
+    "headlines": ("figure", "dataset"),
     "claims": ("table", "dataset", "left_yaw", "better", "worse"),
     **dict.fromkeys(("regions", "correspondence"), ("dataset", "method")),
     **dict.fromkeys(("protocols", "rankings"), ("dataset", "protocol", "method")),

@@ -8,6 +8,7 @@ from dfmvr.report.sections import analysis, background, learnt, provenance, real
 
 CHAPTERS = (
     learnt.learnt_chapter,
+    tables.headline_chapter,
     tables.comparison_chapters,
     tables.spread_chapter,
     tables.region_chapter,

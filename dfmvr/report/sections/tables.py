@@ -12,6 +12,14 @@ from dfmvr.report.tables.errors import errors_of, one_training_each
 from dfmvr.study.methods import MEAN, read_key
 
 
+@chapter_of("Headline figures", "headlines", "reconstruct", "score")
+def headline_chapter(context: Context, chapter: Chapter) -> None:
+    """The figures of the paper's abstract beside ours."""
+    frame = comparisons.headline_frame(context)
+    if not frame.empty:
+        chapter.table(printed.headline_table(frame, context))
+
+
 def comparison_chapters(context: Context) -> list[Chapter]:
     """One chapter for each of the paper's tables that there are scores for."""
     chapters = []

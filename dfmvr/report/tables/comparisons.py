@@ -16,8 +16,8 @@ from dfmvr.datasets.sample import RANDOM_LIGHT
 from dfmvr.report.context import WHOLE, Context
 from dfmvr.report.tables.errors import PairedErrors, errors_of
 from dfmvr.report.tables.statistics import Interval, Resampled, resample_means
-from dfmvr.study.methods import FLOOR, MEAN_FACE, read_key
-from dfmvr.study.paper import COMPARISONS, PROTOCOL, RANDOM, Comparison
+from dfmvr.study.methods import FLOOR, MEAN_FACE, OURS, read_key
+from dfmvr.study.paper import COMPARISONS, HEADLINES, INFERENCE_MS, PROTOCOL, RANDOM, Comparison, paper_time_ms
 
 CORRESPONDENCE = "correspondence_mm"
 """Column of the scores: distance of corresponding points."""
@@ -204,6 +204,36 @@ def comparison_frame(context: Context, comparison: Comparison, blocks: list[Bloc
     )
     texts = dict.fromkeys(("paper_method", "paper_data"), "")
     return frame.astype(dict.fromkeys(texts, object)).fillna(texts)
+
+
+def percent_below(ours: Any, *others: Any) -> Any:
+    """By how many percent an error, or an array of them, lies below the least of others."""
+    return 100 * (1 - ours / np.minimum.reduce(others))
+
+
+def headline_frame(context: Context) -> pd.DataFrame:
+    """The figures of the paper's abstract: by how many percent DF-MVR is better, and how long a face takes.
+
+    Returns:
+        figure, dataset, method, label; paper (what it says), paper_means (what its own tables' means give), ours with
+        its interval, samples and subjects; of the time to a face `machine`.
+    """
+    rows, tables = [], {table.comparison.name: table for table in compared(context)}
+    for headline in (h for h in HEADLINES if h.table in tables):
+        comparison, blocks = tables[headline.table].comparison, tables[headline.table].blocks
+        means = percent_below(*(comparison.rows[method].paper_mean() for method in headline.methods))
+        for _, found in blocks:
+            row = {"figure": headline.name, "dataset": found.errors.dataset, "method": headline.ours, "machine": ""}
+            row |= {"paper": headline.printed, "paper_means": means}
+            if set(headline.methods) <= set(found.errors.table):
+                better = found.interval(percent_below, *headline.methods)
+                rows.append(row | found.size | dict(zip(ended("ours"), better, strict=True)))
+    for dataset in context.datasets:
+        if told := context.summary("reconstruct", f"{OURS}/{dataset}/inference.json"):
+            row = {"figure": INFERENCE_MS, "dataset": dataset, "method": OURS, "machine": told["machine"]}
+            rows.append(row | {"paper": paper_time_ms(), "ours": told["ms"], "samples": told["samples"]})
+    columns = ["figure", "dataset", "method", "paper", "paper_means", *ended("ours"), "samples", "subjects", "machine"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def by_group(context: Context, key: str) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from dfmvr.study.paper import DESIGN, PROTOCOL, RANDOM, Comparison
 
 METHOD = Column("method", lambda row: read_key(row["method"]).name, left=True)
 
-two, four, whole = (partial(number, digits=digits) for digits in (2, 4, 0))
+one, two, four, whole = (partial(number, digits=digits) for digits in (1, 2, 4, 0))
 
 
 def spaced(name: str) -> str:
@@ -93,6 +93,22 @@ def comparison_table(table: Compared, context: Context) -> Table:
     ]
     text = _comparison_caption(table, context)
     return Table(comparison.name, comparison.title, text, frame, tuple(columns), "data", _is(comparison.ours))
+
+
+def headline_table(frame: pd.DataFrame, context: Context) -> Table:
+    """The figures of the paper's abstract; `frame` is what `comparisons.headline_frame` gives."""
+    frame = with_data(frame, context)
+    frame["label"] = frame["figure"].map(entries("headline_names")) + ", " + frame["data"]
+    columns = (
+        text_column("figure", "label"),
+        number_column("paper", "paper", one),
+        number_column("from the paper's means", "paper_means", one),
+        number_column("this run", "ours", one, ends=True),
+        Column("samples (subjects)", lambda row: f"{row['samples']:.0f}" if pd.isna(row["subjects"]) else _size(row)),
+        text_column("machine"),
+    )
+    text = caption("headlines", resamples=context.configuration.report.bootstrap)
+    return Table("headlines", "Headline figures", text, frame, columns)
 
 
 def _is(method: str) -> Callable[[pd.Series], bool]:
