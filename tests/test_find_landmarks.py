@@ -16,7 +16,7 @@ from dfmvr.align.accuracy import landmark_error, measure
 from dfmvr.align.cascade import WEIGHTS, cut_crop, shipped_networks
 from dfmvr.align.crop import five_points, map_points
 from dfmvr.align.find import find_faces
-from dfmvr.align.frame import CROP_PX, FACE_PX, Frame, crop_affine, flat_face, frame_of, warp
+from dfmvr.align.frame import CROP_PX, FACE_PX, Frame, crop_affine, flat_face, frame_of, turned_back, warp
 from dfmvr.align.landmark_networks import (
     STRIDE,
     LandmarkNetworks,
@@ -124,6 +124,31 @@ def test_yaw_of_a_real_head(yaw, tmp_path):
     assert {"left": -55 < face.yaw_deg < -20, "front": abs(face.yaw_deg) < 10, "right": 20 < face.yaw_deg < 55}[yaw]
 
 
+@pytest.mark.parametrize("source", ["own", "mediapipe"])
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_photograph_on_its_side_or_upside_down(source, quarters):
+    if source != "own":
+        pytest.importorskip(source)
+    photo = hopper()
+    turned = np.ascontiguousarray(np.rot90(photo, quarters))
+    (face,) = find_faces(turned, source)
+    assert off_percent(turned_back(face.landmarks, quarters, photo.shape), HOPPER) < 12
+    assert face.finder == source
+    assert abs(face.yaw_deg) < 20
+    assert (face.dense is not None) == (source == "mediapipe")
+
+
+def test_points_of_a_turned_picture_are_turned_back():
+    picture = np.arange(12).reshape(3, 4)
+    for quarters in range(4):
+        turned = np.rot90(picture, quarters)
+        rows, columns = np.nonzero(np.isin(turned, (1, 6, 11)))
+        back = turned_back(np.stack([columns, rows], 1) + 0.5, quarters, picture.shape) - 0.5
+        x, y = back.round().astype(int).T
+        assert_allclose(back, np.stack([x, y], 1))
+        assert set(picture[y, x]) == {1, 6, 11}
+
+
 # No face
 
 
@@ -164,7 +189,7 @@ def test_a_huge_photograph_is_looked_at_in_a_small_picture():
 
 
 def test_wrong_questions():
-    with pytest.raises(ConfigError, match="own, face_alignment"):
+    with pytest.raises(ConfigError, match="auto, own, mediapipe, face_alignment"):
         find_faces(np.zeros((9, 9, 3), np.uint8), source="haar")
     with pytest.raises(ValueError, match="uint8"):
         find_faces(np.zeros((9, 9), np.uint8))

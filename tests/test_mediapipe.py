@@ -1,5 +1,6 @@
 """Faces found by mediapipe, what its points mean, and how that is learnt. What runs the library needs it installed."""
 
+import subprocess
 import sys
 
 import cv2
@@ -215,8 +216,19 @@ def test_without_the_library_what_to_do_is_said(monkeypatch):
     by_mediapipe.is_available.cache_clear()
     try:
         assert not by_mediapipe.is_available()
-        with pytest.raises(UnavailableError, match="pip install --no-deps mediapipe"):
+        with pytest.raises(UnavailableError, match=r"dfmvr\[mediapipe\].*--no-deps mediapipe"):
             find_dense(np.zeros((50, 50, 3), np.uint8))
     finally:
         by_mediapipe._library.cache_clear()
         by_mediapipe.is_available.cache_clear()
+
+
+def test_the_library_tells_the_user_nothing(library):
+    """In a process of its own, since it talks once, and from native code."""
+    code = """
+import numpy as np
+from dfmvr.align.by_mediapipe import find_dense
+print(len(find_dense(np.full((300, 300, 3), 99, np.uint8))))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("0\n", "")

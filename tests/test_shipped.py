@@ -4,13 +4,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import real_photographs
+from numpy.testing import assert_allclose
 
 from dfmvr import Reconstructor
 from dfmvr.align.command import align_sample
-from dfmvr.align.crop import standard_points
+from dfmvr.align.crop import map_points, standard_points, turned
+from dfmvr.align.frame import warp
 from dfmvr.assets.files import FOLDER, SUMS, read_sums
 from dfmvr.config.evaluation import PROTOCOLS
 from dfmvr.config.training import AlignSection
@@ -25,6 +28,7 @@ from dfmvr.score.distances import measure, summarise
 
 ROOT = Path(__file__).parents[1]
 SCAN = ROOT.parent / "shared" / "scans" / "lee_perry_smith"
+TILT = ROOT.parent / "shared" / "cases" / "tilt"
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +101,77 @@ def test_a_head_scan_is_met_better_than_by_the_mean_face(reconstructor):
         found = register_surface(surface, vertices[seven], target, PROTOCOLS["paper"])
         errors.append(summarise(measure(surface, crop(target, PROTOCOLS["paper"]), found)).rmse_mm)
     assert errors[0] < 0.9 * errors[1]
+
+
+def turned_photograph(photo, degrees):
+    """A photograph turned counter-clockwise about its middle, all of it shown; and the map of its pixels."""
+    side = int(np.hypot(*photo.shape[:2])) + 1
+    turn = turned(-degrees)
+    affine = np.column_stack([turn, side / 2 - turn @ (np.array(photo.shape[1::-1]) / 2)])
+    return warp(photo, affine, side, cv2.BORDER_REPLICATE, cv2.INTER_CUBIC), affine
+
+
+def overlay_px(face):
+    """How far the model's landmarks are from the found ones in the photograph, px."""
+    (view,) = face.views
+    return np.linalg.norm(
+        face.project(view, face.vertices[face.model.landmarks_68.numpy()])[:, :2] - view.landmarks, axis=1
+    ).mean()
+
+
+def check_tilted(reconstructor, upright, tilted, affine):
+    """A tilted photograph gives the upright one's face, and a camera that is turned with it."""
+    one, other = reconstructor.from_any([upright]), reconstructor.from_any([tilted])
+    assert np.linalg.norm(one.vertices - other.vertices, axis=1).mean() < 0.3  # mm
+    assert overlay_px(other) < 1.15 * overlay_px(one)
+    (first,), (second,) = one.views, other.views
+    moved = map_points(affine, one.project(first)[:, :2])
+    width = np.ptp(moved[:, 0])
+    assert np.linalg.norm(other.project(second)[:, :2] - moved, axis=1).mean() < 0.01 * width
+    matrix = other.camera(second).matrix
+    points = other.vertices[:50] @ matrix[:, :3].T + matrix[:, 3]
+    assert_allclose(points[:, :2] / points[:, 2:], other.project(second)[:50, :2], atol=1e-6)
+    assert other.camera(second).px_per_mm == pytest.approx(one.camera(first).px_per_mm, rel=0.02)
+
+
+@pytest.fixture(scope="module", params=["own", "mediapipe"])
+def by_each(request):
+    if request.param == "mediapipe":
+        pytest.importorskip("mediapipe", reason="finds the faces")
+    return Reconstructor.load(finder=request.param)
+
+
+@pytest.mark.parametrize("degrees", [10, -35, 75, 90, 180])
+def test_a_tilted_photograph_gives_the_face_of_the_upright_one(by_each, degrees):
+    photo = real_photographs.hopper()
+    check_tilted(by_each, photo, *turned_photograph(photo, degrees))
+
+
+@pytest.mark.parametrize("degrees", [20, -20, 45, 60, 90, 120, 135, 150, 180])
+def test_a_tilted_stand_in_gives_the_face_of_the_upright_one(by_each, degrees):
+    if not TILT.exists():
+        pytest.skip("no photographs of a tilted head beside the repository")
+    photo = read_image(TILT / "upright.png")
+    check_tilted(by_each, photo, *turned_photograph(photo, degrees))
+
+
+def test_a_head_that_was_tilted_by_another_program(by_each):
+    if not TILT.exists():
+        pytest.skip("no photographs of a tilted head beside the repository")
+    one, other = (by_each.from_any([TILT / name]) for name in ("upright.png", "tilt20.png"))
+    assert np.linalg.norm(one.vertices - other.vertices, axis=1).mean() < 0.3
+
+
+def test_a_face_that_mediapipe_does_not_find_is_found_all_the_same(reconstructor):
+    pytest.importorskip("mediapipe", reason="is asked first")
+    photo = real_photographs.hopper()
+    noisy = np.clip(photo + np.random.default_rng(0).normal(0, 90, photo.shape), 0, 255).astype(np.uint8)
+    face = reconstructor.from_any([noisy])
+    assert face.notes == (
+        "photograph 1: mediapipe finds no face; the landmarks are those of the finder that ships, and less sure",
+    )
+    assert face.views[0].dense is None
+    assert overlay_px(face) < 20
+    plain = reconstructor.from_any([photo])
+    assert plain.notes == ()
+    assert plain.views[0].dense.shape == (478, 2)

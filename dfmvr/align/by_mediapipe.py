@@ -9,15 +9,20 @@ Source: Bazarevsky et al. 2019, "BlazeFace"; Kartynnik et al. 2019, "Real-time f
 from __future__ import annotations
 
 import functools
+import os
+import sys
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
 from dfmvr.align.crop import crop_photo, map_points
-from dfmvr.align.frame import Frame, affine_to, inverse_affine
+from dfmvr.align.frame import Frame, affine_to, inverse_affine, turned_back
 from dfmvr.align.places import keep_best
 from dfmvr.errors import UnavailableError
 
@@ -76,18 +81,40 @@ def is_available() -> bool:
 def _library() -> _Library:
     """Load the library's networks, once."""
     try:
-        with warnings.catch_warnings():
+        with _quiet(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of its dependencies' old ways
             from mediapipe.python.solutions.face_detection import FaceDetection
             from mediapipe.python.solutions.face_mesh import FaceMesh
 
-        detectors = tuple(FaceDetection(min_detection_confidence=MIN_PLACE, model_selection=kind) for kind in (0, 1))
-        return _Library(detectors, FaceMesh(static_image_mode=True, max_num_faces=1, refine_landmarks=True))
-    except (ImportError, AttributeError, TypeError, RuntimeError, OSError) as error:
+            kinds = (0, 1)  # of near faces and of far ones
+            detectors = tuple(FaceDetection(min_detection_confidence=MIN_PLACE, model_selection=kind) for kind in kinds)
+            library = _Library(detectors, FaceMesh(static_image_mode=True, max_num_faces=1, refine_landmarks=True))
+            for graph in (*library.detectors, library.mesh):
+                graph.process(np.zeros((64, 64, 3), np.uint8))  # makes all of it start, while it may not talk
+        return library
+    except (ImportError, AttributeError, TypeError, ValueError, RuntimeError, OSError) as error:
         raise UnavailableError(
-            f"landmarks by mediapipe: the package cannot be used ({error}); `pip install --no-deps mediapipe==0.10.14 "
-            "protobuf==4.25.8 absl-py flatbuffers`, or use another finder"
+            f"landmarks by mediapipe: the package cannot be used ({error}); `pip install 'dfmvr[mediapipe]'` and then "
+            "`pip install --no-deps mediapipe==0.10.14` (Python 3.12 or older), or use another finder"
         ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what native code writes to the standard error stream from the user, as the library tells of its threads."""
+    try:
+        sys.stderr.flush()
+        kept = os.dup(2)
+    except (OSError, AttributeError, ValueError):
+        yield  # there is no such stream
+        return
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def find_dense(photo: np.ndarray) -> list[DenseFace]:
@@ -128,11 +155,21 @@ def look_at(photo: np.ndarray, frame: Frame) -> np.ndarray | None:
 
 
 def _look_at(library: _Library, photo: np.ndarray, places: list[tuple[Frame, float]]) -> list[DenseFace]:
-    """The faces that the mesh confirms in places."""
-    found = [(_points_at(library, photo, frame), score) for frame, score in places]
-    faces = [DenseFace(points, score) for points, score in found if points is not None]
-    boxes = np.array([[*face.points.min(0), *face.points.max(0)] for face in faces]).reshape(-1, 4)
-    return [faces[i] for i in keep_best(boxes, np.array([face.confidence for face in faces]), MAX_FACES)]
+    """The faces that the mesh confirms in places, the surest first; no face holds the middle of another."""
+    found = [
+        DenseFace(points, score) for frame, score in places if (points := _points_at(library, photo, frame)) is not None
+    ]
+    faces: list[DenseFace] = []
+    for one in sorted(found, key=lambda face: -face.confidence):
+        if not any(_holds(one, other) or _holds(other, one) for other in faces):
+            faces.append(one)
+    return faces
+
+
+def _holds(face: DenseFace, other: DenseFace) -> bool:
+    """Tell whether the middle of another face lies within the box of a face."""
+    middle = other.points.mean(0)
+    return bool(((middle >= face.points.min(0)) & (middle <= face.points.max(0))).all())
 
 
 def _places(library: _Library, photo: np.ndarray, parts: list[tuple[float, float, float]]) -> list[tuple[Frame, float]]:
@@ -152,22 +189,14 @@ def _places(library: _Library, photo: np.ndarray, parts: list[tuple[float, float
         for quarter in range(4):
             turned = np.ascontiguousarray(np.rot90(small, quarter))
             for frame, score in _detect(library, turned):
-                centre = _unturned(frame.centre, quarter, small.shape)
-                centre = complex(centre.real * ratio[0] + x, centre.imag * ratio[1] + y)
-                frames.append(Frame(frame.turn * 1j**quarter * ratio.mean(), centre))
+                ((u, v),) = turned_back([(frame.centre.real, frame.centre.imag)], quarter, small.shape) * ratio + (x, y)
+                frames.append(Frame(frame.turn * 1j**quarter * ratio.mean(), complex(u, v)))
                 half = abs(frames[-1].turn) / 2
-                boxes.append([centre.real - half, centre.imag - half, centre.real + half, centre.imag + half])
+                boxes.append([u - half, v - half, u + half, v + half])
                 scores.append(score)
     if not frames:
         return []
     return [(frames[i], scores[i]) for i in keep_best(np.array(boxes), np.array(scores), MAX_FACES)]
-
-
-def _unturned(z: complex, quarter: int, shape: tuple[int, ...]) -> complex:
-    """Where a point of a picture turned by `quarter` times 90 degrees (NumPy's `rot90`) is in the picture."""
-    height, width = shape[:2]
-    x, y = z.real, z.imag
-    return (complex(x, y), complex(width - y, x), complex(width - x, height - y), complex(y, height - x))[quarter]
 
 
 def _detect(library: _Library, picture: np.ndarray) -> list[tuple[Frame, float]]:

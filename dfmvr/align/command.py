@@ -65,7 +65,7 @@ def _align_view(
             raise DataError("no annotated landmarks; supply them or set align.landmarks: face_alignment")
         landmarks = data.read_annotation(annotation)
     else:
-        faces = find_faces(photo, settings.landmarks, standard)
+        faces = find_faces(photo, settings.landmarks, standard, upright=True)
         if not faces:
             raise DataError("no face found; use a clearer photograph or another source of landmarks")
         landmarks = faces[0].landmarks

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dfmvr.align.crop import fit_face
+from dfmvr.align.frame import turned_back
 from dfmvr.errors import ConfigError
 
 
@@ -18,56 +19,115 @@ class FoundFace(NamedTuple):
     box: np.ndarray  # (4,) x0, y0, x1, y1 px, around the landmarks
     confidence: float  # 0 to 1, how sure the finder is that this is a face and its landmarks fit
     yaw_deg: float  # negative where the nose points to the image's left, as `dfmvr.align.crop.Pos.yaw_deg`
+    finder: str = ""  # which found it, of `FINDERS`
+    dense: np.ndarray | None = None  # (478, 2) px, see `dfmvr.align.dense`; None of another finder than mediapipe
 
 
-Landmarks = list[tuple[np.ndarray, float]]
-"""Of every face its landmarks (68, 2) px and a confidence, in no order."""
+class Located(NamedTuple):
+    """What a finder tells of a face."""
+
+    landmarks: np.ndarray  # (68, 2) px
+    confidence: float
+    dense: np.ndarray | None = None  # (478, 2) px
 
 
-def _by_cascade(photo: np.ndarray, device: str) -> Landmarks:
+def _by_cascade(photo: np.ndarray, device: str, upright: bool) -> list[Located]:
     from dfmvr.align.cascade import find_by_cascade, shipped_networks
 
-    return find_by_cascade(shipped_networks(device), photo, device)
+    best: list[Located] = []
+    for quarters in range(1 if upright else 4):  # the networks know tilts of up to 50 degrees
+        turned = np.ascontiguousarray(np.rot90(photo, quarters))
+        faces = find_by_cascade(shipped_networks(device), turned, device)
+        found = [Located(turned_back(points, quarters, photo.shape), sure) for points, sure in faces]
+        # they also take some faces for others that stand upside down, but are less sure of them
+        best = max(best, found, key=lambda located: max((face.confidence for face in located), default=0.0))
+    return best
 
 
-def _by_face_alignment(photo: np.ndarray, device: str) -> Landmarks:
+def _by_face_alignment(photo: np.ndarray, device: str, upright: bool) -> list[Located]:
     from dfmvr.align.by_face_alignment import find_by_library
 
-    return find_by_library(photo, device)
+    return [Located(*face) for face in find_by_library(photo, device)]
 
 
-FINDERS: dict[str, Callable[[np.ndarray, str], Landmarks]] = {"own": _by_cascade, "face_alignment": _by_face_alignment}
-"""What finds the landmarks of a photograph (H, W, 3) uint8 on a device: our networks, or the library of that name."""
+def _by_mediapipe(photo: np.ndarray, device: str, upright: bool) -> list[Located]:
+    from dfmvr.align.by_mediapipe import find_dense
+    from dfmvr.align.cascade import shipped_networks
+    from dfmvr.align.dense import shipped_dense
+
+    standard, places, found = shipped_networks().standard.numpy(), shipped_dense(), []
+    for face in find_dense(photo):
+        landmarks = places.landmarks_68(face.points, 0.0)
+        for _ in range(YAW_ROUNDS):
+            landmarks = places.landmarks_68(face.points, fit_face(landmarks, standard).yaw_deg)
+        found.append(Located(landmarks, face.confidence, face.points))
+    return found
+
+
+FINDERS: dict[str, Callable[[np.ndarray, str, bool], list[Located]]] = {
+    "own": _by_cascade,
+    "mediapipe": _by_mediapipe,
+    "face_alignment": _by_face_alignment,
+}
+"""What finds the landmarks of a photograph (H, W, 3) uint8 on a device: our networks, or the library of that name.
+
+The last argument tells that no face is tilted by more than some 40 degrees, which spares our networks some looks.
+"""
+
+AUTO = "auto"
+"""mediapipe where it can be imported; our networks where not, and for photographs in which it finds no face."""
+
+YAW_ROUNDS = 2
+"""Which points make a landmark depends on the yaw, which the landmarks tell."""
+
+
+def _finders_of(source: str) -> tuple[str, ...]:
+    """The finders that are asked, one after the other until one has found a face."""
+    if source != AUTO:
+        return (source,)
+    from dfmvr.align.by_mediapipe import is_available
+
+    return ("mediapipe", "own") if is_available() else ("own",)
 
 
 def find_faces(
-    photo: np.ndarray, source: str = "own", standard: np.ndarray | None = None, device: str = "cpu"
+    photo: np.ndarray,
+    source: str = "own",
+    standard: np.ndarray | None = None,
+    device: str = "cpu",
+    upright: bool = False,
 ) -> list[FoundFace]:
     """Find all faces of a photograph.
 
     Args:
-        photo: uint8 RGB (H, W, 3), upright.
-        source: one of `FINDERS`.
+        photo: uint8 RGB (H, W, 3).
+        source: one of `FINDERS`, or `AUTO`.
         standard: (68, 3) mm, the mean face's landmarks (`dfmvr.align.crop.read_standard_points`), by which the yaw is
             measured; by default those that ship with the networks.
         device: 'cpu', 'cuda' or 'mps'.
+        upright: look for faces that are tilted by less than some 40 degrees only.
     Returns:
         The faces, the largest first; empty if there is none.
     Raises:
         ConfigError: no such source.
         UnavailableError: the networks are not to be had here. DataError: their file is damaged.
     """
-    if source not in FINDERS:
-        raise ConfigError(f"landmarks: expected a source among {', '.join(FINDERS)}, found {source!r}")
+    if source not in (AUTO, *FINDERS):
+        raise ConfigError(f"landmarks: expected a source among {AUTO}, {', '.join(FINDERS)}, found {source!r}")
     if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8:
         raise ValueError(f"expected uint8 (H, W, 3), found {photo.dtype} {photo.shape}")
-    found = FINDERS[source](photo, device) if photo.size else []
+    found, finder = [], ""
+    for finder in _finders_of(source) if photo.size else ():
+        if found := FINDERS[finder](photo, device, upright):
+            break
     if standard is None and found:
         from dfmvr.align.cascade import shipped_networks
 
         standard = shipped_networks().standard.numpy()
     faces = []
-    for landmarks, confidence in found:
-        box = np.concatenate([landmarks.min(0), landmarks.max(0)])
-        faces.append(FoundFace(landmarks, box, float(confidence), fit_face(landmarks, standard).yaw_deg))
+    for one in found:
+        points = one.landmarks
+        box = np.concatenate([points.min(0), points.max(0)])
+        yaw = fit_face(points, standard).yaw_deg
+        faces.append(FoundFace(points, box, float(one.confidence), yaw, finder, one.dense))
     return sorted(faces, key=lambda face: -float((face.box[2:] - face.box[:2]).prod()))

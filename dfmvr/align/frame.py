@@ -72,3 +72,15 @@ def warp(
     shifted = affine.copy()
     shifted[:, 2] += affine[:, :2] @ (0.5, 0.5) - 0.5  # OpenCV has pixel centres at whole numbers
     return cv2.warpAffine(picture, shifted, (size, size), flags=flags, borderMode=border)
+
+
+def turned_back(points: np.ndarray, quarters: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Where points (N, 2) of a picture turned by `quarters` right angles (NumPy's `rot90`) are in the picture.
+
+    Args:
+        points: continuous px of the turned picture.
+        quarters: 0 to 3.
+        shape: height and width of the picture that was turned.
+    """
+    (height, width), (x, y) = shape[:2], np.asarray(points, np.float64).T
+    return np.stack([(x, y), (width - y, x), (width - x, height - y), (y, height - x)][quarters], 1)

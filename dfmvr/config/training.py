@@ -14,10 +14,10 @@ class AlignSection(Section):
     """Landmarks and crops."""
 
     image_size: int = Field(64, ge=32, le=512, description="Width and height of the aligned crops in pixels.")
-    landmarks: Literal["annotated", "face_alignment", "own"] = Field(
+    landmarks: Literal["annotated", "face_alignment", "mediapipe", "own"] = Field(
         "annotated",
-        description="Source of the 68 landmarks: the data set's own files, the face-alignment library, or the small "
-        "networks that ship with dfmvr, which are less exact.",
+        description="Source of the 68 landmarks: the data set's own files, the libraries face-alignment and mediapipe, "
+        "or the small networks that ship with dfmvr, which are less exact.",
     )
     truncate_landmarks: bool = Field(
         False, description="Cut the landmarks' places in the crops down to whole pixels, as the released code does."

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dfmvr.align.find import FINDERS
+from dfmvr.align.find import AUTO, FINDERS
 from dfmvr.conventions import VIEWS
 from dfmvr.errors import ConfigError, UnavailableError
 from dfmvr.files import writing_folder
@@ -54,7 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     photos.add_argument(
         "--face", type=int, default=1, metavar="K", help="which face of several, 1 is the largest (default)"
     )
-    photos.add_argument("--finder", choices=FINDERS, default="own", help="of landmarks (default: own, offline)")
+    finder = "of landmarks (default: auto: mediapipe where it is installed, else own, which ships)"
+    photos.add_argument("--finder", choices=(AUTO, *FINDERS), default=AUTO, help=finder)
     photos.add_argument("--parser", type=Path, help="face parser (default: the one that the network was trained with)")
     photos.add_argument("--viewer", action="store_true", help="write viewer.html too, a page with the mesh to turn")
     photos.add_argument("--neutral", action="store_true", help="write the face without its expression too")

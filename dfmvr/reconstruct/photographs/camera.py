@@ -1,5 +1,6 @@
 """The camera of a photograph: where it stood, and where it shows what.
 
+The crop that the network sees is level; the photograph's camera is the crop's, turned about the viewing direction.
 Its own frame is OpenCV's: x to the image's right, y down, z along the viewing direction, mm. Pixels are continuous
 (conventions): the image spans [0, W] x [0, H].
 """

@@ -20,13 +20,15 @@ class SeenView(NamedTuple):
     """A photograph of the face."""
 
     name: str  # of conventions.VIEWS
-    photo: np.ndarray  # (H, W, 3) uint8 RGB, upright
+    photo: np.ndarray  # (H, W, 3) uint8 RGB
     landmarks: np.ndarray  # (68, 2) or (5, 2) px of the photograph, found or given
-    affine: np.ndarray  # (2, 3), photograph's pixels -> crop's pixels: a scale and a translation
+    affine: np.ndarray  # (2, 3), photograph's pixels -> crop's pixels: a scale, a rotation and a translation
     crop: np.ndarray  # (S, S, 3) uint8, what the network saw
     yaw_deg: float = 0.0  # how far the face is turned; negative where the nose points to the image's left
     label: str = ""  # what messages call the photograph
     mask: np.ndarray | None = None  # (S, S) uint8, classes of the crop's pixels (conventions.CLASSES)
+    dense: np.ndarray | None = None  # (478, 2) px of the photograph, see `dfmvr.align.dense`; None where not found
+    notes: tuple[str, ...] = ()  # what there is to say about the photograph
 
     @property
     def place(self) -> int:

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from dfmvr.align.by_mediapipe import is_available
 from dfmvr.align.crop import align_photo, standard_points
-from dfmvr.align.find import FINDERS, FoundFace, find_faces
+from dfmvr.align.find import AUTO, FINDERS, FoundFace, find_faces
 from dfmvr.assets.files import asset
 from dfmvr.assets.shipped import SHIPPED
 from dfmvr.conventions import VIEWS
@@ -39,7 +40,7 @@ class Reconstructor:
         trained: Trained,
         parser: FaceParser,
         model: MorphableModel,
-        finder: str = "own",
+        finder: str = AUTO,
         device: torch.device | str = "cpu",
     ) -> None:
         """Put the parts together.
@@ -48,13 +49,13 @@ class Reconstructor:
             trained: network of DF-MVR, from `read_regressor`.
             parser: of its masks.
             model: face model that both were trained with.
-            finder: of landmarks, `own` or `face_alignment`.
+            finder: of landmarks, see `load`.
             device: where the networks run.
         Raises:
             ConfigError: an unknown finder, or a network that is not DF-MVR's.
         """
-        if finder not in FINDERS:
-            raise ConfigError(f"finder: expected {' or '.join(FINDERS)}, found {finder!r}")
+        if finder not in (AUTO, *FINDERS):
+            raise ConfigError(f"finder: expected {AUTO}, {' or '.join(FINDERS)}, found {finder!r}")
         if not isinstance(trained.network, DFMVR):
             raise ConfigError(f"checkpoint: expected a network of DF-MVR, found one of {trained.about.get('method')}")
         self.device, self._finder = torch.device(device), finder
@@ -69,7 +70,7 @@ class Reconstructor:
         *,
         parser: Path | str | None = None,
         face_model: Path | str | None = None,
-        finder: str = "own",
+        finder: str = AUTO,
         device: torch.device | str = "cpu",
     ) -> Reconstructor:
         """Load the networks that ship with the package, or those of a training of your own.
@@ -77,7 +78,8 @@ class Reconstructor:
         Args:
             checkpoint: weights.safetensors of a training; None: what ships.
             parser, face_model: files that it was trained with; None: those that the checkpoint names, or what ships.
-            finder: of landmarks: `own` ships with the package, `face_alignment` is the library of that name.
+            finder: of landmarks: `own` ships with the package, `mediapipe` and `face_alignment` are the libraries of
+                these names; `auto` is mediapipe where it is installed, and `own` where it is not or finds nothing.
             device: where the networks run.
         Raises:
             ConfigError: the checkpoint names a file that is not there.
@@ -112,24 +114,33 @@ class Reconstructor:
         """
         label = str(photo) if isinstance(photo, Path | str) else label
         pixels, source = read_pixels(photo, label), ""
+        found: FoundFace | None = None
         if isinstance(landmarks, Path | str):
             source, landmarks = f", {landmarks}", read_landmark_file(landmarks)
         elif landmarks is None:
-            landmarks = self._find(pixels, face, label).landmarks
+            found = self._find(pixels, face, label)
+            landmarks = found.landmarks
         points = np.asarray(landmarks, np.float64)
         try:
-            crop, found = align_photo(pixels, points, self._standard, self.image_size)
+            crop, alignment = align_photo(pixels, points, self._standard, self.image_size, level=True)
         except DataError as error:
             raise DataError(f"{label}{source}: {error}") from None
-        return SeenView("", pixels, points, found.affine, crop, found.yaw_deg, label)
+        seen = SeenView("", pixels, points, alignment.affine, crop, alignment.yaw_deg, label)
+        return seen if found is None else seen._replace(dense=found.dense, notes=self._notes(found, label))
+
+    def _notes(self, found: FoundFace, label: str) -> tuple[str, ...]:
+        """What there is to say about how a face was found."""
+        if self._finder != AUTO or found.finder == "mediapipe" or not is_available():
+            return ()
+        return (f"{label}: mediapipe finds no face; the landmarks are those of the finder that ships, and less sure",)
 
     def _find(self, pixels: np.ndarray, face: int, label: str) -> FoundFace:
         """The face that is asked for."""
         faces = find_faces(pixels, self._finder, self._standard, str(self.device))
         if not faces:
             raise DataError(
-                f"{label}: no face found; use a photograph in which the face is larger, sharper and upright, or give a "
-                "file of its landmarks"
+                f"{label}: no face found; use a photograph in which the face is larger and sharper, or give a file of "
+                "its landmarks"
             )
         if face > len(faces):
             raise DataError(f"{label}: expected {face} faces or more, found {len(faces)}; choose another with --face")
@@ -203,7 +214,7 @@ class Reconstructor:
                 self.model,
                 Coefficients(*(tensor[i : i + 1] for tensor in answer)),
                 tuple(view._replace(mask=masks[i, view.place]) for view in views),
-                tuple(notes[i]) if notes else (),
+                (*(notes[i] if notes else ()), *(note for view in views for note in view.notes)),
             )
             for i, views in enumerate(faces)
         ]

@@ -13,7 +13,7 @@ from dfmvr.errors import ConfigError, DataError
 from dfmvr.reconstruct.photographs.reconstruction import SeenView
 
 Photo = Path | str | np.ndarray
-"""A photograph: its file, or the pixels, uint8 (H, W, 3) RGB or (H, W) grey, upright."""
+"""A photograph: its file, or the pixels, uint8 (H, W, 3) RGB or (H, W) grey."""
 
 Landmarks = Path | str | np.ndarray
 """Landmarks of a photograph: a file, or (68, 2) or (5, 2) px."""
