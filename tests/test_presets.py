@@ -88,7 +88,10 @@ PAPER = {
     "datasets": {"pixel_face": {"split": "authors"}, "multi_pie": {"layout": "cropped_128"}},
     "mesh": {"parameters": "xy"},
     "align": {"image_size": 224, "landmarks": "face_alignment"},
-    "parse": {"width": 64, "output_stride": 8, "feature_weight": 254, "face_weight": 128, "background_weight": 32},
+    "parse": {
+        **{"width": 64, "output_stride": 8, "feature_weight": 254, "face_weight": 128, "background_weight": 32},
+        **{"optimiser": "sgd", "learning_rate": 0.01, "class_exponent": 0, "epochs": 53, "batch_size": 16},
+    },
     "train": {
         **{"epochs": 512, "batch_size": 16, "learning_rate": 1e-4, "landmark_share": 0, "augment": False},
         "network": FULL_SIZE | PLAIN_NETWORK | {"last_concat": False},

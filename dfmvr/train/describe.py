@@ -114,7 +114,11 @@ def trainings_table(args: argparse.Namespace, whole: Config, image_size: int, na
             )
             seconds = found.seconds * settings.batch_size / count / max(1, settings.gpus if device == "cuda" else 1)
             hours.append(seconds * steps / 3600)
-            cells += [f"{seconds:.3g}", f"{found.peak_bytes / 2**30:.1f}", f"{hours[-1]:,.2f}"]
+            cells += [
+                f"{seconds:.3g}" if seconds < 100 else f"{seconds:,.0f}",
+                f"{found.peak_bytes / 2**30:.1f}",
+                f"{hours[-1]:,.2f}",
+            ]
         rows.append(cells)
     heads = ["training", "data", "samples", "steps", "PFLOP", *(["s/step", "GiB", "hours"] if args.measure else [])]
     if args.measure:

@@ -60,10 +60,17 @@ def training_samples(config: Config, data: str) -> int:
     if data == "multi_pie":
         moments = made.subjects * made.recordings * made.illuminations
         moments = moments if section.root is None else _moments(section)
-        return round(len(section.cameras) * moments * (1 - section.test_share))
+        people = made.subjects if section.root is None else _people(section)
+        held = max(round(section.test_share * people), int(section.test_share > 0 and people > 1))
+        return round(len(section.cameras) * moments * (1 - held / people))
     if section.root is None:
         return made.train_subjects * made.expressions
     return round(TRAINING_SHARE.get((section.layout, section.split), 0.8) * PIXEL_FACE[section.layout])
+
+
+def _people(section: MultiPieData) -> int:
+    """How many people a complete copy of Multi-PIE has."""
+    return MULTI_PIE_SUBJECTS[1] if section.layout == "cropped_128" else 337
 
 
 def _moments(section: MultiPieData) -> int:
