@@ -92,7 +92,8 @@ def mask_loss(logits: Tensor, masks: Tensor, coverage: Tensor | None = None) -> 
     Paper: Eq. 3 prints the cross entropy of two classes; with the parser's ten it is the one that the released code
     takes. That code detaches the rendering, so that its mask loss trains nothing.
     ASSUME: N_p, the "pixels in face mask", are those of the photograph's face that the rendering covers too: elsewhere
-    nothing was drawn that could be told apart.
+    nothing was drawn that could be told apart. `train.loss.mask_uncovered` counts them all: then black where a face
+    should be costs something, though only what the parser makes of the drawn pixels around it moves anything.
 
     Args:
         logits: (B, V, classes, H, W) of the frozen parser on the rendered images.
@@ -175,8 +176,13 @@ def rendered_losses(
     target: LossTarget,
     parser: Callable[[Tensor], Tensor] | None,
     compare: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] = photo_loss,
+    uncovered: bool = False,
 ) -> tuple[Tensor | None, Tensor | None]:
-    """The photo loss, by `compare`, and the mask loss; None without a rendering, a mask loss of 0 without a parser."""
+    """The photo loss, by `compare`, and the mask loss; None without a rendering, a mask loss of 0 without a parser.
+
+    Args:
+        uncovered: whether the mask loss counts pixels that the rendering does not cover.
+    """
     if prediction.images is None:
         return None, None
     photo = compare(prediction.images, target.images, prediction.coverage, target.weights)
@@ -184,7 +190,7 @@ def rendered_losses(
         return photo, torch.zeros_like(photo)
     # Shading may exceed the range of the photographs on which the parser was trained.
     logits = parser(prediction.images.clamp(0, 1).flatten(0, 1)).unflatten(0, target.masks.shape[:2])
-    return photo, mask_loss(logits, target.masks, prediction.coverage > 0)
+    return photo, mask_loss(logits, target.masks, None if uncovered else prediction.coverage > 0)
 
 
 def overall_loss(
@@ -219,7 +225,7 @@ def total_loss(
         weights: the section `train.loss` of the configuration.
     """
     return overall_loss(
-        *rendered_losses(prediction, target, parser if weights.mask > 0 else None),
+        *rendered_losses(prediction, target, parser if weights.mask > 0 else None, uncovered=weights.mask_uncovered),
         landmark_2d_loss(prediction.landmarks, target.landmarks, target.images.shape[-1]),
         landmark_3d_loss(prediction.landmarks_3d, target.landmarks_3d),
         regularisation_loss(prediction.coefficients, weights),

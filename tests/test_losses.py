@@ -120,6 +120,32 @@ def test_mask_loss_sees_the_covered_face_alone():
     assert torch.equal(logits.grad.abs().sum(2) > 0, (masks > 0) & (coverage > 0))
 
 
+def bright_is_skin(images):
+    """A parser that takes for skin what is bright, for background what is black; of 10 classes."""
+    logits = torch.full((len(images), 10, *images.shape[-2:]), -20.0)
+    logits[:, 1] = 20 * (images.mean(1) - 0.5)
+    logits[:, 0] = -logits[:, 1]
+    return logits
+
+
+@pytest.mark.parametrize(("uncovered", "costs"), [(False, 0.0), (True, 20 * 12 / 16)])
+def test_a_face_drawn_too_small_costs_what_the_whole_mask_is_counted_for(uncovered, costs):
+    """A face of 16 pixels in the photograph, of which four are drawn, bright on black."""
+    prediction, target = example(8)
+    masks = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
+    masks[:, :, 2:6, 2:6] = 1
+    target = target._replace(masks=masks)
+    for rows, expected in ((slice(2, 6), 0.0), (slice(3, 4), costs)):
+        drawn = torch.zeros(2, 3, 8, 8, dtype=torch.bool)
+        drawn[:, :, rows, 2:6] = True
+        images = drawn[:, :, None].expand(-1, -1, 3, -1, -1).float()
+        seen = prediction._replace(images=images, coverage=drawn)
+        weights = LossSection(mask_uncovered=uncovered)
+        assert total_loss(seen, target, bright_is_skin, weights).mask.item() == pytest.approx(expected, abs=1e-4)
+        found = released_loss(seen, target, bright_is_skin, None, SKIN, weights, ReleasedSection())
+        assert found.mask.item() == pytest.approx(expected, abs=1e-4)
+
+
 def test_mask_loss_reaches_the_rendered_image_through_a_frozen_parser():
     parser = BiSeNet(10, 4, 4).eval().requires_grad_(False)
     images = torch.rand(1, 3, 32, 32, generator=generator()).requires_grad_()

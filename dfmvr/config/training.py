@@ -105,6 +105,11 @@ class LossSection(Section):
 
     photo: float = Field(4.0, ge=0, description="w_p of the photo loss, Eq. 2.")
     mask: float = Field(3.0, ge=0, description="w_m of the mask loss, Eq. 3.")
+    mask_uncovered: bool = Field(
+        False,
+        description="The mask loss counts the pixels of the photograph's face that the rendering does not cover too, "
+        "as the paper's N_p may be read, so that a face drawn too small or beside the face costs something.",
+    )
     landmark: float = Field(1.0, ge=0, description="w_l of both landmark losses, Eq. 7.")
     landmark_2d: float = Field(0.02, ge=0, description="w_2d, Eq. 7 (distances in pixels of a 224 px image).")
     landmark_3d: float = Field(1.0, ge=0, description="w_3d, Eq. 7 (distances in mm).")

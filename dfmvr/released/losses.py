@@ -68,7 +68,13 @@ def released_loss(
     emphasised = EYES if released.emphasised_eyes else NOSE_AND_INNER_MOUTH
     solver = partial(fit_as_released, rms_scale=released.rms_scale, third_column=released.third_column)
     terms = overall_loss(
-        *rendered_losses(prediction, target, parser, pooled_photo_loss if released.pooled_photo else photo_loss),
+        *rendered_losses(
+            prediction,
+            target,
+            parser,
+            pooled_photo_loss if released.pooled_photo else photo_loss,
+            uncovered=weights.mask_uncovered,
+        ),
         landmark_2d_loss(prediction.landmarks, target.landmarks, target.images.shape[-1], emphasised),
         landmark_3d_loss(prediction.landmarks_3d, target.landmarks_3d, solver),
         regularisation_loss(prediction.coefficients, weights),
