@@ -46,7 +46,10 @@ def make_optimiser(settings: ParseSection, network: torch.nn.Module) -> torch.op
     """What moves the weights.
 
     Paper: silent on it. SGD is that of BiSeNet's public code, momentum 0.9 and decay 5e-4, but for the tenfold rate of
-    its heads; AdamW needs fewer steps, and a much smaller rate at full width.
+    its heads. AdamW needs fewer steps. At width 64, 240 steps of 8 images of 64 px of the stand-in gave a mean IoU of
+    0.49 by AdamW at 1e-3, 0.41 at 1e-2, and 0.17 by SGD at 1e-2 with all classes alike (`dfmvr parse pretrain
+    --image-size 64 --data results/simulate/celebamask_hq --weights p.safetensors --set parse.width=64 --set
+    parse.epochs=4`, with the keys `optimiser`, `learning_rate` and `class_exponent`).
     """
     if settings.optimiser == "sgd":
         return torch.optim.SGD(network.parameters(), lr=settings.learning_rate, momentum=0.9, weight_decay=5e-4)
