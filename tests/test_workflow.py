@@ -44,6 +44,12 @@ def test_the_licensed_data_are_one_file(tmp_path):
     (jobs,) = jobs_of(tmp_path, study)
     (imported,) = (job["shell"] for job in jobs if job["rule"] == "import_face_model")
     assert "--pixel-face data/pixel_face --exact-keypoints" in imported
+    trained = [job for job in jobs if job["rule"] == "train_variant"]
+    assert all(job["resources"]["gpu"] == 2 and job["resources"]["runtime"] == 48 * 60 for job in trained)
+    assert all("torchrun --standalone --nproc-per-node 2 -m dfmvr train" in job["shell"] for job in trained)
+    baselines = [job for job in trained if re.match("deng|shang", job["wildcards"]["method"])]
+    assert len(baselines) == 4
+    assert all("data/resnet50-0676ba61.pth" in job["input"] for job in baselines)
     found = counts(dry_run(tmp_path, "--configfile", "config/paper.yaml"))
     assert found["check_data"] == found["import_face_model"] == 1
     assert "simulate_dataset" not in found
