@@ -2,7 +2,8 @@
 
 needs   results/align/{dataset}/, results/parse/{dataset}/, results/face_model/face_model.npz
         results/train/{method}/weights.safetensors for a trained method, the scans for the floor
-gives   results/reconstruct/{method}/{dataset}/   coefficients.npz, meshes/{sample}.ply and .landmarks.csv
+gives   results/reconstruct/{method}/{dataset}/   coefficients.npz, meshes/{sample}.ply and .landmarks.csv; of a network
+                                                  inference.json, how long a sample takes
 """
 
 from dfmvr.networks.kinds import NETWORKS
