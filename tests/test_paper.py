@@ -7,6 +7,7 @@ from test_structure import MODULES, ROOT, tree_of
 
 from dfmvr.config.configuration import Config, load
 from dfmvr.study.methods import VARIANTS
+from dfmvr.train.foretell import steps_of, training_samples
 
 TEXT = (ROOT / "docs" / "paper.md").read_text(encoding="utf-8")
 LINKS = sorted(set(re.findall(r"\[`([\w.]+)`\]\(\.\./(dfmvr/[\w/]+\.py)\)", TEXT)))
@@ -60,6 +61,12 @@ def test_the_trainings_are_those_of_the_study():
     for name, tables in trainings:
         told = {f"table_{numerals[word]}" for word in re.findall(r"\b[IV]+\b", tables)}
         assert told == set(VARIANTS[name].tables), name
+
+
+def test_the_trainings_have_the_steps_that_it_tells():
+    study = load(ROOT / "config" / "paper.yaml")
+    for data in ("pixel_face", "multi_pie"):
+        assert f"{steps_of(study.train, training_samples(study, data)):,}" in TEXT
 
 
 def test_its_tables_have_four_columns_or_five():

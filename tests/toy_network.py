@@ -42,6 +42,33 @@ def training(network, model=None, parser=None, size=SIZE, precision="float32", *
     return DFMVRTraining(settings, network, model or toy_model(), parser, size)
 
 
+def torchvision_resnet(blocks=(1, 1, 1, 1), width=16, seed=0):
+    """A state dict with the names and shapes of torchvision's ResNet, of random numbers."""
+    rng, found = torch.Generator().manual_seed(seed), {}
+
+    def convolution(name, norm, outputs, inputs, size):
+        weights = torch.randn(outputs, inputs, size, size, generator=rng, dtype=torch.double)
+        found[f"{name}.weight"] = weights / (inputs * size**2) ** 0.5
+        for key in ("weight", "bias", "running_mean"):
+            found[f"{norm}.{key}"] = torch.randn(outputs, generator=rng, dtype=torch.double)
+        found[f"{norm}.running_var"] = 0.5 + torch.rand(outputs, generator=rng, dtype=torch.double)
+        found[f"{norm}.num_batches_tracked"] = torch.tensor(7)
+
+    convolution("conv1", "bn1", width, 3, 7)
+    channels = width
+    for stage, count in enumerate(blocks):
+        mid = width * 2**stage
+        for block in range(count):
+            place = f"layer{stage + 1}.{block}"
+            convolution(f"{place}.conv1", f"{place}.bn1", mid, channels, 1)
+            convolution(f"{place}.conv2", f"{place}.bn2", mid, mid, 3)
+            convolution(f"{place}.conv3", f"{place}.bn3", 4 * mid, mid, 1)
+            if block == 0:
+                convolution(f"{place}.downsample.0", f"{place}.downsample.1", 4 * mid, channels, 1)
+            channels = 4 * mid
+    return found | {"fc.weight": torch.zeros(1000, channels), "fc.bias": torch.zeros(1000)}
+
+
 def toy_batch(folder, count=2, size=SIZE):
     """The model and one batch of all `toy_samples`."""
     model, _ = toy_samples(folder, count, size)
