@@ -11,12 +11,12 @@ from real_photographs import astronaut, hopper
 from test_find_landmarks import ASTRONAUT, HOPPER, off_percent
 
 from dfmvr.align import by_mediapipe
-from dfmvr.align.by_mediapipe import POINTS, find_dense, mesh_frame
+from dfmvr.align.by_mediapipe import find_dense, mesh_frame
 from dfmvr.align.crop import map_points
-from dfmvr.align.dense import CONTOUR, IRISES, read_dense, shipped_dense, write_dense
+from dfmvr.align.dense import CONTOUR, IRISES, POINTS, read_dense, shipped_dense, write_dense
 from dfmvr.align.frame import warp
 from dfmvr.align.known_photographs import face_turn_deg
-from dfmvr.align.learn_places import band_weights, learn_mixing, learn_places
+from dfmvr.align.learn_places import band_weights, learn_mirrored, learn_mixing, learn_places
 from dfmvr.assets.files import asset
 from dfmvr.assets.shipped import SHIPPED
 from dfmvr.errors import DataError, UnavailableError
@@ -105,6 +105,15 @@ def test_landmarks_are_mixed_of_the_points_that_make_them(rng):
     assert np.linalg.norm(made - landmarks, axis=2)[40:].max() < 0.2
 
 
+def test_mirrored_points_are_told_from_photographs(rng):
+    half = rng.uniform((2, -60), (60, 60), (8, 2))
+    middle = np.column_stack([np.zeros(3), (-50, 0, 40)])
+    face = np.concatenate([half, middle, half * (-1, 1)])
+    yaws = rng.uniform(-45, 45, 200)
+    found = face * np.stack([np.cos(np.radians(yaws)), np.ones(200)], 1)[:, None] + rng.normal(0, 1, (200, 19, 2))
+    assert learn_mirrored(found, yaws).tolist() == [*range(11, 19), 8, 9, 10, *range(8)]
+
+
 def test_the_turn_of_a_head_before_the_camera():
     # nose to the image's right and head tilted clockwise
     assert_allclose(face_turn_deg(rotation((0.0, 30.0, 0.0))), (30, 0), atol=1e-9)
@@ -132,8 +141,9 @@ def test_places_are_where_their_names_say(model):
     for yaw in (-30, 0, 30):
         places = dense.at(yaw)
         found = np.einsum("kj,kji->ki", places.weights, mean[places.vertices])
-        # eye corners, tip of the nose, corners of the mouth, chin
-        for point, landmark in ((33, 36), (133, 39), (362, 42), (263, 45), (4, 30), (61, 48), (291, 54), (152, 8)):
+        # eye corners, tip of the nose, corners of the mouth, and from the front the chin, which is on the outline
+        names = [(33, 36), (133, 39), (362, 42), (263, 45), (4, 30), (61, 48), (291, 54), *([] if yaw else [(152, 8)])]
+        for point, landmark in names:
             assert np.linalg.norm(found[point] - landmarks[landmark]) < 9, (yaw, point)
         eyes = model.labels.numpy()[places.vertices[list(IRISES)]]
         assert np.isin(eyes, [4, 5]).all()
@@ -142,6 +152,8 @@ def test_places_are_where_their_names_say(model):
 def test_what_is_learnt_is_nearly_the_mirror_image_of_itself():
     dense = shipped_dense()
     assert_allclose(dense.bands, -dense.bands[::-1])
+    assert_allclose(dense.mirrored[dense.mirrored], range(POINTS))
+    assert dense.mirrored[[33, 133, 61, 4, 152]].tolist() == [263, 362, 291, 4, 152]
     typical = np.median(dense.spread, 1)
     assert_allclose(typical, typical[::-1], rtol=0.5)
     assert typical[len(typical) // 2] < 2.5  # mm, from the front
@@ -202,6 +214,13 @@ def test_faces_of_all_sizes_are_found(library):
     (face,) = find_dense(far)
     marked = 0.2 * HOPPER + (300, 900)
     assert off_percent(shipped_dense().landmarks_68(face.points, 0.0), marked) < 12
+
+
+def test_the_mirror_image_has_the_mirrored_points(library):
+    photo, dense = hopper(), shipped_dense()
+    (one,), (other,) = (find_dense(p, dense.mirrored) for p in (photo, np.ascontiguousarray(photo[:, ::-1])))
+    back = other.points[dense.mirrored] * (-1, 1) + (photo.shape[1], 0)
+    assert np.linalg.norm(back - one.points, axis=1).mean() < 0.006 * abs(mesh_frame(one.points).turn)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (5, 400, 3), (300, 300, 3)])

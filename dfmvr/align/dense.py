@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dfmvr.align.by_mediapipe import POINTS
 from dfmvr.assets.files import asset
 from dfmvr.files import check_arrays, read_npz, write_npz
 
 FILE = "mediapipe_points.npz"
+POINTS = 478
 
 CONTOUR = (
     *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
@@ -36,6 +36,7 @@ _SHAPES = {
     "covariance": ("B", POINTS, 2, 2),
     "chosen": ("B", 68, "C"),
     "mixing": ("B", 68, "C"),
+    "mirrored": (POINTS,),
 }
 
 
@@ -62,6 +63,7 @@ class DenseLandmarks:
     covariance: np.ndarray  # (B, 478, 2, 2) mm^2, see `DensePlaces`
     chosen: np.ndarray  # (B, 68, C) points, of which each landmark is made
     mixing: np.ndarray  # (B, 68, C) how much of each; rows sum to one
+    mirrored: np.ndarray  # (478,) which point each becomes in the mirror
 
     @property
     def spread(self) -> np.ndarray:
@@ -100,8 +102,8 @@ def read_dense(path: Path | str) -> DenseLandmarks:
         DataError: the file is missing, or its arrays do not fit together.
     """
     arrays = read_npz(path, *_SHAPES)
-    check_arrays(arrays, _SHAPES, {"chosen": POINTS}, str(path))
-    kinds = {"vertices": np.int64, "chosen": np.int64}
+    check_arrays(arrays, _SHAPES, {"chosen": POINTS, "mirrored": POINTS}, str(path))
+    kinds = dict.fromkeys(("vertices", "chosen", "mirrored"), np.int64)
     fields = {name: arrays[name].astype(kinds.get(name, np.float64)) for name in _SHAPES}
     for name in ("weights", "mixing"):  # as exactly as points far from the photograph's corner ask for
         fields[name] /= fields[name].sum(-1, keepdims=True)
@@ -110,7 +112,7 @@ def read_dense(path: Path | str) -> DenseLandmarks:
 
 def write_dense(path: Path | str, dense: DenseLandmarks) -> None:
     """Write in single precision, atomically."""
-    kinds = {"vertices": np.int32, "chosen": np.int16}
+    kinds = {"vertices": np.int32, "chosen": np.int16, "mirrored": np.int16}
     arrays = {name: getattr(dense, name).astype(kinds.get(name, np.float32)) for name in _SHAPES}
     write_npz(path, compress=True, **arrays)
 

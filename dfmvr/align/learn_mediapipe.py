@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from dfmvr.align.by_mediapipe import POINTS, find_dense
-from dfmvr.align.dense import IRISES, DenseLandmarks, write_dense
+from dfmvr.align.by_mediapipe import find_dense
+from dfmvr.align.dense import IRISES, POINTS, DenseLandmarks, write_dense
 from dfmvr.align.known_photographs import PHOTOS, KnownPhotograph, draw_known
-from dfmvr.align.learn_places import band_weights, learn_mixing, learn_places
+from dfmvr.align.learn_places import band_weights, learn_mirrored, learn_mixing, learn_places
 from dfmvr.assets.files import asset
 from dfmvr.assets.shipped import SHIPPED
 from dfmvr.conventions import CLASSES
@@ -79,7 +79,8 @@ def learn(seen: Observations, model: MorphableModel) -> DenseLandmarks:
         points, np.stack(seen.surfaces), shares, triangles, [eye if k in IRISES else skin for k in range(POINTS)]
     )
     chosen, mixing = learn_mixing(points, landmarks, shares, MIXED, NOISE_MM)
-    return DenseLandmarks(BANDS_DEG, places.vertices, places.weights, places.covariance, chosen, mixing)
+    mirrored = learn_mirrored(points, np.array(seen.yaws))
+    return DenseLandmarks(BANDS_DEG, places.vertices, places.weights, places.covariance, chosen, mixing, mirrored)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

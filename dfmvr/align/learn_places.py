@@ -7,10 +7,12 @@ both, by how near it is, so that what is interpolated between them fits too.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 ROUNDS = 5
 """Of weighing the photographs anew; the places settle in three."""
@@ -166,3 +168,21 @@ def _mix(found: np.ndarray, true: np.ndarray, weigh: np.ndarray, noise_mm: float
         others = np.linalg.solve(gram + ridge * (np.eye(count - 1) + 1), ridge - slope)
         weights = np.concatenate([[1 - others.sum()], others])
     return weights
+
+
+def learn_mirrored(points: np.ndarray, yaws: np.ndarray) -> np.ndarray:
+    """Learn which point each becomes in the mirror: the assignment that is nearest over all mirrored yaws.
+
+    Args:
+        points: (N, K, 2) mm, found in N levelled photographs.
+        yaws: (N,) degrees.
+    Returns:
+        (K,): point k of a photograph is point mirrored[k] of its mirror image.
+    """
+    edges = np.array([-45.0, -15.0, 15.0, 45.0])
+    means = [np.median(points[(yaws >= low) & (yaws < high)], 0) for low, high in itertools.pairwise(edges)]
+    means = [mean - mean.mean(0) for mean in means]
+    gaps = [
+        np.square(one[:, None] * (-1, 1) - other[None]).sum(2) for one, other in zip(means, means[::-1], strict=True)
+    ]
+    return linear_sum_assignment(np.sum(gaps, 0))[1]
