@@ -202,6 +202,13 @@ def test_a_turned_crop_shows_what_the_map_says(scale):
     assert abs(off.mean()) < 0.3
 
 
+@pytest.mark.parametrize("scale", [0.05, 1.0])
+def test_a_turned_crop_outside_of_the_photograph_is_black(scale):
+    photo = np.full((30, 40, 3), 200, np.uint8)
+    affine = np.column_stack([scale * turned(30.0), (-500, 20)])
+    assert not crop_photo(photo, affine, 20).any()
+
+
 @pytest.mark.parametrize("degrees", [-170, -90, -20, 10, 60, 180])
 @pytest.mark.parametrize("standard", [STANDARD, as_68(STANDARD)], ids=["five", "68"])
 def test_a_levelled_face_stands_as_the_upright_one(degrees, standard):

@@ -252,15 +252,24 @@ def crop_photo(photo: np.ndarray, affine: np.ndarray, size: int) -> np.ndarray:
     corner = -affine[:, 2] / scale
     first = np.floor(corner).astype(int) - margin
     last = np.ceil(corner + size / scale).astype(int) + margin
-    region = Image.fromarray(photo).crop((*first.tolist(), *last.tolist()))
+    region = Image.fromarray(_part(photo, first, last))
     box = np.concatenate([corner - first, corner + size / scale - first])
     return np.array(region.resize((size, size), Image.Resampling.BICUBIC, box=tuple(box.tolist())))
+
+
+def _part(photo: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """The pixels of a photograph from corner (x, y) to corner, black where it has none."""
+    inside = [np.clip(corner, 0, photo.shape[1::-1]) for corner in (first, last)]
+    result = np.zeros((*(last - first)[::-1], 3), np.uint8)
+    (x0, y0), (x1, y1) = inside[0] - first, inside[1] - first
+    result[y0:y1, x0:x1] = photo[inside[0][1] : inside[1][1], inside[0][0] : inside[1][0]]
+    return result
 
 
 def _levelled(
     photo: np.ndarray, affine: np.ndarray, scale: float, extent: float, margin: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The part of a photograph that a crop shows, turned but not resized, and its map to the crop.
+    """The part of a photograph that a crop shows, turned but, unless it shrinks much, not resized; its map to the crop.
 
     Args:
         photo: uint8 RGB (H, W, 3).
@@ -270,11 +279,20 @@ def _levelled(
         margin: px that the part has on each side beyond it.
     """
     shrink = max(1, int(0.25 / scale))  # what the crop shows is coarser by far: no need to turn so many pixels
-    small = np.array(Image.fromarray(photo).reduce(shrink)) if shrink > 1 else photo
     size = math.ceil(extent / shrink) + 2 * margin
-    turn = np.column_stack([affine[:, :2] / scale, affine[:, 2] / scale / shrink + margin])
-    part = warp(small, turn, size, cv2.BORDER_CONSTANT, cv2.INTER_CUBIC)
-    return part, np.column_stack([np.eye(2), np.full(2, -margin)]) * scale * shrink
+    turn, shift = affine[:, :2] / scale, affine[:, 2] / scale + margin * shrink
+    corners = (
+        shrink * np.array([(0, 0), (0, size), (size, 0), (size, size)]) - shift
+    ) @ turn  # its inverse is transposed
+    first, last = np.floor(corners.min(0)).astype(int) - shrink, np.ceil(corners.max(0)).astype(int) + shrink
+    first, last = (np.clip(corner, 0, photo.shape[1::-1]) for corner in (first, last))
+    part = photo[first[1] : last[1], first[0] : last[0]]
+    if not part.size:
+        part = np.zeros((1, 1, 3), np.uint8)  # the crop lies outside
+    small = np.array(Image.fromarray(np.ascontiguousarray(part)).reduce(shrink)) if shrink > 1 else part
+    moved = np.column_stack([turn, (turn @ first + shift) / shrink])
+    level = warp(small, moved, size, cv2.BORDER_CONSTANT, cv2.INTER_CUBIC)
+    return level, np.column_stack([np.eye(2), np.full(2, -margin)]) * scale * shrink
 
 
 def align_photo(
