@@ -93,6 +93,11 @@ def table(parts: list[PartSize]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _short(value: float) -> str:
+    """Three digits, or all before the point."""
+    return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
+
+
 def trainings_table(args: argparse.Namespace, whole: Config, image_size: int, names: list[str]) -> str:
     """Lines of the trainings: samples, steps and operations of each, and what it takes if that is to be measured."""
     face, rows, hours = whole.face_model, [], []
@@ -105,7 +110,7 @@ def trainings_table(args: argparse.Namespace, whole: Config, image_size: int, na
         flops = describe(lambda make=network, told=settings: make(told, sizes), image_size)[-1].flops
         steps = steps_of(settings, samples[settings.data])
         cells = [name, settings.data, f"{samples[settings.data]:,}", f"{steps:,}"]
-        cells.append(f"{3e-15 * flops * settings.batch_size * steps:,.1f}")
+        cells.append(_short(3e-15 * flops * settings.batch_size * steps))
         if args.measure:
             alone = max(1, settings.gpus) * settings.accumulate
             count = args.rows or (max(2, settings.batch_size // alone) if device == "cuda" else 2)
@@ -114,11 +119,7 @@ def trainings_table(args: argparse.Namespace, whole: Config, image_size: int, na
             )
             seconds = found.seconds * settings.batch_size / count / max(1, settings.gpus if device == "cuda" else 1)
             hours.append(seconds * steps / 3600)
-            cells += [
-                f"{seconds:.3g}" if seconds < 100 else f"{seconds:,.0f}",
-                f"{found.peak_bytes / 2**30:.1f}",
-                f"{hours[-1]:,.2f}",
-            ]
+            cells += [_short(seconds), f"{found.peak_bytes / 2**30:.1f}", f"{hours[-1]:,.2f}"]
         rows.append(cells)
     heads = ["training", "data", "samples", "steps", "PFLOP", *(["s/step", "GiB", "hours"] if args.measure else [])]
     if args.measure:
