@@ -12,13 +12,15 @@ from test_find_landmarks import ASTRONAUT, HOPPER, off_percent
 
 from dfmvr.align import by_mediapipe
 from dfmvr.align.by_mediapipe import find_dense, mesh_frame
-from dfmvr.align.crop import map_points
+from dfmvr.align.crop import map_points, turned
 from dfmvr.align.dense import CONTOUR, IRISES, POINTS, read_dense, shipped_dense, write_dense
 from dfmvr.align.frame import warp
-from dfmvr.align.known_photographs import face_turn_deg
+from dfmvr.align.known_photographs import PHOTOS, draw_known, face_turn_deg
+from dfmvr.align.learn_mediapipe import Observations, learn
 from dfmvr.align.learn_places import band_weights, learn_mirrored, learn_mixing, learn_places
 from dfmvr.assets.files import asset
 from dfmvr.assets.shipped import SHIPPED
+from dfmvr.cli import main as cli
 from dfmvr.errors import DataError, UnavailableError
 from dfmvr.face_model.packed import read_model
 from dfmvr.simulate.studio.camera import rotation
@@ -118,6 +120,35 @@ def test_the_turn_of_a_head_before_the_camera():
     # nose to the image's right and head tilted clockwise
     assert_allclose(face_turn_deg(rotation((0.0, 30.0, 0.0))), (30, 0), atol=1e-9)
     assert_allclose(face_turn_deg(rotation((0.0, 0.0, -20.0))), (0, 20), atol=1e-9)
+
+
+def test_known_photographs_tell_where_the_surface_is(heads_file):
+    known = list(draw_known(heads_file, 1, 3))
+    assert len(known) == PHOTOS
+    yaws = np.array([one.yaw_deg for one in known])
+    assert (np.diff(yaws) > 0).all()
+    assert yaws[0] < -60
+    assert yaws[-1] > 60
+    for one in known:
+        gaps = np.linalg.norm(one.surface[None] - one.landmarks[:, None], axis=2).min(1)
+        assert gaps.max() < 3 * one.px_per_mm  # the landmarks are vertices of a finer mesh
+        assert ((one.landmarks > 0) & (one.landmarks < one.photo.shape[0])).all()
+        # the nose points where the yaw says, and the chin is below the brow when the picture is levelled
+        up = turned(-one.roll_deg) @ (one.landmarks[27] - one.landmarks[8])
+        assert up[1] < -2 * abs(up[0]) or abs(one.yaw_deg) > 45
+        eyes = one.landmarks[36:48].mean(0)
+        assert (one.landmarks[30] - eyes)[0] * one.yaw_deg > 0 or abs(one.yaw_deg) < 15
+
+
+def test_heads_of_another_face_model_are_refused(library, heads_file, tmp_path, capsys):
+    words = ["align", "learn_mediapipe", "--heads", str(heads_file), "--output", str(tmp_path / "points.npz")]
+    assert cli([*words, "--people", "1"]) == 2
+    assert "the coarse mesh of the face model" in capsys.readouterr().err
+
+
+def test_too_few_photographs_are_said(model):
+    with pytest.raises(DataError, match=r"too few photographs .*, 0 in all; draw more people"):
+        learn(Observations(), model)
 
 
 # What ships
