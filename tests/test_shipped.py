@@ -21,6 +21,7 @@ from dfmvr.config.training import AlignSection
 from dfmvr.conventions import VIEWS
 from dfmvr.datasets.images import read_image, write_image
 from dfmvr.datasets.sample import Sample
+from dfmvr.errors import DataError
 from dfmvr.geometry.surface import Surface
 from dfmvr.mesh.scan import FaceScan, NormalisedScans
 from dfmvr.register.crop import crop
@@ -164,6 +165,29 @@ def test_a_head_that_was_tilted_by_another_program(by_each):
         pytest.skip("no photographs of a tilted head beside the repository")
     one, other = (by_each.from_any([TILT / name]) for name in ("upright.png", "tilt20.png"))
     assert np.linalg.norm(one.vertices - other.vertices, axis=1).mean() < 0.3
+
+
+def test_a_face_that_is_cut_off_is_reconstructed_from_what_is_seen(by_each):
+    photo = real_photographs.hopper()
+    cut = np.ascontiguousarray(photo[100:315, 140:390])  # through the chin
+    whole, part = by_each.from_any([photo]), by_each.from_any([cut])
+    assert "the face is cut off" in part.notes[0]
+    lost = np.isnan(part.views[0].landmarks).any(1)
+    assert 0 < lost.sum() < 12
+    assert set(np.flatnonzero(lost)) <= set(range(17))  # of the jaw
+    off = part.project(part.views[0])[:, :2] + (140, 100) - whole.project(whole.views[0])[:, :2]
+    assert np.linalg.norm(off, axis=1).mean() < 10  # px; the face is 185 px wide
+    with pytest.raises(DataError, match=r"of 68 landmarks would be outside|no face found"):
+        by_each.from_any([np.ascontiguousarray(photo[100:260, 140:390])])  # through the nose
+
+
+def test_a_photograph_cut_above_the_chin(by_each, tmp_path):
+    if not TILT.exists():
+        pytest.skip("no photograph of a cut face beside the repository")
+    face = by_each.from_any([TILT.parent / "tight_crop" / "cut.png"])
+    given = by_each.from_any([TILT.parent / "tight_crop" / "cut.png"], [TILT.parent / "tight_crop" / "five.txt"])
+    assert "landmarks are left out" in face.notes[0]
+    assert np.linalg.norm(face.vertices - given.vertices, axis=1).mean() < 1.5  # mm
 
 
 def test_a_face_that_mediapipe_does_not_find_is_found_all_the_same(reconstructor):

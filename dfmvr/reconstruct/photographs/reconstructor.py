@@ -26,6 +26,9 @@ from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenVie
 from dfmvr.reconstruct.photographs.views import Landmarks, Photo, put_by_pose, put_in_place, read_pixels
 from dfmvr.reconstruct.regression import read_regressor, regress
 
+MAX_OUTSIDE = 0.25
+"""ASSUME: of a face of which more landmarks are cut off the photograph tells too little."""
+
 
 class Reconstructor:
     """Turns one to three photographs of a face into a `Reconstruction`.
@@ -120,19 +123,33 @@ class Reconstructor:
         elif landmarks is None:
             found = self._find(pixels, face, label)
             landmarks = found.landmarks
-        points = np.asarray(landmarks, np.float64)
+        points, notes = np.asarray(landmarks, np.float64), ()
+        if found is not None:
+            points, notes = self._known(found, pixels.shape, label)
         try:
             crop, alignment = align_photo(pixels, points, self._standard, self.image_size, level=True)
         except DataError as error:
             raise DataError(f"{label}{source}: {error}") from None
         seen = SeenView("", pixels, points, alignment.affine, crop, alignment.yaw_deg, label)
-        return seen if found is None else seen._replace(dense=found.dense, notes=self._notes(found, label))
+        return seen if found is None else seen._replace(dense=found.dense, notes=notes)
 
-    def _notes(self, found: FoundFace, label: str) -> tuple[str, ...]:
-        """What there is to say about how a face was found."""
-        if self._finder != AUTO or found.finder == "mediapipe" or not is_available():
-            return ()
-        return (f"{label}: mediapipe finds no face; the landmarks are those of the finder that ships, and less sure",)
+    def _known(self, found: FoundFace, shape: tuple[int, ...], label: str) -> tuple[np.ndarray, tuple[str, ...]]:
+        """The landmarks (68, 2) px of a found face, NaN where they are guesses beyond the photograph; what to say."""
+        notes, points = [], found.landmarks.astype(np.float64)
+        if self._finder == AUTO and found.finder != "mediapipe" and is_available():
+            notes.append(
+                f"{label}: mediapipe finds no face; the landmarks are those of the finder that ships, and less sure"
+            )
+        outside = ((points < 0) | (points > shape[1::-1])).any(1)
+        if outside.mean() > MAX_OUTSIDE:
+            raise DataError(
+                f"{label}: {outside.sum()} of {len(points)} landmarks would be outside the photograph; use one that "
+                "shows more of the face"
+            )
+        if outside.any():
+            notes.append(f"{label}: the face is cut off; {outside.sum()} of {len(points)} landmarks are left out")
+        points[outside] = np.nan
+        return points, tuple(notes)
 
     def _find(self, pixels: np.ndarray, face: int, label: str) -> FoundFace:
         """The face that is asked for."""
