@@ -1,6 +1,6 @@
 """Measure how accurate reconstructions from photographs are, with the landmarks annotated and found; prints markdown.
 
-    python benchmarks/accuracy_photographs.py --data results/simulate/pixel_face [--samples 40] [--refine SECONDS]
+    python benchmarks/accuracy_photographs.py --data results/simulate/pixel_face [--samples 40] [--refine SECONDS] [--finder own]
     python benchmarks/accuracy_photographs.py --scan FOLDER [--refine SECONDS]
 
 The first takes test samples of a data set in Pixel-Face's layout (the first expression of each person), the second
@@ -21,6 +21,7 @@ import torch
 from tqdm import tqdm
 
 from dfmvr import Reconstruction, Reconstructor
+from dfmvr.align.find import AUTO, FINDERS
 from dfmvr.config.configuration import Config
 from dfmvr.config.data import MeshSection
 from dfmvr.config.evaluation import PROTOCOLS
@@ -115,8 +116,9 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=40)
     parser.add_argument("--refine", type=float, default=0.0)
     parser.add_argument("--checkpoint", type=Path)
+    parser.add_argument("--finder", choices=(AUTO, *FINDERS), default=AUTO)
     args = parser.parse_args()
-    reconstructor = Reconstructor.load(args.checkpoint)
+    reconstructor = Reconstructor.load(args.checkpoint, finder=args.finder)
     errors: dict[str, list[float]] = {}
     failed = 0
     for person in tqdm(of_scan(args.scan) if args.scan else of_data(args.data, args.samples), unit="face"):
