@@ -1,7 +1,7 @@
 """Measure how accurate reconstructions from photographs are, with the landmarks annotated and found; prints markdown.
 
-    python benchmarks/accuracy_photographs.py --data results/simulate/pixel_face [--samples 40] [--refine SECONDS] [--finder own]
-    python benchmarks/accuracy_photographs.py --scan FOLDER [--refine SECONDS]
+    python benchmarks/accuracy_photographs.py --data results/simulate/pixel_face [--samples 40] [--refine SECONDS]
+    python benchmarks/accuracy_photographs.py --scan FOLDER [--refine SECONDS] [--finder own]
 
 The first takes test samples of a data set in Pixel-Face's layout (the first expression of each person), the second
 photographs a head scan (head.obj, albedo.jpg, landmarks.csv) under three lights. RMSE in mm, protocol `paper`: seven

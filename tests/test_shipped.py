@@ -78,15 +78,18 @@ class Photographs:
     read_photo = staticmethod(read_image)
 
 
-def test_found_landmarks_align_photographs_that_have_none(reconstructor, hopper):
+@pytest.mark.parametrize("source", ["own", "mediapipe"])
+def test_found_landmarks_align_photographs_that_have_none(reconstructor, hopper, source):
+    if source != "own":
+        pytest.importorskip(source, reason="finds the faces")
     sample = Sample("a", "p", "test", (hopper,) * 3)
     model = reconstructor.model
     standard = standard_points(model.mean.numpy(), model.landmarks_68.numpy())
     scans = NormalisedScans(None, landmarked=True)
-    found = align_sample(Photographs(), sample, scans, standard, AlignSection(landmarks="own"))
+    found = align_sample(Photographs(), sample, scans, standard, AlignSection(landmarks=source))
     assert not isinstance(found, str), found
     photo = read_image(hopper)
-    crop, alignment = align_photo(photo, find_faces(photo, "own")[0].landmarks, standard, found.images.shape[1])
+    crop, alignment = align_photo(photo, find_faces(photo, source)[0].landmarks, standard, found.images.shape[1])
     assert np.array_equal(found.images[0], crop)
     assert_allclose(alignment.affine[0, 1], 0)  # not levelled, as Deng et al. do it
 
