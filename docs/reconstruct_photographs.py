@@ -12,7 +12,7 @@ from dfmvr.reconstruct.export.files import export
 def main(output: Path, photos: list[str]) -> None:
     """Reconstruct, say what was found, and write the files."""
     reconstructor = Reconstructor.load()  # once; then as many faces as you like
-    face = reconstructor.from_any(photos)  # or reconstructor(left, front, right)
+    face = reconstructor.fit(reconstructor.from_any(photos))  # or reconstructor(left, front, right)
     for note in face.notes:
         print("note:", note)
     size = np.ptp(face.vertices, axis=0)  # (V, 3) mm, x to the viewer's right, y up, z toward the camera

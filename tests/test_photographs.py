@@ -1,4 +1,4 @@
-"""From photographs to faces: what the network is shown, left and right, batches, refinement, and wrong use."""
+"""From photographs to faces: what the network is shown, left and right, batches, and wrong use."""
 
 import csv
 import shutil
@@ -7,26 +7,20 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from toy_model import toy_coefficients, toy_model
+from toy_model import toy_model
 from toy_network import SIZE
 
 from dfmvr import cli
 from dfmvr.align.crop import five_points
-from dfmvr.config.training import ParseSection
 from dfmvr.conventions import VIEWS
 from dfmvr.datasets.images import read_image, write_image
 from dfmvr.datasets.landmark_files import read_landmark_file, write_landmark_file
 from dfmvr.errors import ConfigError, DataError
-from dfmvr.face_model.views import render_views
 from dfmvr.geometry.camera import pose, project
 from dfmvr.geometry.meshes import read_mesh
 from dfmvr.networks.checkpoint import read_network
-from dfmvr.parse.parser import load_parser, noted, predict, save_parser
-from dfmvr.parse.weight_map import weights_of
-from dfmvr.reconstruct.fit import descent
-from dfmvr.reconstruct.fit.descent import refine
+from dfmvr.parse.parser import load_parser, predict
 from dfmvr.reconstruct.photographs import batch
-from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
 from dfmvr.reconstruct.photographs.reconstructor import Reconstructor
 
 PX = 240
@@ -175,8 +169,9 @@ def test_three_photographs_give_a_mesh(trained, tmp_path, suffix):
     more = [*use(trained), "--output", str(output), "--format", suffix]
     assert cli.main(["reconstruct", *options(folder, *VIEWS), *more]) == 0
     assert {f"face.{suffix}", "face.json", "face.npz", "face.landmarks.csv"} <= {p.name for p in output.iterdir()}
-    face = Reconstructor.load(trained / "network.safetensors")(
-        **{v: folder / f"{v}.png" for v in VIEWS}, landmarks={v: folder / f"{v}.txt" for v in VIEWS}
+    reconstructor = Reconstructor.load(trained / "network.safetensors")
+    face = reconstructor.fit(
+        reconstructor(**{v: folder / f"{v}.png" for v in VIEWS}, landmarks={v: folder / f"{v}.txt" for v in VIEWS})
     )
     found = read_mesh(output / f"face.{suffix}").vertices
     low, high = face.vertices.min(0), face.vertices.max(0)
@@ -288,57 +283,3 @@ def test_a_table_names_photographs(tmp_path):
         table.write_text(bad)
         with pytest.raises(DataError, match=said):
             batch.list_faces(table)
-
-
-def photographed(model, truth, size=128):
-    """A reconstruction whose photographs are renderings of known coefficients."""
-    views = render_views(model, truth, size)
-    images = (views.image[0].clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
-    alpha = views.alpha[0].byte().numpy()
-    same = np.eye(2, 3)
-    seen = [
-        SeenView(name, images[k], views.landmarks[0, k].double().numpy(), same, images[k], alpha[k])
-        for k, name in enumerate(VIEWS)
-    ]
-    return Reconstruction(model, truth, tuple(seen))
-
-
-def test_refining_finds_back_to_the_face_of_the_photographs():
-    model, truth = toy_model(), toy_coefficients(1)
-    face = photographed(model, truth)
-    generator = torch.Generator().manual_seed(0)
-    started = truth._replace(
-        identity=truth.identity + 0.5 * torch.randn(truth.identity.shape, generator=generator),
-        angles=truth.angles + 0.02,
-    )
-    off = Reconstruction(model, started, face.views)
-    better = refine(off, ParseSection(), seconds=600, steps=60)
-    before, after = (np.abs(one.vertices - face.vertices).mean() for one in (off, better))
-    assert after < 0.5 * before
-    assert torch.equal(off.coefficients.identity, started.identity)
-
-
-def test_refining_keeps_to_its_time_and_to_the_views_given():
-    model, truth = toy_model(), toy_coefficients(1)
-    face = photographed(model, truth)
-    one = Reconstruction(model, truth, face.views[1:2])
-    found = refine(one, ParseSection(), seconds=0.0)
-    assert torch.equal(found.coefficients.angles[:, [0, 2]], truth.angles[:, [0, 2]])
-    assert not torch.equal(found.coefficients.angles[:, 1], truth.angles[:, 1])  # a single step was made
-
-
-@pytest.mark.parametrize("made", [ParseSection(), ParseSection(background_weight=1, dilation_px=3)])
-def test_refining_weighs_pixels_as_the_parser_was_made_to(trained, tmp_path, monkeypatch, made):
-    """What `dfmvr parse` was told, the file of the parser tells, and the descent heeds."""
-    path, heeded = trained / "parser.safetensors", {}
-
-    def noting(mask, settings, view):
-        heeded[view] = settings
-        return weights_of(mask, settings, view)
-
-    monkeypatch.setattr(descent, "weights_of", noting)
-    save_parser(path, load_parser(path), settings=noted(made))
-    given = options(write_photographs(tmp_path / "photos"), *VIEWS)
-    arguments = [*given, *use(trained), "--refine", "0.001", "--format", "ply", "-o", str(tmp_path / "face")]
-    assert cli.main(["reconstruct", *arguments]) == 0
-    assert heeded == dict.fromkeys(VIEWS, made)

@@ -60,8 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     photos.add_argument("--viewer", action="store_true", help="write viewer.html too, a page with the mesh to turn")
     photos.add_argument("--neutral", action="store_true", help="write the face without its expression too")
     photos.add_argument("--texture", choices=("photos", "albedo"), default="photos", help="whose colours")
-    refine = "improve the network's answer on the photographs themselves, for so long at the most (default 20)"
-    photos.add_argument("--refine", type=float, nargs="?", const=20.0, default=0.0, metavar="SECONDS", help=refine)
+    photos.add_argument("--fast", action="store_true", help="the network's answer alone, without the fit")
+    fit = "time of the fit at the most; what has been reached by then counts (default: %(default)s)"
+    photos.add_argument("--seconds", type=float, default=60.0, metavar="S", help=fit)
     parser.add_argument("--checkpoint", type=Path, help="trained network (.safetensors; default: the one that ships)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     parser.add_argument("--face-model", type=Path, help="face model (default: the one trained with)")
@@ -101,13 +102,11 @@ def _reconstructor(args: argparse.Namespace) -> Reconstructor:
 
 
 def _write(args: argparse.Namespace, reconstructor: Reconstructor, folder: Path, face: Reconstruction) -> None:
-    """Refine a face if that is asked for, and write it."""
+    """Fit a face to its photographs, unless it shall be fast, and write it."""
     from dfmvr.reconstruct.export.files import export
 
-    if args.refine:
-        from dfmvr.reconstruct.fit.descent import refine
-
-        face = refine(face, reconstructor.parser.settings, args.refine, progress=not args.batch)
+    if not args.fast:
+        face = reconstructor.fit(face, args.seconds, progress=not args.batch)
     export(folder, face, args.format, viewer=args.viewer, neutral=args.neutral, texture=args.texture)
 
 

@@ -28,6 +28,7 @@ class PhotoCamera(NamedTuple):
     translation: Tensor  # (3,) float64, mm
     crop_px: int  # width and height of the crop
     affine: np.ndarray  # (2, 3), photograph's pixels -> crop's pixels: a scale, a rotation and a translation
+    zoom: float = 1.0  # focal length, in that of the camera that the network knows
 
     @property
     def rotation(self) -> np.ndarray:
@@ -43,12 +44,12 @@ class PhotoCamera(NamedTuple):
     def px_per_mm(self) -> float:
         """Scale of the face in the photograph."""
         depth = CAMERA_DISTANCE_MM - float(self.translation[2])
-        return focal_px(self.crop_px) / max(depth, 1.0) / math.hypot(*self.affine[:, 0])
+        return self.zoom * focal_px(self.crop_px) / max(depth, 1.0) / math.hypot(*self.affine[:, 0])
 
     @property
     def intrinsics(self) -> np.ndarray:
         """Matrix (3, 3) from the camera's frame to homogeneous pixels of the crop."""
-        focal, centre = focal_px(self.crop_px), self.crop_px / 2
+        focal, centre = self.zoom * focal_px(self.crop_px), self.crop_px / 2
         return np.array([[focal, 0, centre], [0, focal, centre], [0, 0, 1]], np.float64)
 
     @property
@@ -74,4 +75,6 @@ class PhotoCamera(NamedTuple):
             (N, 3) float64: x and y in pixels of the photograph (uncropped), and depth in mm from the camera.
         """
         seen = project(torch.from_numpy(self.posed(points)), self.crop_px).numpy()
-        return np.column_stack([map_points(inverse_affine(self.affine), seen[:, :2]), seen[:, 2]])
+        centre = self.crop_px / 2
+        of_crop = centre + self.zoom * (seen[:, :2] - centre)
+        return np.column_stack([map_points(inverse_affine(self.affine), of_crop), seen[:, 2]])

@@ -29,6 +29,7 @@ class SeenView(NamedTuple):
     mask: np.ndarray | None = None  # (S, S) uint8, classes of the crop's pixels (conventions.CLASSES)
     dense: np.ndarray | None = None  # (478, 2) px of the photograph, see `dfmvr.align.dense`; None where not found
     notes: tuple[str, ...] = ()  # what there is to say about the photograph
+    zoom: float = 1.0  # focal length of the crop's camera, in that of the camera that the network knows
 
     @property
     def place(self) -> int:
@@ -75,7 +76,7 @@ class Reconstruction:
     def camera(self, view: SeenView) -> PhotoCamera:
         """The camera of a view's photograph."""
         angles, translation = (tensor[0, view.place].double() for tensor in self.coefficients[4:6])
-        return PhotoCamera(angles, translation, self.image_size, view.affine)
+        return PhotoCamera(angles, translation, self.image_size, view.affine, view.zoom)
 
     def project(self, view: SeenView, points: np.ndarray | None = None) -> np.ndarray:
         """Where points (N, 3) of the canonical frame, by default the vertices, are seen in a view's photograph.

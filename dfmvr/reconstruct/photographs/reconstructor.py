@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,6 +28,9 @@ from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenVie
 from dfmvr.reconstruct.photographs.views import Landmarks, Photo, put_by_pose, put_in_place, read_pixels
 from dfmvr.reconstruct.regression import read_regressor, regress
 
+if TYPE_CHECKING:
+    from dfmvr.reconstruct.fit.fitter import FaceFitter
+
 MAX_OUTSIDE = 0.25
 """ASSUME: of a face of which more landmarks are cut off the photograph tells too little."""
 
@@ -34,7 +39,7 @@ class Reconstructor:
     """Turns one to three photographs of a face into a `Reconstruction`.
 
     >>> reconstructor = Reconstructor.load()
-    >>> face = reconstructor("left.jpg", "front.jpg", "right.jpg")
+    >>> face = reconstructor.fit(reconstructor("left.jpg", "front.jpg", "right.jpg"))
     >>> face.vertices  # (V, 3) mm
     """
 
@@ -207,6 +212,17 @@ class Reconstructor:
         pairs = enumerate(zip(photos, marks, strict=True), start=1)
         seen = [self.see(photo, mark, face, f"photograph {number}") for number, (photo, mark) in pairs]
         return self.from_views([put_by_pose(seen)])[0]
+
+    def fit(self, face: Reconstruction, seconds: float = 60.0, progress: bool = False) -> Reconstruction:
+        """Fit a face to its photographs, starting from the network's answer; see `FaceFitter.fit`."""
+        return self._fitter.fit(face, seconds, progress)
+
+    @cached_property
+    def _fitter(self) -> FaceFitter:
+        """What fits faces, prepared when the first one is."""
+        from dfmvr.reconstruct.fit.fitter import FaceFitter
+
+        return FaceFitter(self.model)
 
     def from_views(
         self, faces: Sequence[Sequence[SeenView]], notes: Sequence[Sequence[str]] | None = None

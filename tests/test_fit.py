@@ -1,0 +1,208 @@
+"""The fit of a face to its photographs: derivatives, the flow between photographs, and the way back to a known face."""
+
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from toy_model import toy_coefficients, toy_model
+
+from dfmvr.conventions import VIEWS
+from dfmvr.face_model.views import render_views
+from dfmvr.reconstruct.fit.agreement import add_agreement, find_agreement
+from dfmvr.reconstruct.fit.equations import POSE, NormalEquations
+from dfmvr.reconstruct.fit.fitter import FaceFitter
+from dfmvr.reconstruct.fit.pictures import evened, picture_of, sample
+from dfmvr.reconstruct.fit.seeing import Pose, Seen
+from dfmvr.reconstruct.fit.shapes import FitShapes
+from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
+
+SIZE = 224
+
+
+@pytest.fixture(scope="module")
+def known():
+    """A toy face, and the reconstruction that is right: three photographs that show exactly that."""
+    model, truth = toy_model(60), toy_coefficients(1)
+    spots = torch.randn(model.albedo_mean.shape[0], 1, generator=torch.Generator().manual_seed(0))
+    model.albedo_mean += 0.08 * spots  # skin has details, by which photographs can be compared
+    views = render_views(model, truth, SIZE)
+    images = (views.image[0].clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    same = np.eye(2, 3)
+    seen = tuple(
+        SeenView(
+            name,
+            images[k],
+            views.landmarks[0, k].double().numpy(),
+            same,
+            images[k],
+            mask=views.alpha[0, k].byte().numpy(),
+        )
+        for k, name in enumerate(VIEWS)
+    )
+    return Reconstruction(model, truth, seen)
+
+
+def seen_by(face, step=None, coefficients=None):
+    """How the cameras see a face, one of them moved by a step."""
+    shapes = FitShapes(face.model)
+    if coefficients is None:
+        coefficients = torch.cat(face.coefficients[:2], 1)[0].double().numpy()
+    vertices = shapes.vertices(coefficients)
+    normals = shapes.normals(vertices)
+    poses = [Pose.of(face.camera(view)) for view in face.views]
+    if step is not None:
+        poses[0] = poses[0].moved(step)
+    pictures = [picture_of(view, SIZE) for view in face.views]
+    return [Seen(shapes, vertices, normals, *pair) for pair in zip(poses, pictures, strict=True)], normals, pictures
+
+
+def test_places_are_those_of_the_photographs_camera(known):
+    for one, view in zip(seen_by(known)[0], known.views, strict=True):
+        assert_allclose(one.pixels, known.project(view)[:, :2], atol=1e-3)
+
+
+def test_derivatives_are_those_of_finite_differences(known):
+    points = np.array([7, 900, 1800])
+    one = seen_by(known)[0][0]
+    of_shape, of_pose = one.derivative(points[:, None], np.ones((3, 1)))
+    for number, by in enumerate(np.eye(POSE) * 1e-4):
+        plus, minus = (seen_by(known, sign * by)[0][0].pixels[points] for sign in (1, -1))
+        assert_allclose(of_pose[:, :, number], (plus - minus) / 2e-4, rtol=1e-3, atol=1e-3)
+    start = torch.cat(known.coefficients[:2], 1)[0].double().numpy()
+    for number, by in enumerate(np.eye(len(start)) * 0.25):  # linear but for perspective
+        plus, minus = (seen_by(known, None, start + sign * by)[0][0].pixels[points] for sign in (1, -1))
+        assert_allclose(of_shape[:, :, number], (plus - minus) / 0.5, rtol=1e-2, atol=5e-3)
+
+
+def test_a_point_made_of_corners_moves_as_they_do(known):
+    one = seen_by(known)[0][0]
+    corners, shares = np.array([[10, 11, 12]]), np.array([[0.2, 0.3, 0.5]])
+    found = one.derivative(corners, shares)
+    for name in found._fields:
+        parts = [
+            share * getattr(one.derivative(np.array([[c]]), np.ones((1, 1))), name)
+            for c, share in zip(*corners, *shares, strict=True)
+        ]
+        assert_allclose(getattr(found, name), sum(parts), rtol=1e-5, atol=1e-6)
+
+
+def test_hidden_vertices_are_not_shown(known):
+    left = seen_by(known)[0][VIEWS.index("left")]
+    naive = np.zeros(left.shapes.drawn, bool)
+    corners = left.pixels[left.shapes.triangles.numpy()]
+    facing = left.cosine > 0
+    for vertex, (x, y) in enumerate(left.pixels[: left.shapes.drawn]):
+        inside = (
+            (corners[..., 0].min(1) < x)
+            & (corners[..., 0].max(1) > x)
+            & (corners[..., 1].min(1) < y)
+            & (corners[..., 1].max(1) > y)
+        )
+        naive[vertex] = inside.any() and facing[vertex]
+    assert (left.shown > 0.5)[~facing & ~naive].mean() < 0.2
+    assert (left.shown > 0.5)[left.cosine > 0.5].mean() > 0.9
+
+
+def test_light_and_exposure_drop_out():
+    rng = np.random.default_rng(0)
+    crop = cv2.GaussianBlur(rng.uniform(0, 255, (120, 120, 3)).astype(np.float32), (0, 0), 1.0)
+    light = np.linspace(0.5, 1.0, 120)[None, :, None]
+    bright, dim = (evened((crop * gain).astype(np.uint8)).astype(float) for gain in (1.0, 0.6 * light))
+    assert np.corrcoef(bright.ravel(), dim.ravel())[0, 1] > 0.98
+
+
+def test_samples_are_interpolated_between_centres():
+    picture = np.arange(12, dtype=np.float32).reshape(3, 4)
+    assert_allclose(sample(picture, np.array([[0.5, 0.5], [1.0, 0.5], [3.5, 2.5], [2.5, 2.0]])), [0, 0.5, 11, 8])
+
+
+def test_photographs_of_the_true_face_agree(known):
+    seen, _, pictures = seen_by(known)
+    found = find_agreement(seen[1], seen[0], (pictures[1], pictures[0]))
+    off = np.linalg.norm(found.target - seen[0].pixels[found.points], axis=1)
+    assert np.median(off) < 0.5
+    start = torch.cat(known.coefficients[:2], 1)[0].double().numpy()
+    wrong, _, _ = seen_by(known, None, start + np.eye(len(start))[0])
+    moved = find_agreement(wrong[1], wrong[0], (pictures[1], pictures[0]))
+    assert np.median(np.linalg.norm(moved.target - wrong[0].pixels[moved.points], axis=1)) > 2 * np.median(off)
+
+
+def test_agreement_leads_toward_the_true_pose(known):
+    """A camera turned by a known angle is turned back by the flow alone."""
+    step = np.array([0, 0.02, 0, 0, 0, 0, 0])
+    seen, normals, pictures = seen_by(known, step)
+    equations = NormalEquations(seen[0].shapes.basis.shape[2], 3)
+    for first, second in ((1, 0), (0, 1)):
+        found = find_agreement(seen[first], seen[second], (pictures[first], pictures[second]))
+        add_agreement(equations, found, (seen[first], seen[second]), (first, second), normals)
+    size = equations.coefficients
+    equations.add_prior(np.eye(size) * 1e9, np.zeros(size))
+    for place, hold in enumerate((1e-3, 1e9, 1e9)):
+        equations.add_pose_prior(place, np.full(POSE, hold), np.zeros(POSE))
+    _, moves = equations.solve()
+    assert_allclose(moves[0][:3], -step[:3], atol=0.006)
+
+
+def off_by(face, rng, sigma=0.5):
+    """The face as a network answers it: near the truth."""
+    truth = face.coefficients
+    noise = torch.randn(truth.identity.shape, generator=torch.Generator().manual_seed(rng))
+    return dataclasses.replace(
+        face, coefficients=truth._replace(identity=truth.identity + sigma * noise, angles=truth.angles + 0.01)
+    )
+
+
+def test_the_fit_finds_back_to_the_face_of_the_photographs(known):
+    off = off_by(known, 0)
+    found = FaceFitter(known.model).fit(off)
+    before, after = (np.abs(one.vertices - known.vertices).mean() for one in (off, found))
+    assert after < 0.6 * before
+    for view, again in zip(known.views, found.views, strict=True):
+        miss = np.linalg.norm(found.project(again)[:, :2] - known.project(view)[:, :2], axis=1)
+        assert np.median(miss) < 1.5
+
+
+def test_the_fit_shows_the_colours_of_the_photographs(known):
+    grey = dataclasses.replace(
+        known,
+        coefficients=known.coefficients._replace(
+            texture=0 * known.coefficients.texture, lighting=0 * known.coefficients.lighting
+        ),
+    )
+    found = FaceFitter(known.model).fit(grey)
+
+    def differs(face):
+        shown = render_views(face.model, face.coefficients, SIZE)
+        inside = shown.alpha[0] > 0
+        photos = torch.from_numpy(np.stack([view.photo for view in known.views])).float() / 255
+        return float((shown.image[0].permute(0, 2, 3, 1) - photos)[inside].abs().mean())
+
+    assert differs(found) < 0.4 * differs(grey)
+
+
+def test_the_fit_keeps_to_its_time(known):
+    off = off_by(known, 1)
+    found = FaceFitter(known.model).fit(off, seconds=0.0)
+    assert torch.equal(found.coefficients.identity, off.coefficients.identity)
+
+
+def test_one_photograph_is_fitted_by_its_landmarks(known):
+    alone = dataclasses.replace(off_by(known, 2), views=known.views[1:2])
+    found = FaceFitter(known.model).fit(alone)
+    landmarks = known.model.landmarks_68.numpy()
+    miss = [
+        np.linalg.norm((f.project(f.views[0])[:, :2] - known.project(known.views[1])[:, :2])[landmarks], axis=1).mean()
+        for f in (alone, found)
+    ]
+    assert miss[1] < 0.6 * miss[0]
+    others = [place for place in range(3) if place != found.views[0].place]
+    assert torch.equal(found.coefficients.angles[:, others], alone.coefficients.angles[:, others])
+
+
+def test_the_same_photographs_give_the_same_face(known):
+    off = off_by(known, 3)
+    first, second = (FaceFitter(known.model).fit(off) for _ in range(2))
+    assert torch.equal(first.coefficients.identity, second.coefficients.identity)
