@@ -15,7 +15,7 @@ from dfmvr.reconstruct.fit.agreement import add_agreement, find_agreement
 from dfmvr.reconstruct.fit.equations import POSE, NormalEquations
 from dfmvr.reconstruct.fit.fitter import FaceFitter
 from dfmvr.reconstruct.fit.pictures import evened, picture_of, sample
-from dfmvr.reconstruct.fit.seeing import Pose, Seen
+from dfmvr.reconstruct.fit.seeing import FacePose, Seen
 from dfmvr.reconstruct.fit.shapes import FitShapes
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
 
@@ -52,7 +52,7 @@ def seen_by(face, step=None, coefficients=None):
         coefficients = torch.cat(face.coefficients[:2], 1)[0].double().numpy()
     vertices = shapes.vertices(coefficients)
     normals = shapes.normals(vertices)
-    poses = [Pose.of(face.camera(view)) for view in face.views]
+    poses = [FacePose.of(face.camera(view)) for view in face.views]
     if step is not None:
         poses[0] = poses[0].moved(step)
     pictures = [picture_of(view, SIZE) for view in face.views]

@@ -26,7 +26,7 @@ from dfmvr.reconstruct.fit.colours import fit_colours
 from dfmvr.reconstruct.fit.equations import NormalEquations
 from dfmvr.reconstruct.fit.landmarks import add_dense, add_landmarks
 from dfmvr.reconstruct.fit.pictures import Picture, picture_of
-from dfmvr.reconstruct.fit.seeing import Pose, Seen
+from dfmvr.reconstruct.fit.seeing import FacePose, Seen
 from dfmvr.reconstruct.fit.shapes import FitShapes
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction
 
@@ -134,13 +134,13 @@ class _State:
 
     start: np.ndarray  # (P,) identity and expression as the network answered
     coefficients: np.ndarray  # (P,)
-    poses: tuple[Pose, ...]  # one a photograph
+    poses: tuple[FacePose, ...]  # one a photograph
 
     @classmethod
     def of(cls, face: Reconstruction) -> _State:
         """The network's answer."""
         start = torch.cat(face.coefficients[:2], 1)[0].double().numpy()
-        return cls(start, start, tuple(Pose.of(face.camera(view)) for view in face.views))
+        return cls(start, start, tuple(FacePose.of(face.camera(view)) for view in face.views))
 
     def put_into(self, face: Reconstruction) -> Reconstruction:
         """The face that has been reached."""

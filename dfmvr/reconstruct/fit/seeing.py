@@ -21,7 +21,7 @@ HIDDEN_MM = 3.0
 
 
 @dataclass(frozen=True)
-class Pose:
+class FacePose:
     """Where a face stands before the camera of a crop (`dfmvr.geometry.camera`): posed = rotation x + translation."""
 
     rotation: np.ndarray  # (3, 3)
@@ -29,7 +29,7 @@ class Pose:
     zoom: float = 1.0  # focal length, in that of the network's camera
 
     @classmethod
-    def of(cls, camera: PhotoCamera) -> Pose:
+    def of(cls, camera: PhotoCamera) -> FacePose:
         """The pose in a photograph."""
         return cls(camera.rotation, camera.translation.numpy(), camera.zoom)
 
@@ -38,10 +38,10 @@ class Pose:
         """Sine of the yaw, negative where the nose points to the image's left."""
         return float(self.rotation[0, 2])
 
-    def moved(self, step: np.ndarray) -> Pose:
+    def moved(self, step: np.ndarray) -> FacePose:
         """The pose after a small change (POSE,)."""
         turn = Rotation.from_rotvec(step[:3]).as_matrix()
-        return Pose(turn @ self.rotation, self.translation + step[3:6], self.zoom * float(np.exp(step[6])))
+        return FacePose(turn @ self.rotation, self.translation + step[3:6], self.zoom * float(np.exp(step[6])))
 
     def prior(self, turn: float, shift: float, distance: float, log_focal: float) -> tuple[np.ndarray, np.ndarray]:
         """Precisions (POSE,) of given standard deviations, and how far the centre is (POSE,).
@@ -56,7 +56,7 @@ class Seen:
     """A shape before one camera; N vertices, the first D of them drawn."""
 
     def __init__(
-        self, shapes: FitShapes, vertices: np.ndarray, normals: np.ndarray, pose: Pose, picture: Picture
+        self, shapes: FitShapes, vertices: np.ndarray, normals: np.ndarray, pose: FacePose, picture: Picture
     ) -> None:
         self.shapes, self.size, self.rotation = shapes, picture.size, pose.rotation
         self.yaw_deg = float(np.degrees(np.arctan2(pose.rotation[0, 2], pose.rotation[2, 2])))
