@@ -9,7 +9,12 @@ import torch
 from numpy.testing import assert_allclose
 from toy_model import toy_coefficients, toy_model
 
+from dfmvr.align.dense import shipped_dense
+from dfmvr.assets.files import asset
+from dfmvr.assets.shipped import SHIPPED
 from dfmvr.conventions import VIEWS
+from dfmvr.face_model.coefficients import mean_faces
+from dfmvr.face_model.packed import read_model
 from dfmvr.face_model.views import render_views
 from dfmvr.reconstruct.fit.agreement import add_agreement, find_agreement
 from dfmvr.reconstruct.fit.equations import POSE, NormalEquations
@@ -206,3 +211,40 @@ def test_the_same_photographs_give_the_same_face(known):
     off = off_by(known, 3)
     first, second = (FaceFitter(known.model).fit(off) for _ in range(2))
     assert torch.equal(first.coefficients.identity, second.coefficients.identity)
+
+
+def test_equations_are_those_of_least_squares():
+    rng = np.random.default_rng(0)
+    of_shape, of_pose, residual = (rng.normal(size=(30, 2, n)) for n in (4, POSE, 1))
+    weight = rng.uniform(0.5, 2, 30)
+    equations = NormalEquations(4, 2)
+    equations.add(of_shape, {1: of_pose}, residual[..., 0], weight)
+    equations.add_prior(np.eye(4), np.ones(4))
+    equations.add_pose_prior(0, np.ones(POSE), np.zeros(POSE))
+    step, moves = equations.solve()
+    root = np.sqrt(weight)[:, None, None]
+    rows = np.concatenate((of_shape, of_pose), 2) * root
+    matrix = np.vstack((rows.reshape(60, -1), np.eye(4, 4 + POSE)))
+    naive = np.linalg.lstsq(matrix, np.concatenate(((residual * root).ravel(), np.ones(4))), rcond=None)[0]
+    assert_allclose(np.concatenate((step, moves[1])), naive, rtol=1e-4, atol=1e-5)
+    assert_allclose(moves[0], 0, atol=1e-12)
+
+
+def test_an_expression_that_the_landmarks_show_is_followed():
+    """The 478 points alone, where the model says they are, move the mouth."""
+    model = read_model(asset(SHIPPED["face_model"]))
+    still, places = mean_faces(model, 1), shipped_dense().at(0.0)
+    moved = still.expression.clone()
+    moved[0, :6] = torch.tensor([1.5, -1.0, 1.0, 1.5, -1.5, 1.0])
+    blank = np.zeros((SIZE, SIZE, 3), np.uint8)
+    view = SeenView("front", blank, np.full((68, 2), np.nan), np.eye(2, 3), blank)
+    true = Reconstruction(model, still._replace(expression=moved), (view,))
+    dense = (places.weights[..., None] * true.project(view)[places.vertices, :2]).sum(1)
+    face = Reconstruction(model, still, (view._replace(dense=dense),))
+    lips = model.landmarks_68[48:68].numpy()
+    before, after = (
+        np.linalg.norm((one.vertices - true.vertices)[lips], axis=1).mean()
+        for one in (face, FaceFitter(model).fit(face))
+    )
+    assert before > 2.0
+    assert after < 0.5 * before

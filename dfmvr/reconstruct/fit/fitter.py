@@ -51,6 +51,8 @@ its focal length. Only a face's perspective tells the two apart."""
 TURN, SHIFT_MM = 0.1, 30.0
 """ASSUME: standard deviations of the network's poses, radians and mm."""
 
+DENSE_ON = "anny"
+"""The face model, of any version, on whose surface the 478 points are known."""
 
 TERMS = ("agreement", "landmarks")
 """What can be left out, to see what it is worth."""
@@ -64,8 +66,7 @@ class FaceFitter:
 
     def __init__(self, model: MorphableModel, terms: Collection[str] = TERMS) -> None:
         self.shapes, self._terms = FitShapes(model), terms
-        dense = shipped_dense()
-        self._dense = dense if int(dense.vertices.max()) < self.shapes.drawn else None
+        self._dense = shipped_dense() if model.name.startswith(DENSE_ON) else None
 
     def fit(self, face: Reconstruction, seconds: float = 60.0, progress: bool = False) -> Reconstruction:
         """Fit a face to its photographs, starting from what it is.
@@ -110,22 +111,27 @@ class FaceFitter:
         """One step of Gauss-Newton."""
         seen, normals = self._see(state, pictures)
         equations = NormalEquations(len(state.coefficients), len(seen))
-        pairs = permutations(range(len(seen)), 2) if "agreement" in self._terms else ()
-        for first, second in pairs:
+        for first, second in permutations(range(len(seen)) if "agreement" in self._terms else (), 2):
             found = find_agreement(seen[first], seen[second], (pictures[first], pictures[second]))
             if found is not None:
                 add_agreement(equations, found, (seen[first], seen[second]), (first, second), normals, spread)
-        for place, (one, picture) in enumerate(zip(seen, pictures, strict=True) if "landmarks" in self._terms else ()):
-            if picture.dense is not None and self._dense is not None:
-                add_dense(equations, one, picture, place, self._dense)
-            else:
-                add_landmarks(equations, one, picture, place, state.poses[place].turn)
         equations.add_prior(np.eye(len(state.coefficients)) * PRIOR, state.start - state.coefficients)
-        for place, pose in enumerate(state.poses):
+        for place, (one, picture, pose) in enumerate(zip(seen, pictures, state.poses, strict=True)):
+            if "landmarks" in self._terms:
+                self._add_landmarks(equations, one, picture, place, pose)
             equations.add_pose_prior(place, *pose.prior(TURN, SHIFT_MM, DISTANCE_MM, LOG_FOCAL))
         step, moves = equations.solve()
         poses = tuple(pose.moved(move) for pose, move in zip(state.poses, moves, strict=True))
         return dataclasses.replace(state, coefficients=state.coefficients + step, poses=poses)
+
+    def _add_landmarks(
+        self, equations: NormalEquations, seen: Seen, picture: Picture, place: int, pose: FacePose
+    ) -> None:
+        """Add the landmarks of a photograph: the 478, where they are known."""
+        if picture.dense is not None and self._dense is not None:
+            add_dense(equations, seen, picture, place, self._dense)
+        else:
+            add_landmarks(equations, seen, picture, place, pose.turn)
 
 
 @dataclasses.dataclass(frozen=True)
