@@ -20,7 +20,8 @@ REFERENCE_PX = 448
 """Size of a crop in whose pixels the lengths below are."""
 
 SPREAD_PX = 0.75
-"""ASSUME: standard deviation of a flow's error."""
+"""ASSUME: standard deviation of a flow's error, and at the least so much, px of the photograph:"""
+LEAST_SPREAD_PX = 0.6
 
 OUTLIER = 3.0
 """Residuals beyond this many standard deviations count less and less (Geman and McClure)."""
@@ -46,6 +47,7 @@ class Agreement(NamedTuple):
 
     points: np.ndarray  # (M,) vertices
     target: np.ndarray  # (M, 2) px of the second photograph, where what the first shows there is seen
+    spread: float  # standard deviation of the target, px
     correlation: np.ndarray  # (M,) of the two pictures about the place
     shown: np.ndarray  # (M,) how well both show the point
 
@@ -75,7 +77,8 @@ def find_agreement(first: Seen, second: Seen, pictures: tuple[Picture, Picture])
     if len(kept) < LEAST:
         return None
     target = np.column_stack([sample(plane, moved[kept]) for plane in (to_x, to_y)])
-    return Agreement(points[kept], target, correlation[kept], shown[points[kept]])
+    spread = max(SPREAD_PX * first.size / REFERENCE_PX, LEAST_SPREAD_PX * max(one.enlarged for one in pictures))
+    return Agreement(points[kept], target, spread, correlation[kept], shown[points[kept]])
 
 
 def add_agreement(
@@ -98,14 +101,14 @@ def add_agreement(
         seen: the first photograph and the second.
         places: their numbers.
         normals: (D, 3) of the drawn vertices.
-        wider: factor of `SPREAD_PX`, by which early steps trust the flow less and reach farther.
+        wider: factor of the flow's spread, by which early steps trust the flow less and reach farther.
     """
     first, second = seen
     points = found.points
     along = _tangents(normals[points])
     across = (second.of_vertex[points] @ along) @ np.linalg.inv(first.of_vertex[points] @ along)
     residual = found.target - second.pixels[points]
-    spread = wider * SPREAD_PX * first.size / REFERENCE_PX
+    spread = wider * found.spread
     squared = (residual**2).sum(1) / spread**2
     weight = found.shown * found.correlation.clip(0, 1) ** 2 / spread**2 / (1 + squared / OUTLIER**2) ** 2
     # all points that both show have as much to say as every vertex of the coarse mesh would have, however many are used

@@ -44,6 +44,10 @@ PRIOR = 2.0
 """ASSUME: the network's error has half the variance of the population, in identity and in expression. It is larger, but
 the model's last components cannot be told apart in photographs."""
 
+ALONE = 10.0
+"""ASSUME: how many times more identity is held where no two photographs agree: landmarks alone tell less of it than the
+network does, but more of the expression."""
+
 DISTANCE_MM, LOG_FOCAL = 50.0, 0.3
 """ASSUME: standard deviations of the camera's distance, about the metre that the network knows, and of the logarithm of
 its focal length. Only a face's perspective tells the two apart."""
@@ -111,11 +115,14 @@ class FaceFitter:
         """One step of Gauss-Newton."""
         seen, normals = self._see(state, pictures)
         equations = NormalEquations(len(state.coefficients), len(seen))
+        prior = np.full(len(state.coefficients), PRIOR)
+        prior[: self.shapes.identity_size] *= ALONE
         for first, second in permutations(range(len(seen)) if "agreement" in self._terms else (), 2):
             found = find_agreement(seen[first], seen[second], (pictures[first], pictures[second]))
             if found is not None:
+                prior[:] = PRIOR
                 add_agreement(equations, found, (seen[first], seen[second]), (first, second), normals, spread)
-        equations.add_prior(np.eye(len(state.coefficients)) * PRIOR, state.start - state.coefficients)
+        equations.add_prior(np.diag(prior), state.start - state.coefficients)
         for place, (one, picture, pose) in enumerate(zip(seen, pictures, state.poses, strict=True)):
             if "landmarks" in self._terms:
                 self._add_landmarks(equations, one, picture, place, pose)

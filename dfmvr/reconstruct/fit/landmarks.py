@@ -32,6 +32,10 @@ DENSE_ALIKE = 23.0
 """So many of the 478 points err alike and count as one measurement: on photographs whose surface is known, the errors
 of the 432 off the outline have some 19 independent components."""
 
+BLUR_PX = 1.5
+"""ASSUME: standard deviation, px of the photograph, by which points of small photographs are off beside what was learnt
+on large ones."""
+
 PX_PER_MM = focal_px(1) / CAMERA_DISTANCE_MM
 """Scale of a face in a crop, by its width in px."""
 
@@ -51,7 +55,7 @@ def add_landmarks(equations: NormalEquations, seen: Seen, picture: Picture, plac
         known[: JAW // 2] &= turn > 0
         known[JAW // 2 + 1 : JAW] &= turn < 0
     which = np.flatnonzero(known)
-    spread = SPREAD_MM * PX_PER_MM * picture.size * np.where(which < JAW, JAW_SPREAD, 1.0)
+    spread = _spread(picture, SPREAD_MM * np.where(which < JAW, JAW_SPREAD, 1.0))
     _add(equations, seen, place, picture.landmarks[which], spread, seen.shapes.landmarks_68[which, None])
 
 
@@ -70,8 +74,13 @@ def add_dense(equations: NormalEquations, seen: Seen, picture: Picture, place: i
     known[list(IRISES)] = False
     known &= (places.weights * seen.cosine[places.vertices]).sum(1) > 0
     which = np.flatnonzero(known)
-    spread = places.spread[which] * PX_PER_MM * picture.size * np.sqrt(DENSE_ALIKE)
+    spread = _spread(picture, places.spread[which]) * np.sqrt(DENSE_ALIKE)
     _add(equations, seen, place, picture.dense[which], spread, places.vertices[which], places.weights[which])
+
+
+def _spread(picture: Picture, learnt: np.ndarray) -> np.ndarray:
+    """Standard deviations of points in px of the crop, from those in mm."""
+    return np.hypot(learnt * PX_PER_MM * picture.size, BLUR_PX * picture.enlarged)
 
 
 def _add(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import cv2
@@ -23,6 +24,7 @@ class Picture(NamedTuple):
     """The crop of a photograph at the size of one level of the fit."""
 
     size: int  # S, width and height, px
+    enlarged: float  # px of the crop to one of the photograph
     evened: np.ndarray  # (S, S) uint8, see `evened`
     face: np.ndarray  # (S, S) float32, 1 where the mask says face, 0 where it says background
     landmarks: np.ndarray  # (68, 2) px, NaN where unknown
@@ -39,7 +41,9 @@ def picture_of(view: SeenView, size: int) -> Picture:
     if len(view.landmarks) == len(landmarks):
         landmarks = map_points(affine, view.landmarks)
     dense = None if view.dense is None else map_points(affine, view.dense)
-    return Picture(size, evened(crop_photo(view.photo, affine, size)), face, landmarks, dense)
+    return Picture(
+        size, math.hypot(*affine[:, 0]), evened(crop_photo(view.photo, affine, size)), face, landmarks, dense
+    )
 
 
 def evened(crop: np.ndarray) -> np.ndarray:
