@@ -44,9 +44,9 @@ PRIOR = 2.0
 """ASSUME: the network's error has half the variance of the population, in identity and in expression. It is larger, but
 the model's last components cannot be told apart in photographs."""
 
-ALONE = 10.0
-"""ASSUME: how many times more identity is held where no two photographs agree: landmarks alone tell less of it than the
-network does, but more of the expression."""
+ALONE = (10.0, 0.3)
+"""ASSUME: factors of the prior of identity and of expression where no two photographs agree: landmarks alone tell less
+of identity than the network does, but more of the expression."""
 
 DISTANCE_MM, LOG_FOCAL = 50.0, 0.3
 """ASSUME: standard deviations of the camera's distance, about the metre that the network knows, and of the logarithm of
@@ -115,8 +115,7 @@ class FaceFitter:
         """One step of Gauss-Newton."""
         seen, normals = self._see(state, pictures)
         equations = NormalEquations(len(state.coefficients), len(seen))
-        prior = np.full(len(state.coefficients), PRIOR)
-        prior[: self.shapes.identity_size] *= ALONE
+        prior = PRIOR * np.repeat(ALONE, (self.shapes.identity_size, self.shapes.expression_size))
         for first, second in permutations(range(len(seen)) if "agreement" in self._terms else (), 2):
             found = find_agreement(seen[first], seen[second], (pictures[first], pictures[second]))
             if found is not None:

@@ -32,7 +32,7 @@ DENSE_ALIKE = 23.0
 """So many of the 478 points err alike and count as one measurement: on photographs whose surface is known, the errors
 of the 432 off the outline have some 19 independent components."""
 
-BLUR_PX = 1.5
+BLUR_PX = 0.75
 """ASSUME: standard deviation, px of the photograph, by which points of small photographs are off beside what was learnt
 on large ones."""
 
