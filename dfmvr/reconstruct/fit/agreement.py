@@ -12,7 +12,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from dfmvr.reconstruct.fit.equations import NormalEquations
+from dfmvr.reconstruct.fit.equations import NormalEquations, robust_weight
 from dfmvr.reconstruct.fit.pictures import MIDDLE, Picture, sample
 from dfmvr.reconstruct.fit.seeing import Seen
 
@@ -22,9 +22,6 @@ REFERENCE_PX = 448
 SPREAD_PX = 0.75
 """ASSUME: standard deviation of a flow's error, and at the least so much, px of the photograph:"""
 LEAST_SPREAD_PX = 0.6
-
-OUTLIER = 3.0
-"""Residuals beyond this many standard deviations count less and less (Geman and McClure)."""
 
 ALIKE = 6.0
 """ASSUME: flow is smooth, so that many neighbouring residuals say the same; so many count as one measurement."""
@@ -108,10 +105,8 @@ def add_agreement(
     along = _tangents(normals[points])
     across = (second.of_vertex[points] @ along) @ np.linalg.inv(first.of_vertex[points] @ along)
     residual = found.target - second.pixels[points]
-    spread = wider * found.spread
-    squared = (residual**2).sum(1) / spread**2
-    weight = found.shown * found.correlation.clip(0, 1) ** 2 / spread**2 / (1 + squared / OUTLIER**2) ** 2
-    # all points that both show have as much to say as every vertex of the coarse mesh would have, however many are used
+    weight = found.shown * found.correlation.clip(0, 1) ** 2 * robust_weight(residual, wider * found.spread)
+    # a pair has as much to say however many points are left
     weight *= MOST / len(points) / ALIKE
     by_vertex = (second.of_vertex[points] - across @ first.of_vertex[points]).astype(np.float32)
     equations.add(

@@ -9,10 +9,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from dfmvr.align.crop import crop_photo
 from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.model import MorphableModel
-from dfmvr.reconstruct.fit.pictures import sample
+from dfmvr.reconstruct.fit.pictures import Picture, sample
 from dfmvr.reconstruct.fit.seeing import Seen
 from dfmvr.reconstruct.photographs.reconstruction import SeenView
 from dfmvr.rendering.shading import AMBIENT, sh_basis
@@ -36,6 +35,7 @@ def fit_colours(
     coefficients: Coefficients,
     model: MorphableModel,
     seen: list[Seen],
+    pictures: list[Picture],
     views: tuple[SeenView, ...],
     normals: np.ndarray,
 ) -> Coefficients:
@@ -45,18 +45,18 @@ def fit_colours(
         coefficients: of the face; those of light that were not given a photograph stay.
         model: the face model, whose first vertices are those of the fit.
         seen: how the cameras see the fitted shape.
+        pictures: what they show.
         views: their photographs.
         normals: (D, 3) of the fitted shape.
     Returns:
         The same shape with other colours and lights.
     """
     samples = []
-    for one, view in zip(seen, views, strict=True):
+    for one, picture in zip(seen, pictures, strict=True):
         points = np.flatnonzero((one.shown > 0.9) & (one.cosine > LEAST_COSINE))
         points = points[:: max(1, len(points) // MOST)]
         turned = torch.from_numpy(normals[points] @ one.rotation.T).double()
-        crop = crop_photo(view.photo, view.affine * (one.size / view.crop.shape[0]), one.size)
-        colours = sample(crop, one.pixels[points]).astype(np.float64) / 255
+        colours = sample(picture.crop, one.pixels[points]).astype(np.float64) / 255
         samples.append((points, sh_basis(turned).numpy(), colours))
     texture = coefficients.texture[0].double().numpy()
     mean, basis = (tensor.double().numpy() for tensor in (model.albedo_mean, model.albedo_basis))

@@ -18,6 +18,16 @@ class Derivative(NamedTuple):
     of_pose: np.ndarray  # (M, 2, POSE)
 
 
+OUTLIER = 3.0
+"""Residuals beyond this many standard deviations count less and less (Geman and McClure)."""
+
+
+def robust_weight(residual: np.ndarray, spread: np.ndarray | float) -> np.ndarray:
+    """Weights (M,) of pairs of residuals (M, 2) with a standard deviation, less those of outliers."""
+    squared = (residual**2).sum(1) / spread**2
+    return 1 / spread**2 / (1 + squared / OUTLIER**2) ** 2
+
+
 class NormalEquations:
     """Sums up weighted linearised residuals and solves for the step."""
 

@@ -100,7 +100,7 @@ class FaceFitter:
         """The face with the colours and lights of its photographs."""
         seen, normals = self._see(state, pictures)
         return dataclasses.replace(
-            face, coefficients=fit_colours(face.coefficients, face.model, seen, face.views, normals)
+            face, coefficients=fit_colours(face.coefficients, face.model, seen, pictures, face.views, normals)
         )
 
     def _see(self, state: _State, pictures: list[Picture]) -> tuple[list[Seen], np.ndarray]:

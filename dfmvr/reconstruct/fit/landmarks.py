@@ -11,7 +11,7 @@ import numpy as np
 from dfmvr.align.dense import IRISES, DenseLandmarks
 from dfmvr.conventions import CAMERA_DISTANCE_MM
 from dfmvr.geometry.camera import focal_px
-from dfmvr.reconstruct.fit.equations import NormalEquations
+from dfmvr.reconstruct.fit.equations import NormalEquations, robust_weight
 from dfmvr.reconstruct.fit.pictures import Picture
 from dfmvr.reconstruct.fit.seeing import Seen
 
@@ -21,9 +21,6 @@ neighbours."""
 
 JAW, JAW_SPREAD = 17, 3.0
 """ASSUME: a finder follows the visible contour; the model's jaw points are fixed ones, hence off by more."""
-
-OUTLIER = 3.0
-"""Residuals beyond this many standard deviations count less and less (Geman and McClure)."""
 
 TURNED = 0.2
 """ASSUME: the sine of a yaw from which the jaw's far half is hidden."""
@@ -95,6 +92,5 @@ def _add(
     """Add points, with corners and shares (M, C), that should be seen at targets (M, 2) px, within a spread (M,)."""
     shares = np.ones(corners.shape) if shares is None else shares
     residual = target - (shares[..., None] * seen.pixels[corners]).sum(1)
-    weight = 1 / spread**2 / (1 + (residual**2).sum(1) / spread**2 / OUTLIER**2) ** 2
     of_shape, of_pose = seen.derivative(corners, shares)
-    equations.add(of_shape, {place: of_pose}, residual, weight)
+    equations.add(of_shape, {place: of_pose}, residual, robust_weight(residual, spread))

@@ -25,6 +25,7 @@ class Picture(NamedTuple):
 
     size: int  # S, width and height, px
     enlarged: float  # px of the crop to one of the photograph
+    crop: np.ndarray  # (S, S, 3) uint8 RGB
     evened: np.ndarray  # (S, S) uint8, see `evened`
     face: np.ndarray  # (S, S) float32, 1 where the mask says face, 0 where it says background
     landmarks: np.ndarray  # (68, 2) px, NaN where unknown
@@ -41,9 +42,8 @@ def picture_of(view: SeenView, size: int) -> Picture:
     if len(view.landmarks) == len(landmarks):
         landmarks = map_points(affine, view.landmarks)
     dense = None if view.dense is None else map_points(affine, view.dense)
-    return Picture(
-        size, math.hypot(*affine[:, 0]), evened(crop_photo(view.photo, affine, size)), face, landmarks, dense
-    )
+    crop = crop_photo(view.photo, affine, size)
+    return Picture(size, math.hypot(*affine[:, 0]), crop, evened(crop), face, landmarks, dense)
 
 
 def evened(crop: np.ndarray) -> np.ndarray:
