@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 from test_bisenet import official
+from torch.utils.flop_counter import FlopCounterMode
 from toy_network import PAPER, SMALL, learn, small_network, toy_batch, training
 
 from dfmvr.config import configuration
@@ -132,6 +133,18 @@ def test_late_fusions_treat_every_view_alike(make):
     turned = net(views.roll(1, 1)).unflatten(1, (3, -1))
     torch.testing.assert_close(turned, torch.stack((third, first, second), 1))
     assert not torch.allclose(first, second)
+
+
+@pytest.mark.parametrize("width", [8, 64])
+@pytest.mark.parametrize("last_concat", [False, True])
+@pytest.mark.parametrize("in_channels", [3, 4])
+def test_the_cnn_costs_what_tri_unet_costs(width, last_concat, in_channels):
+    costs = []
+    for fusion in (CNNFusion, TriUNet):
+        with torch.device("meta"), FlopCounterMode(display=False) as counter:
+            fusion(in_channels, width, last_concat)(torch.empty(1, 3, in_channels, 64, 64))
+        costs.append(counter.get_total_flops())
+    assert costs[0] == pytest.approx(costs[1], rel=0.05)
 
 
 def test_the_early_unet_mixes_the_views():

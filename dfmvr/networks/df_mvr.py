@@ -28,7 +28,7 @@ def build_fusion(settings: NetworkSection) -> nn.Module:
     """The network that makes one map (B, out_channels, H, W) of the views, of the kind that the settings name."""
     in_channels = 4 if settings.face_mask else 3
     if settings.fusion == "cnn":
-        return CNNFusion(in_channels, settings.width)
+        return CNNFusion(in_channels, settings.width, settings.last_concat)
     if settings.fusion == "tri_unet":
         return TriUNet(in_channels, settings.width, settings.last_concat)
     return UNet(in_channels, settings.width, settings.last_concat, late=settings.fusion == "unet_late")
