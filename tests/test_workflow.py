@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import yaml
+from snakemake.cli import get_argument_parser
 from workflow_jobs import ROOT, counts, dry_run, jobs_of
 
 from dfmvr.config.configuration import load
@@ -47,6 +48,8 @@ def test_the_licensed_data_are_one_file(tmp_path):
     trained = [job for job in jobs if job["rule"] == "train_variant"]
     assert all(job["resources"]["gpu"] == 2 and job["resources"]["runtime"] == 48 * 60 for job in trained)
     assert all("torchrun --standalone --nproc-per-node 2 -m dfmvr train" in job["shell"] for job in trained)
+    (parser,) = (job for job in jobs if job["rule"] == "pretrain_parser")
+    assert parser["resources"]["runtime"] == 48 * 60
     baselines = [job for job in trained if re.match("deng|shang", job["wildcards"]["method"])]
     assert len(baselines) == 4
     assert all("data/resnet50-0676ba61.pth" in job["input"] for job in baselines)
@@ -55,6 +58,33 @@ def test_the_licensed_data_are_one_file(tmp_path):
     assert "simulate_dataset" not in found
     assert found["train_variant"] == 13
     assert found["score_meshes"] == 25
+
+
+PROFILES = sorted((ROOT / "profiles").glob("*/profile.yaml"))
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda file: file.parent.name)
+def test_a_profile_cuts_no_training_to_fewer_gpus(tmp_path, profile):
+    settings = yaml.safe_load(profile.read_text(encoding="utf-8")) | {"executor": "local", "cores": 1}
+    (tmp_path / "profile.yaml").write_text(json.dumps(settings))
+    told = (
+        "--quiet",
+        "progress",
+        "--printshellcmds",
+        "--config",
+        'train={"gpus": 2}',
+        "--workflow-profile",
+        str(tmp_path),
+    )
+    done = dry_run(tmp_path, *told, "results/train/dfmvr/weights.safetensors")
+    assert "torchrun --standalone --nproc-per-node 2 -m dfmvr train" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=lambda file: file.parent.name)
+def test_snakemake_knows_what_a_profile_says(profile):
+    """It passes over what it does not know."""
+    known = {option.lstrip("-") for action in get_argument_parser()._actions for option in action.option_strings}
+    assert yaml.safe_load(profile.read_text(encoding="utf-8")).keys() <= known
 
 
 def test_a_method_of_no_variant_stops_the_workflow_in_one_line(tmp_path):

@@ -304,7 +304,8 @@ class TrainSection(Section):
     hours: float = Field(
         48.0,
         gt=0,
-        description="Time that a training on GPUs asks a cluster for; one that this ends can go on where it was.",
+        description="Time that a training on GPUs, and the parser's then, asks a cluster for; one that this ends can "
+        "go on where it was. On CPUs it is 4.",
     )
     single_view_share: float = Field(
         0.0,
@@ -338,6 +339,11 @@ class TrainSection(Section):
     def kind(self) -> str:
         """The module of `dfmvr.train.methods` that trains so, and the network's name in `dfmvr.networks.kinds`."""
         return "released_code" if self.method == "df_mvr" and self.released.depart else self.method
+
+    @property
+    def minutes(self) -> int:
+        """The time limit that a cluster is asked for."""
+        return max(1, round(60 * self.hours)) if self.gpus else 240
 
     @property
     def files(self) -> list[Path]:

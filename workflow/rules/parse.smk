@@ -29,6 +29,8 @@ rule pretrain_parser:
     benchmark:
         "<benchmarks>/parse/pretrain.jsonl"
     threads: 1
+    resources:
+        runtime=study.train.minutes,
     params:
         settings=study.parse.as_json(),
         reading=study.datasets.reading("celebamask_hq"),

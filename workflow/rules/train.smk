@@ -34,12 +34,9 @@ rule train_variant:
     threads: 1
     resources:
         gpu=lambda wildcards: study.variant(wildcards.method).gpus,
+        gpu_training=lambda wildcards: int(study.variant(wildcards.method).gpus > 0),
         mem_mb=lambda wildcards: 16000 if study.variant(wildcards.method).gpus else 3000,
-        runtime=lambda wildcards: (
-            round(60 * study.variant(wildcards.method).hours)
-            if study.variant(wildcards.method).gpus
-            else 240
-        ),
+        runtime=lambda wildcards: study.variant(wildcards.method).minutes,
     params:
         program=lambda wildcards, resources: (
             f"torchrun --standalone --nproc-per-node {resources.gpu} -m dfmvr"
