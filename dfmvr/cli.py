@@ -57,6 +57,7 @@ COMMANDS = (
     Command("register", "register meshes to scans", "dfmvr.register.command", "register"),
     Command("score", "measure the distance of meshes to scans", "dfmvr.score.command", "register"),
     Command("score two_meshes", "register one mesh to another and score it", "dfmvr.score.two_meshes", "register"),
+    Command("report diagrams", "draw the networks of the study", "dfmvr.report.diagrams", WHOLE),
     Command("report", "make the tables, the figures and the page", "dfmvr.report.command", "report"),
 )
 

@@ -48,10 +48,16 @@ ALONE = (
 """Keys that reach rules in other ways than in the JSON of a section, hence are changed one at a time."""
 
 
+OF_NAMES = ("register.protocols", "report.data_names", "study.tests", "variants")
+"""Keys whose values are dictionaries by names that a user gives."""
+
 OF_WEIGHT_MAPS = ("feature_weight", "face_weight", "background_weight", "dilation_px", "released")
+OF_FACES = ("identity", "expression", "albedo")
+OF_SUMS = ("photo", "mask", "landmark", "landmark_2d", "regularisation")
 BY_DATA = ("simulate_dataset", "align_dataset", "normalise_scans")
 MEANT = {
     "face_model": ["build_face_model"],
+    **{f"face_model.{kind}_components": ["build_face_model", "draw_diagrams"] for kind in OF_FACES},
     "face_model.seed": ["build_face_model", "preview_face_model"],
     "face_model.source": ["build_face_model", "build_open_model", "import_face_model"],
     "face_model.folder": [],
@@ -80,34 +86,40 @@ MEANT = {
     "simulate.real_scan_mm_per_unit": ["photograph_real_scan"],
     "mesh": ["normalise_scans bosphorus"],
     "align": ["align_dataset *"],
-    "align.image_size": ["align_dataset *", "pretrain_parser"],
+    "align.image_size": ["align_dataset *", "pretrain_parser", "draw_diagrams"],
     "parse": ["pretrain_parser"],
+    **{f"parse.{key}": ["pretrain_parser", "draw_diagrams"] for key in ("width", "output_stride")},
     **{f"parse.{key}": ["pretrain_parser", "parse_dataset *"] for key in OF_WEIGHT_MAPS},
     "train": ["train_variant *"],
     "train.data": [
         *("train_variant dfmvr", "train_variant dfmvr_released", "train_variant deng", "train_variant shang"),
         *("reconstruct_samples dfmvr multi_pie", "reconstruct_samples dfmvr_released multi_pie"),  # its people held out
     ],
-    "train.method": ["train_variant dfmvr*", "reconstruct_samples dfmvr*"],
+    "train.method": ["train_variant dfmvr*", "reconstruct_samples dfmvr*", "draw_diagrams"],
+    "train.single_view_share": ["train_variant *", "draw_diagrams"],
     "train.landmark_share": ["train_variant dfmvr*", "train_variant shang"],  # deng has its own
     "train.hours": [],  # it asks for time, and changes nothing
-    "train.network": ["train_variant dfmvr*"],
+    "train.network": ["train_variant dfmvr*", "draw_diagrams"],
     "train.loss": ["train_variant dfmvr*"],
-    "train.loss.landmark_3d": ["train_variant dfmvr", "train_variant dfmvr_released"],  # 0 in the other one
+    **{f"train.loss.{key}": ["train_variant dfmvr*", "draw_diagrams"] for key in OF_SUMS},
+    # 0 in the one on other data
+    "train.loss.landmark_3d": ["train_variant dfmvr", "train_variant dfmvr_released", "draw_diagrams"],
     "train.released": ["train_variant dfmvr_released"],
-    "train.released.lighting": [],  # it has its own
+    **{f"train.released.{k}": ["train_variant dfmvr_released", "draw_diagrams"] for k in ("shared_lighting", "albedo")},
+    "train.released.lighting": ["draw_diagrams"],  # dfmvr_released has its own
     "train.deng": ["train_variant deng"],
     "train.shang": ["train_variant shang"],
     "register": ["register_meshes *", "score_real_scan *"],
     "register.protocols": ["fit_floor *", "register_meshes *", "score_meshes *", "score_real_scan *"],
     "report": [],
-    "study": ["*floor *", "*dfmvr*", "*deng*", "*shang*", "*bosphorus*", "*multi_pie*"],
+    "study": ["*floor *", "*dfmvr*", "*deng*", "*shang*", "*bosphorus*", "*multi_pie*", "draw_diagrams"],
     "study.seeds": ["*_seed1*"],
-    "variants": ["train_variant dfmvr"],
+    "variants": ["train_variant dfmvr", "draw_diagrams"],
 }
 """The jobs that shall feel a key, by the longest beginning of its name; beside the report, which tells of all."""
 
 UNREAD = {
+    "draw_diagrams": {"study.tests", "variants"},  # the configuration reads them
     "train_variant": {"train.data", "train.gpus"},  # the rules read them
     "align_dataset": {"datasets.bosphorus.rows", "datasets.bosphorus.texture_y"},
 }
@@ -150,13 +162,14 @@ def section_of(option, words, told):
     """The place in the configuration of what a command is told as JSON by an option."""
     if option == "--settings":
         stage = words[words.index("dfmvr") + 1]
-        return {"score": "register.", "fetch": ""}.get(stage, f"{stage}.")
+        whole = stage == "fetch" or "diagrams" in words
+        return "" if whole else {"score": "register."}.get(stage, f"{stage}.")
     return next(f"datasets.{name}." for name, part in DatasetsSection() if set(told) <= set(type(part).model_fields))
 
 
 def flat(value, prefix):
-    """A nested dict as keys and values; protocols are one key."""
-    if not isinstance(value, dict) or prefix in ("register.protocols.", "report.data_names."):
+    """A nested dict as keys and values; protocols are one key, and so are others that hold names."""
+    if not isinstance(value, dict) or prefix[:-1] in OF_NAMES:
         return {prefix[:-1]: value}
     return {key: leaf for name, part in value.items() for key, leaf in flat(part, f"{prefix}{name}.").items()}
 

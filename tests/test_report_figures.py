@@ -208,6 +208,9 @@ def test_all_chapters_have_their_pictures(results, tmp_path):
     assert names >= {f"{stem}_pixel_face" for stem in stems}
     assert names >= {"error_maps_pixel_face_by_yaw", "texture_pixel_face_dfmvr"}
     assert sum(name.startswith("worst_") for name in names) == 1
+    drawn = {path.name for path in (tmp_path / "figures").iterdir()}
+    stems = ("overview_dfmvr", "fusion_dfmvr", "fusion_dfmvr_cnn", "fusion_dfmvr_unet", "inputs_dfmvr_mixed")
+    assert drawn >= {f"{stem}.{suffix}" for stem in stems for suffix in ("svg", "pdf", "png")}
     page = tmp_path / "page.html"
     write_page(page, "L", [], made)
     reader = Reader(page.read_text(encoding="utf-8"))

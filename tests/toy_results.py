@@ -92,6 +92,7 @@ def write_results(root, data):
     ours = pd.read_parquet(root / "score/dfmvr/pixel_face.parquet")
     for method, offset in OFFSETS.items():
         _write_scores(root, method, ours.assign(rmse_mm=ours["rmse_mm"] + offset))
+    assert cli.main(["report", "diagrams", "--output", str(root / "diagrams")]) == 0
     _write_runs(root)
     _write_real_scan(root, data, model)
 

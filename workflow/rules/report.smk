@@ -1,10 +1,29 @@
 """Make the tables, the figures and the page, of the whole study or of one table alone.
 
 needs   the outputs of all stages
-gives   results/report.html    everything on one page that needs no network
+gives   results/diagrams/      the networks, drawn from code and settings
+        results/report.html    everything on one page that needs no network
         results/report/        tables as CSV, LaTeX and HTML, figures
         results/table_1.html   and results/table_1/, and so on: the page of one table (`snakemake table_1`)
 """
+
+DIAGRAMMED = {
+    "face_model": {"identity_components", "expression_components", "albedo_components"},
+    "align": {"image_size"},
+    "parse": {"width", "output_stride"},
+    "train": {
+        "method": True,
+        "single_view_share": True,
+        "network": True,
+        "loss": {
+            *("photo", "mask", "landmark", "landmark_2d"),
+            *("landmark_3d", "regularisation"),
+        },
+        "released": {"shared_lighting", "lighting", "albedo"},
+    },
+    "study": {"tests"},
+    "variants": True,
+}
 
 for _table in COMPARISONS:
 
@@ -15,6 +34,22 @@ for _table in COMPARISONS:
             f"<results>/{_table.name}.html",
 
 
+rule draw_diagrams:
+    """Draw the networks of the study, which need not have been trained."""
+    input:
+        code=code("report.diagrams"),
+    output:
+        directory("<results>/diagrams"),
+    log:
+        "<logs>/diagrams.log",
+    params:
+        settings=study.as_json(include=DIAGRAMMED),
+    message:
+        "Draw the networks"
+    shell:
+        "dfmvr report diagrams --settings {params.settings:q} --output {output:q} &> {log:q}"
+
+
 rule make_report:
     """Make the tables, the figures and the page."""
     input:
@@ -22,6 +57,7 @@ rule make_report:
         model="<results>/face_model/face_model.npz",
         summary="<results>/face_model/summary.json",
         preview="<results>/face_model/preview.png",
+        diagrams="<results>/diagrams",
         parser="<results>/parse/metrics.json",
         examples="<results>/parse/examples.png",
         aligned=of_data("<results>/align/{dataset}"),

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from dfmvr.report.chapter import Chapter
 from dfmvr.report.context import Context
-from dfmvr.report.sections import analysis, background, learnt, provenance, real_scan, samples, shapes, tables, views
+from dfmvr.report.sections import (
+    analysis,
+    background,
+    learnt,
+    network,
+    provenance,
+    real_scan,
+    samples,
+    shapes,
+    tables,
+    views,
+)
 
 CHAPTERS = (
     learnt.learnt_chapter,
@@ -15,6 +26,7 @@ CHAPTERS = (
     tables.correspondence_chapter,
     tables.protocol_chapter,
     real_scan.real_scan_chapter,
+    network.network_chapter,
     shapes.input_chapter,
     shapes.shapes_chapter,
     shapes.scene_chapter,

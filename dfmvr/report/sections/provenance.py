@@ -18,7 +18,7 @@ FILES = {
     "reconstruct": ("reconstruct/*/*/coefficients.npz", "reconstruct/*/*/meshes/*.ply"),
     "register": ("register/*/*.npz",),
     "score": ("score/*/*.parquet", "score/*/real_scan.json"),
-    "report": (),
+    "report": ("diagrams/figures.json",),
 }
 """The steps, in their order, and what the page reads of each, below the results folder."""
 
