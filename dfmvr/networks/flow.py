@@ -49,12 +49,11 @@ def data_flow(make: Callable[[], nn.Module], image_size: int) -> list[NetworkBlo
         network = make().eval()
         images = torch.empty(1, len(VIEWS), 3, image_size, image_size, requires_grad=True)
         masks = torch.empty(1, len(VIEWS), image_size, image_size, requires_grad=True)
-        made_by = {_accumulates(images): IMAGES, _accumulates(masks): MASKS}
-        blocks: list[NetworkBlock] = []
+        tracer = _Tracer({_accumulates(images): IMAGES, _accumulates(masks): MASKS})
         for name, module in _parts("", network):
-            module.register_forward_hook(partial(_note, name, made_by, blocks))
+            module.register_forward_hook(partial(tracer.note, name))
         network(images, masks)
-    return blocks
+    return tracer.blocks
 
 
 def _parts(name: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -66,28 +65,37 @@ def _parts(name: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         yield from _parts(f"{name}.{key}".lstrip("."), child)
 
 
-def _note(
-    name: str, made_by: dict[Any, str], blocks: list[NetworkBlock], module: nn.Module, given: tuple[Tensor, ...], out: Tensor
-) -> None:
-    """Note a block when it has run."""
-    sources: dict[str, frozenset[str]] = {}
-    for tensor in given:
-        for source, passed in _sources(tensor.grad_fn, made_by):
-            sources[source] = sources.get(source, frozenset()) | passed
-    parameters = sum(parameter.numel() for parameter in module.parameters())
-    blocks.append(NetworkBlock(name, type(module).__name__, tuple(given[0].shape), tuple(out.shape), parameters, sources))
-    made_by[out.grad_fn] = name
+class _Tracer:
+    """Notes blocks when they have run.
 
+    Args:
+        made_by: nodes of the gradient's graph, by what gave them. Kept, since only then are they the same objects.
+    """
 
-def _sources(node: Any, made_by: dict[Any, str]) -> Iterator[tuple[str, frozenset[str]]]:
-    """What a node of the gradient's graph comes from, by which operations."""
-    waiting = [(node, frozenset())]
-    while waiting:
-        node, passed = waiting.pop()
-        if node in made_by:
-            yield made_by[node], passed
-        elif node is not None:
-            waiting += [(further, passed | {node.name()}) for further, _ in node.next_functions]
+    def __init__(self, made_by: dict[Any, str]) -> None:
+        self.made_by = made_by
+        self.blocks: list[NetworkBlock] = []
+
+    def note(self, name: str, module: nn.Module, given: tuple[Tensor, ...], out: Tensor) -> None:
+        """Note a block."""
+        sources: dict[str, frozenset[str]] = {}
+        for tensor in given:
+            for source, passed in self._sources(tensor.grad_fn):
+                sources[source] = sources.get(source, frozenset()) | passed
+        parameters = sum(parameter.numel() for parameter in module.parameters())
+        shapes = tuple(given[0].shape), tuple(out.shape)
+        self.blocks.append(NetworkBlock(name, type(module).__name__, *shapes, parameters, sources))
+        self.made_by[out.grad_fn] = name
+
+    def _sources(self, node: Any) -> Iterator[tuple[str, frozenset[str]]]:
+        """What a node comes from, by which operations."""
+        waiting: list[tuple[Any, frozenset[str]]] = [(node, frozenset())]
+        while waiting:
+            node, passed = waiting.pop()
+            if node in self.made_by:
+                yield self.made_by[node], passed
+            elif node is not None:
+                waiting += [(further, passed | {node.name()}) for further, _ in node.next_functions]
 
 
 def _accumulates(leaf: Tensor) -> Any:
