@@ -13,7 +13,8 @@ from test_structure import ROOT
 from dfmvr import cli
 from dfmvr.config.configuration import load
 from dfmvr.conventions import VIEWS
-from dfmvr.losses import overall_loss
+from dfmvr.face_model.coefficients import Coefficients
+from dfmvr.losses import LossTarget, Prediction, overall_loss, total_loss
 from dfmvr.networks.df_mvr import DFMVR
 from dfmvr.networks.flow import IMAGES, MASKS, data_flow
 from dfmvr.networks.heads import NetworkSizes
@@ -166,6 +167,8 @@ def test_every_variant_of_table_4_has_a_drawing_of_its_own(study):
     assert {version for version in TABLE_4 if "mask" not in whole[version]} == {"v4"}
     assert {version for version in TABLE_4 if "3 × (3 × 64²)" in lines_of(found[version][0], "input")} == {"v4"}
     assert {version for version in TABLE_4 if "3D landmarks" not in whole[version]} == {"v5"}
+    joined = {version for version in TABLE_4 if ("masks", "input") in arrows_of(found[version][0])}
+    assert joined == TABLE_4.keys() - {"v4"}
     fusions = {version: tuple(texts(fusion)) for version, (_, fusion) in found.items()}
     assert len(set(fusions.values())) == 4  # v1, v2, v4 and the others
     assert fusions["v3"] == fusions["v5"] == fusions["v6"]
@@ -210,6 +213,64 @@ def test_a_loss_weighs_what_it_adds_to_the_sum(study, paper):
     released = load(None, ["train.released={lighting: 10.0, albedo: 5.0}"])
     assert {"light × 10", "skin × 5", "Eq. 8 × 0.0003"} <= lines(drawn(released, "dfmvr")[0])
     assert set(diagrams.weights_of(released.train)) == set(ReleasedLossTerms._fields) - {"total"}
+
+
+FED = {
+    "images": "3 views",
+    "masks": "masks",
+    "weights": "masks",  # from which they are made
+    "landmarks": "annotated",
+    "landmarks_3d": "annotated",
+}
+ANSWERED = {
+    "images": "renderings",
+    "landmarks": "face model, Eq. 1,",
+    "landmarks_3d": "face model, Eq. 1,",
+    "coefficients": "identity 80",
+}
+"""The box that stands for a field of the target and of the prediction."""
+PRINTED = ("photo", "mask", "2D landmarks", "3D landmarks", "coefficients")
+
+
+def arrows_of(figure):
+    """Pairs of boxes that an arrow joins, by the first lines in them."""
+    patches = [patch.get_bbox() for patch in figure.plane.patches if isinstance(patch, Rectangle)]
+    written = {text.get_position(): text.get_text().split("\n")[0] for text in figure.plane.texts}
+    boxes = [(box, next(told for place, told in written.items() if box.contains(*place))) for box in patches]
+    ends = [line.get_xydata()[[0, -1]] for line in figure.plane.lines]
+    return {tuple(next(told for box, told in boxes if on_edge(place, box)) for place in pair) for pair in ends}
+
+
+def test_arrows_lead_to_a_loss_from_what_changes_it(study):
+    """What it is drawn to compare is what `total_loss` compares; the mask loss sees renderings through the parser."""
+    random = torch.Generator().manual_seed(0)
+
+    def some(*shape):
+        return torch.rand(shape, generator=random)
+
+    coefficients = Coefficients(some(2, 5), some(2, 4), some(2, 3), some(2, 3, 9, 3), some(2, 3, 3), some(2, 3, 3))
+    answer = Prediction(some(2, 3, 3, 8, 8), torch.ones(2, 3, 8, 8), some(2, 3, 68, 2), some(2, 101, 3), coefficients)
+    masks = torch.randint(1, 9, (2, 3, 8, 8), generator=random)
+    known = LossTarget(some(2, 3, 3, 8, 8), masks, some(2, 3, 8, 8), some(2, 3, 68, 2), some(2, 101, 3))
+    kernel = some(10, 3, 1, 1)
+
+    def losses(answer, known):
+        return torch.stack(total_loss(answer, known, lambda x: F.conv2d(x, kernel), study.train.loss)[:-1])
+
+    def change(value):
+        return Coefficients(*(2 * part for part in value)) if isinstance(value, tuple) else value.flip(-1, -2)
+
+    usual, found = losses(answer, known), set()
+    for field, box in FED.items():
+        changed = losses(answer, known._replace(**{field: change(getattr(known, field))})) != usual
+        found |= {(box, loss) for loss, differs in zip(PRINTED, changed, strict=True) if differs}
+    for field, box in ANSWERED.items():
+        changed = losses(answer._replace(**{field: change(getattr(answer, field))}), known) != usual
+        found |= {(box, loss) for loss, differs in zip(PRINTED, changed, strict=True) if differs}
+    arrows = arrows_of(drawn(study, "dfmvr")[0])
+    assert ("renderings", "BiSeNet, fixed") in arrows
+    told = {("renderings" if a == "BiSeNet, fixed" else a, b) for a, b in arrows if b in PRINTED}
+    assert told == found
 
 
 def test_the_inputs_are_as_frequent_as_they_are_drawn(study):

@@ -19,4 +19,4 @@ def network_chapter(context: Context, chapter: Chapter) -> None:
         (chapter.folder / "figures").mkdir(exist_ok=True)
         for file in (context.root / "diagrams").glob(f"{name}.*"):
             shutil.copyfile(file, chapter.folder / "figures" / file.name)
-        chapter.figure((context.root / "diagrams" / f"{name}.svg").read_bytes(), 0.55, **facts)
+        chapter.figure((context.root / "diagrams" / f"{name}.svg").read_bytes(), 0.7, **facts)
