@@ -32,6 +32,7 @@ from pathlib import Path
 from workflow_jobs import link_workflow
 
 REPORT = ("--results", "results", "--tables", "results/report")
+TRAINING = "rule_train_variant_wildcards_"
 DAEMONS = ("munged", "slurmctld", "slurmd")
 CONFIGURATION = """\
 ClusterName=one
@@ -63,7 +64,8 @@ MinJobAge=7200
 ReturnToService=2
 GresTypes=gpu
 NodeName={host} NodeAddr=127.0.0.1 CPUs=4 RealMemory=40000 Gres=gpu:2 State=UNKNOWN
-PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+PartitionName=common Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+PartitionName=training Nodes=ALL MaxTime=INFINITE State=UP
 """
 
 
@@ -152,10 +154,10 @@ def wait_for(ready, name, folder, seconds=60):
 
 def jobs():
     """Every job that the cluster had, in order: its rule and wildcards, state and what SLURM gave it."""
-    names = ("JobId", "Comment", "JobState", "TimeLimit", "RunTime", "TRES")
+    names = ("JobId", "Comment", "Partition", "JobState", "TimeLimit", "RunTime", "TRES", "TresPerJob")
     lines = asked("scontrol", "--oneliner", "show", "jobs").splitlines()
     found = [dict(re.findall(r"(\w+)=(\S*)", line)) for line in lines]
-    return sorted(({name: job[name] for name in names} for job in found), key=lambda job: int(job["JobId"]))
+    return sorted(({name: job.get(name, "") for name in names} for job in found), key=lambda job: int(job["JobId"]))
 
 
 def snakemake(folder, *arguments):
@@ -191,9 +193,10 @@ def main():
         with cluster(state):
             # A limit of one minute, the shortest, is more often met than three times on a slow machine.
             patient = ("--jobs", "2", "--retries", "30")
+            where = ("--set-resources", "train_variant:slurm_partition=training")
             asking = ("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "5")
             try:
-                snakemake(folder, "--workflow-profile", "profiles/slurm", *patient, *asking)
+                snakemake(folder, "--workflow-profile", "profiles/slurm", *patient, *where, *asking)
             finally:
                 ran = jobs()
                 say(*("\t".join(job.values()) for job in ran))
@@ -211,7 +214,9 @@ def check(folder, ran):
     states = defaultdict(list)
     for job in ran:
         states[job["Comment"]].append(job["JobState"])
-    long = states.pop("rule_train_variant_wildcards_dfmvr")
+    given = {job["Comment"]: job["TresPerJob"] for job in ran if job["Partition"] == "training"}
+    assert given == {TRAINING + "dfmvr": "gres:gpu:1", TRAINING + "two_gpus": "gres:gpu:2"}, given
+    long = states.pop(TRAINING + "dfmvr")
     assert {tuple(ended) for ended in states.values()} == {("COMPLETED",)}, dict(states)
     assert long[-1] == "COMPLETED", long
     assert set(long[:-1]) == {"TIMEOUT"}, f"{long}: its limit should have ended the training; give more --epochs"
