@@ -52,6 +52,7 @@ COMMANDS = (
     Command("train pack", "pack a training into the files that ship", "dfmvr.train.pack", None),
     Command("reconstruct", "turn photographs into meshes", "dfmvr.reconstruct.command", None),
     Command("reconstruct dataset", "give the aligned samples to a trained network", "dfmvr.reconstruct.dataset", None),
+    Command("reconstruct fitted", "fit a network's answers to the photographs", "dfmvr.reconstruct.fitted", "datasets"),
     Command("reconstruct mean_face", "predict the mean face for every sample", "dfmvr.reconstruct.mean_face", None),
     Command("reconstruct floor", "fit the face model to the scans", "dfmvr.reconstruct.floor", "register"),
     Command("register", "register meshes to scans", "dfmvr.register.command", "register"),

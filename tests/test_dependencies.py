@@ -28,7 +28,9 @@ IN_TURN = {
     "face_model": lambda source: [f"dfmvr.face_model.{MAKERS[source]}"],
     "simulate": lambda dataset: [f"dfmvr.simulate.{dataset}"],
     "mesh": lambda dataset: [f"dfmvr.mesh.{name}" for name in SCANNED if dataset.removesuffix("_ict") == name],
-    "align": lambda dataset: [f"dfmvr.datasets.{dataset.removesuffix('_ict')}.dataset"],
+    **dict.fromkeys(
+        ("align", "reconstruct fitted"), lambda dataset: [f"dfmvr.datasets.{dataset.removesuffix('_ict')}.dataset"]
+    ),
     "fetch": lambda _: [f"dfmvr.datasets.{name}.dataset" for name in MULTIVIEW],
     "report": lambda _: [f"dfmvr.datasets.{name}.dataset" for name in MULTIVIEW],
 }
@@ -50,7 +52,7 @@ STAND_INS = {
     "simulate": {"ict_facekit": "given", "real_scan": "given"},
     "study": {
         "tests": {
-            "pixel_face": ["mean_face", "dfmvr", "dfmvr_released", "deng", "shang_from_left", "floor"],
+            "pixel_face": ["mean_face", "dfmvr", "dfmvr_fitted", "dfmvr_released", "deng", "shang_from_left", "floor"],
             "bosphorus": ["dfmvr_multi_pie", "floor"],
         }
     },

@@ -17,7 +17,7 @@ from dfmvr.config.data import DatasetsSection, SimulateSection
 from dfmvr.datasets.layouts import MULTIVIEW
 
 TESTS = {
-    "pixel_face": ["mean_face", "dfmvr", "dfmvr_released", "deng", "floor"],
+    "pixel_face": ["mean_face", "dfmvr", "dfmvr_fitted", "dfmvr_released", "deng", "floor"],
     "bosphorus": ["shang_from_left", "dfmvr_multi_pie", "floor"],
 }
 STUDY = {
@@ -54,15 +54,16 @@ OF_NAMES = ("register.protocols", "report.data_names", "study.tests", "variants"
 OF_WEIGHT_MAPS = ("feature_weight", "face_weight", "background_weight", "dilation_px", "released")
 OF_FACES = ("identity", "expression", "albedo")
 OF_SUMS = ("photo", "mask", "landmark", "landmark_2d", "regularisation")
-BY_DATA = ("simulate_dataset", "align_dataset", "normalise_scans")
+READING = ("align_dataset", "normalise_scans")
+BY_DATA = ("simulate_dataset", *READING)
 MEANT = {
     "face_model": ["build_face_model"],
     **{f"face_model.{kind}_components": ["build_face_model", "draw_diagrams"] for kind in OF_FACES},
     "face_model.seed": ["build_face_model", "preview_face_model"],
     "face_model.source": ["build_face_model", "build_open_model", "import_face_model"],
     "face_model.folder": [],
-    "datasets.pixel_face": ["align_dataset pixel_face*", "normalise_scans pixel_face*"],
-    "datasets.pixel_face.root": [*(f"{rule} pixel_face" for rule in BY_DATA), "check_data"],
+    "datasets.pixel_face": [f"{rule} *pixel_face*" for rule in (*READING, "fit_samples")],
+    "datasets.pixel_face.root": [*(f"{rule} *pixel_face" for rule in (*BY_DATA, "fit_samples")), "check_data"],
     "datasets.multi_pie": ["align_dataset multi_pie"],
     "datasets.multi_pie.root": ["simulate_dataset multi_pie", "align_dataset multi_pie", "check_data"],
     "datasets.bosphorus": ["align_dataset bosphorus", "normalise_scans bosphorus"],
@@ -95,7 +96,11 @@ MEANT = {
         *("train_variant dfmvr", "train_variant dfmvr_released", "train_variant deng", "train_variant shang"),
         *("reconstruct_samples dfmvr multi_pie", "reconstruct_samples dfmvr_released multi_pie"),  # its people held out
     ],
-    "train.method": ["train_variant dfmvr*", "reconstruct_samples dfmvr*", "draw_diagrams"],
+    "train.method": [  # only DF-MVR's networks are for photographs of one's own
+        *(f"{rule} dfmvr*" for rule in ("train_variant", "reconstruct_samples", "reconstruct_real_scan")),
+        "score_real_scan dfmvr*",
+        "draw_diagrams",
+    ],
     "train.single_view_share": ["train_variant *", "draw_diagrams"],
     "train.landmark_share": ["train_variant dfmvr*", "train_variant shang"],  # deng has its own
     "train.hours": [],  # it asks for time, and changes nothing

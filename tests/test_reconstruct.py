@@ -1,13 +1,20 @@
 """Reconstruction: what is written is what the coefficients say, and wrong use is one line."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import torch
 from toy_model import toy_coefficients, toy_model, toy_samples
 from toy_network import SIZE, SMALL, small_network
+from toy_results import CROP_PX
 
 from dfmvr import cli
+from dfmvr.datasets.manifest import read_manifest
+from dfmvr.face_model.coefficients import Coefficients
+from dfmvr.face_model.model import MorphableModel
+from dfmvr.face_model.views import render_views
 from dfmvr.files import read_npz
 from dfmvr.geometry.meshes import read_landmarks, read_mesh
 from dfmvr.networks.checkpoint import read_network
@@ -75,3 +82,36 @@ def test_another_face_model_is_refused(trained, capsys):
     arguments += ["--checkpoint", str(trained / "network.safetensors"), "--face-model", str(trained / "other.npz")]
     assert cli.main(["reconstruct", "dataset", *arguments]) == 2
     assert "expected identity_size 5 as in the face model, found 6" in capsys.readouterr().err
+
+
+def test_answers_are_fitted_to_their_photographs(results, tmp_path, caplog):
+    aligned, answers = results / "align/pixel_face", results / "reconstruct/mean_face/pixel_face"
+    photos = {row.sample: Path(row.image) for row in read_manifest(aligned / "manifest.parquet").itertuples()}
+    data = shutil.copytree(photos["p0_10"].parents[2], tmp_path / "data")
+    (data / "p1_45" / "1" / "t.jpg").write_bytes(b"broken")
+    table = read_manifest(aligned / "manifest.parquet")
+    moved = shutil.copytree(aligned, tmp_path / "align")
+    images = [str(data / Path(path).relative_to(photos["p0_10"].parents[2])) for path in table["image"]]
+    table.assign(image=images).to_parquet(moved / "manifest.parquet")
+    arguments = ["--answers", str(answers), "--align", str(moved), "--parse", str(results / "parse/pixel_face")]
+    arguments += ["--data", str(data), "--face-model", str(results / "face_model/face_model.npz")]
+    output = tmp_path / "fitted"
+    caplog.set_level("INFO")
+    assert cli.main(["reconstruct", "fitted", *arguments, "--output", str(output)]) == 0
+    found, before = (read_npz(folder / "coefficients.npz") for folder in (output, answers))
+    kept = [i for i, name in enumerate(before["sample"]) if name != "p1_45"]
+    assert found["sample"].tolist() == before["sample"][kept].tolist()
+    assert len(list((output / "meshes").glob("*.ply"))) == len(kept)
+    assert "p1_45" in caplog.text
+    model, samples = MorphableModel.load(results / "face_model/face_model.npz"), read_npz(aligned / "samples.npz")
+    misses = []
+    for part in (found, {name: array[kept] for name, array in before.items()}):
+        coefficients = Coefficients(*(torch.from_numpy(part[name]) for name in Coefficients._fields))
+        seen = render_views(model, coefficients, CROP_PX).landmarks.numpy()
+        misses.append(np.linalg.norm(seen - samples["landmarks"][kept], axis=-1).mean())
+    assert misses[0] < 0.7 * misses[1]
+    alone = tmp_path / "alone"
+    assert cli.main(["reconstruct", "fitted", *arguments, "--view", "left", "--output", str(alone)]) == 0
+    of_left = read_npz(alone / "coefficients.npz")
+    assert (of_left["angles"][:, 1:] == before["angles"][: len(of_left["angles"]), 1:]).all()
+    assert (of_left["angles"][:, 0] != before["angles"][: len(of_left["angles"]), 0]).any()

@@ -94,6 +94,9 @@ UPRIGHT_FIRST = 1.45
 """ASSUME: photographs are upright unless another rotation's faces are surer by this; of 138 upright ones none was. The
 price: of 42 faces upside down, our networks found four the wrong way round, mediapipe none."""
 
+SAME_FACE = 0.15
+"""ASSUME: landmarks that differ by less than this part of a face's size, in the mean, are of one face."""
+
 YAW_ROUNDS = 2
 """Which points make a landmark depends on the yaw, which the landmarks tell."""
 
@@ -148,3 +151,22 @@ def find_faces(
         yaw = fit_face(points, standard).yaw_deg
         faces.append(FoundFace(points, box, float(one.confidence), yaw, finder, one.dense))
     return sorted(faces, key=lambda face: -float((face.box[2:] - face.box[:2]).prod()))
+
+
+def find_dense_of(photo: np.ndarray, landmarks: np.ndarray) -> np.ndarray | None:
+    """The 478 points (478, 2) px of the face whose 68 landmarks (68, 2) px, NaN where unknown, are known.
+
+    Args:
+        photo: uint8 RGB (H, W, 3).
+        landmarks: of the face.
+    Returns:
+        None where mediapipe is not installed, or finds no face whose landmarks are those.
+    """
+    from dfmvr.align.by_mediapipe import is_available
+
+    found = find_faces(photo, "mediapipe") if is_available() else []
+    known = np.isfinite(landmarks).all(1)
+    apart = [np.linalg.norm((one.landmarks - landmarks)[known], axis=1).mean() for one in found]
+    size = np.ptp(landmarks[known], axis=0).max(initial=0.0)
+    best = int(np.argmin(apart)) if found else 0
+    return found[best].dense if found and apart[best] < SAME_FACE * size else None

@@ -96,7 +96,7 @@ class Config(Section):
             (replace(method, seed=seed) if seed else method, dataset)
             for dataset, methods in tests.items()
             for method in methods
-            for seed in range(self.study.seeds if method.variant.train is not None else 1)
+            for seed in range(self.study.seeds if method.variant.has_network else 1)
         ]
 
     def data_of(self, page: str = "report") -> list[str]:
@@ -105,10 +105,15 @@ class Config(Section):
         return list(dict.fromkeys([*tested, *self.trained_on(page).values()]))
 
     def shown_on_scan(self, page: str = "report") -> list[str]:
-        """The methods that a page shows on the scan of a real person: those that see all views, on `report` alone."""
-        shown = page == "report" and self.simulate.real_scan
-        tested = [method.key for method, _ in self.tests_of(page) if method.key != FLOOR and not method.view]
-        return list(dict.fromkeys(tested)) if shown else []
+        """The methods that a page shows on the scan of a real person, on `report` alone.
+
+        They are the mean face and those of DF-MVR's networks that see all views: photographs of one's own are for them.
+        """
+        if page != "report" or not self.simulate.real_scan:
+            return []
+        tested = [m for m, _ in self.tests_of(page) if m.key != FLOOR and not m.view]
+        ours = [m.key for m in tested if not m.variant.has_network or self.variant(m.training).method == "df_mvr"]
+        return list(dict.fromkeys(ours))
 
     def shown_without_scans(self, page: str = "report") -> dict[str, str]:
         """The trainings that a page shows on the people held out of what they are trained on, though no scan is there.
@@ -129,7 +134,7 @@ class Config(Section):
         Raises:
             ConfigError: a tested variant is not among `variants`, or is wrong.
         """
-        trained = {m.training: None for m, _ in self.tests_of(page) if m.variant.train is not None}
+        trained = {m.training: None for m, _ in self.tests_of(page) if m.variant.has_network}
         return {name: self.variant(name).data for name in trained}
 
     @property

@@ -23,7 +23,7 @@ from dfmvr.face_model.model import MorphableModel
 from dfmvr.files import write_json, writing_folder
 from dfmvr.networks.checkpoint import file_beside
 from dfmvr.reconstruct.regression import read_regressor, regress
-from dfmvr.reconstruct.sample_files import add_output_arguments, write_samples
+from dfmvr.reconstruct.sample_files import add_output_arguments, add_split_argument, write_samples
 from dfmvr.train.samples import AlignedSamples
 
 BATCH = 16
@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", type=Path, required=True, help="trained network (.safetensors)")
     parser.add_argument("--face-model", type=Path, help="face model (default: the one trained with)")
     parser.add_argument("--view", choices=VIEWS, help="show the network this view alone (default: all three)")
+    add_split_argument(parser)
     add_output_arguments(parser)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from dfmvr.face_model.coefficients import mean_faces
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.files import writing_folder
-from dfmvr.reconstruct.sample_files import add_output_arguments, write_samples
+from dfmvr.reconstruct.sample_files import add_output_arguments, add_split_argument, write_samples
 from dfmvr.train.samples import sample_names
 
 
@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the files of the command."""
     parser.add_argument("--align", type=Path, help="folder of the aligned data set")
     parser.add_argument("--face-model", type=Path, required=True, help="face model")
+    add_split_argument(parser)
     add_output_arguments(parser)
 
 

@@ -18,9 +18,13 @@ FORMATS = ("glb", "obj", "ply")
 """Of the meshes."""
 
 
+def add_split_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare which samples of a data set a command reconstructs."""
+    parser.add_argument("--split", default="test", help="split to reconstruct (default: test)")
+
+
 def add_output_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what a command that reconstructs samples writes."""
-    parser.add_argument("--split", default="test", help="split to reconstruct (default: test)")
     parser.add_argument("--format", choices=FORMATS, default="ply", help="of the meshes (default: ply)")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write")
 

@@ -66,6 +66,8 @@ class Variant:
     """Of variants with the same word here, pictures of several methods show the first that was tested."""
     weight: tuple[str, float] | None = field(default=None, compare=False)
     """A loss and its weight, where the variant is `dfmvr` with another one."""
+    fits: str = field(default="", compare=False)
+    """The variant whose answers it fits to their photographs, where it is no training of its own."""
 
     @property
     def family(self) -> str:
@@ -73,6 +75,11 @@ class Variant:
         if self.train is None or not (self.key in VARIANTS or self.key.startswith(OURS)):
             return ""
         return self.train.get("method", "df_mvr")
+
+    @property
+    def has_network(self) -> bool:
+        """Whether a training stands behind it, its own or another variant's."""
+        return self.train is not None or bool(self.fits)
 
     @property
     def one_view(self) -> bool:
@@ -106,7 +113,12 @@ class TestedMethod:
     @property
     def training(self) -> str:
         """The key of the training that it is a test of."""
-        return replace(self, view="").key
+        return replace(self.answers, view="").key
+
+    @property
+    def answers(self) -> TestedMethod:
+        """The tested method whose answers it fits; itself if it fits none."""
+        return replace(self, variant=VARIANTS[self.variant.fits]) if self.variant.fits else self
 
     @property
     def first(self) -> TestedMethod:
@@ -254,6 +266,15 @@ VARIANTS = _named(
         pictured=OURS,
     ),
     Variant(
+        "dfmvr_fitted",
+        "DF-MVR + fit (not in the paper)",
+        Line("#0f7f87", (2.5, 1), "D", 2.0),
+        None,
+        {"table_1": (TableRow(),)},
+        fits=OURS,
+        pictured="dfmvr_fitted",
+    ),
+    Variant(
         "dfmvr_mixed",
         "DF-MVR, mixed input",
         Line("#3d85c6", (8, 1.5), "*"),
@@ -266,6 +287,14 @@ VARIANTS = _named(
                 TableRow("", "DF-MVR", "DF-MVR (three views)"),
             )
         },
+    ),
+    Variant(
+        "dfmvr_mixed_fitted",
+        "DF-MVR, mixed input, + fit (not in the paper)",
+        Line("#0f7f87", (8, 1.5), "D"),
+        None,
+        {"table_3": (TableRow(label="DF-MVR + fit, three views (not in the paper)"),)},
+        fits="dfmvr_mixed",
     ),
     Variant(
         "shang_multi_pie",
@@ -296,6 +325,16 @@ VARIANTS = _named(
         },
         across=True,
         pictured=OURS,
+    ),
+    Variant(
+        "dfmvr_multi_pie_fitted",
+        f"{_NO_L3D} + fit, cross-data",
+        Line("#0f7f87", (2.5, 1), "D", 2.0),
+        None,
+        {"table_2": (TableRow(label=f"{_NO_L3D} + fit (not in the paper)"),)},
+        across=True,
+        pictured="dfmvr_fitted",
+        fits=OURS_ACROSS,
     ),
     Variant(
         FLOOR,

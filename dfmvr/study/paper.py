@@ -92,7 +92,9 @@ class Comparison:
         own = {
             key
             for key, row in self.rows.items()
-            if row.tested and not any(name != self.name for name in row.method.variant.tables)
+            if row.tested
+            and not row.method.variant.fits  # no table of the paper is about it
+            and not any(name != self.name for name in row.method.variant.tables)
         }
         return not own or bool(own & methods)
 

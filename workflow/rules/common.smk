@@ -26,9 +26,12 @@ except ConfigError as error:
 
 layout_of = study.datasets.layout_of
 ONE_TRAINED = "|".join(TRAINED_ON) or "none"
-ONE_TESTED = (
-    "|".join(m.key for m, _ in study.tests_of() if m.training in TRAINED_ON) or "none"
-)
+TESTED = [m for m, _ in study.tests_of() if m.training in TRAINED_ON]
+FITTED = "|".join(m.key for m in TESTED if m.variant.fits) or "none"
+ANSWERING = (
+    "|".join(m.answers.key for m in TESTED) or "none"
+)  # what is fitted must have been answered, whether it is tested or not
+ONE_TESTED = f"{FITTED}|{ANSWERING}"
 
 
 wildcard_constraints:

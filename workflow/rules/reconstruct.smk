@@ -9,6 +9,12 @@ gives   results/reconstruct/{method}/{dataset}/   coefficients.npz, meshes/{samp
 from dfmvr.networks.kinds import NETWORKS
 
 
+def view_of(wildcards):
+    """The option that shows a method one view alone, where it sees no more."""
+    view = read_key(wildcards.method).view
+    return f"--view {view}" if view else ""
+
+
 rule reconstruct_samples:
     """Reconstruct with a trained network."""
     input:
@@ -26,16 +32,43 @@ rule reconstruct_samples:
     benchmark:
         "<benchmarks>/reconstruct/{method}_{dataset}.jsonl"
     wildcard_constraints:
-        method=ONE_TESTED,
+        method=ANSWERING,
     params:
-        view=lambda wildcards: (
-            f"--view {view}" if (view := read_key(wildcards.method).view) else ""
-        ),
+        view=view_of,
     message:
         "Reconstruct {wildcards.dataset} with {wildcards.method}"
     shell:
         "dfmvr reconstruct dataset --align {input.aligned:q} --parse {input.parsed:q} --face-model {input.model:q}"
         " --checkpoint {input.weights:q} {params.view} --output {output:q} &> {log:q}"
+
+
+rule fit_samples:
+    """Fit what a trained network answered to the photographs."""
+    input:
+        code=lambda wildcards: code("reconstruct.fitted", reader_of(wildcards.dataset)),
+        data=lambda wildcards: data_of(wildcards.dataset),
+        aligned="<results>/align/{dataset}",
+        parsed="<results>/parse/{dataset}",
+        model="<results>/face_model/face_model.npz",
+        answers=lambda wildcards: f"<results>/reconstruct/{read_key(wildcards.method).answers.key}/{wildcards.dataset}",
+    output:
+        directory("<results>/reconstruct/{method}/{dataset}"),
+    log:
+        "<logs>/reconstruct/{method}_{dataset}.log",
+    benchmark:
+        "<benchmarks>/reconstruct/{method}_{dataset}.jsonl"
+    wildcard_constraints:
+        method=FITTED,
+    params:
+        view=view_of,
+        layout=lambda wildcards: layout_of(wildcards.dataset),
+        reading=lambda wildcards: study.datasets.reading(wildcards.dataset),
+    message:
+        "Fit {wildcards.method} to {wildcards.dataset}"
+    shell:
+        "dfmvr reconstruct fitted --answers {input.answers:q} --align {input.aligned:q} --parse {input.parsed:q}"
+        " --data {input.data:q} --layout {params.layout} --reading {params.reading:q} --face-model {input.model:q}"
+        " {params.view} --output {output:q} &> {log:q}"
 
 
 rule predict_mean_face:
@@ -94,13 +127,18 @@ rule reconstruct_real_scan:
         "<logs>/reconstruct/{method}_real_scan.log",
     wildcard_constraints:
         method=ONE_TESTED,
+    params:
+        fast=lambda wildcards: (
+            "" if read_key(wildcards.method).variant.fits else "--fast"
+        ),
     message:
         "Reconstruct the head scan with {wildcards.method}"
     shell:
         "dfmvr reconstruct --left {input.photographs:q}/left.jpg --front {input.photographs:q}/front.jpg"
         " --right {input.photographs:q}/right.jpg --landmarks {input.photographs:q}/left.txt"
         " {input.photographs:q}/front.txt {input.photographs:q}/right.txt --face-model {input.model:q}"
-        " --parser {input.parser:q} --checkpoint {input.weights:q} --format ply --output {output:q} &> {log:q}"
+        " --parser {input.parser:q} --checkpoint {input.weights:q} {params.fast} --format ply --output {output:q}"
+        " &> {log:q}"
 
 
 rule predict_mean_face_of_scan:
