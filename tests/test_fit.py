@@ -56,12 +56,11 @@ def seen_by(face, step=None, coefficients=None):
     if coefficients is None:
         coefficients = torch.cat(face.coefficients[:2], 1)[0].double().numpy()
     vertices = shapes.vertices(coefficients)
-    normals = shapes.normals(vertices)
     poses = [FacePose.of(face.camera(view)) for view in face.views]
     if step is not None:
         poses[0] = poses[0].moved(step)
     pictures = [picture_of(view, SIZE) for view in face.views]
-    return [Seen(shapes, vertices, normals, *pair) for pair in zip(poses, pictures, strict=True)], normals, pictures
+    return [Seen(shapes, vertices, *pair) for pair in zip(poses, pictures, strict=True)], pictures
 
 
 def test_places_are_those_of_the_photographs_camera(known):
@@ -125,12 +124,12 @@ def test_samples_are_interpolated_between_centres():
 
 
 def test_photographs_of_the_true_face_agree(known):
-    seen, _, pictures = seen_by(known)
+    seen, pictures = seen_by(known)
     found = find_agreement(seen[1], seen[0], (pictures[1], pictures[0]))
     off = np.linalg.norm(found.target - seen[0].pixels[found.points], axis=1)
     assert np.median(off) < 0.5
     start = torch.cat(known.coefficients[:2], 1)[0].double().numpy()
-    wrong, _, _ = seen_by(known, None, start + np.eye(len(start))[0])
+    wrong, _ = seen_by(known, None, start + np.eye(len(start))[0])
     moved = find_agreement(wrong[1], wrong[0], (pictures[1], pictures[0]))
     assert np.median(np.linalg.norm(moved.target - wrong[0].pixels[moved.points], axis=1)) > 2 * np.median(off)
 
@@ -138,16 +137,17 @@ def test_photographs_of_the_true_face_agree(known):
 def test_agreement_leads_toward_the_true_pose(known):
     """A camera turned by a known angle is turned back by the flow alone."""
     step = np.array([0, 0.02, 0, 0, 0, 0, 0])
-    seen, normals, pictures = seen_by(known, step)
-    equations = NormalEquations(seen[0].shapes.basis.shape[2], 3)
+    seen, pictures = seen_by(known, step)
+    equations = NormalEquations(known.model.identity_size, known.model.expression_size, 3)
     for first, second in ((1, 0), (0, 1)):
         found = find_agreement(seen[first], seen[second], (pictures[first], pictures[second]))
-        add_agreement(equations, found, (seen[first], seen[second]), (first, second), normals)
-    size = equations.coefficients
-    equations.add_prior(np.eye(size) * 1e9, np.zeros(size))
-    for place, hold in enumerate((1e-3, 1e9, 1e9)):
-        equations.add_pose_prior(place, np.full(POSE, hold), np.zeros(POSE))
-    _, moves = equations.solve()
+        add_agreement(equations, found, (seen[first], seen[second]), (first, second))
+    holds = [(equations.identity, 1e9), (equations.expression(0), 1e9)]
+    holds += [(equations.pose(place), hold) for place, hold in enumerate((1e-3, 1e9, 1e9))]
+    for place, hold in holds:
+        size = place.stop - place.start
+        equations.add_prior(place, np.eye(size) * hold, np.zeros(size))
+    *_, moves = equations.solve()
     assert_allclose(moves[0][:3], -step[:3], atol=0.006)
 
 
@@ -213,20 +213,25 @@ def test_the_same_photographs_give_the_same_face(known):
     assert torch.equal(first.coefficients.identity, second.coefficients.identity)
 
 
-def test_equations_are_those_of_least_squares():
+@pytest.mark.parametrize("same", [True, False])
+def test_equations_are_those_of_least_squares(same):
+    """Two photographs, identity of two coefficients, expression of three."""
     rng = np.random.default_rng(0)
-    of_shape, of_pose, residual = (rng.normal(size=(30, 2, n)) for n in (4, POSE, 1))
+    first, second, of_pose, residual = (rng.normal(size=(30, 2, n)) for n in (5, 5, POSE, 1))
     weight = rng.uniform(0.5, 2, 30)
-    equations = NormalEquations(4, 2)
-    equations.add(of_shape, {1: of_pose}, residual[..., 0], weight)
-    equations.add_prior(np.eye(4), np.ones(4))
-    equations.add_pose_prior(0, np.ones(POSE), np.zeros(POSE))
-    step, moves = equations.solve()
+    equations = NormalEquations(2, 3, 2, same_expression=same)
+    terms = [*equations.shape(first, 0), *equations.shape(second, 1), (equations.pose(1), of_pose)]
+    equations.add(terms, residual[..., 0], weight)
+    shape = 2 + 3 * equations.expressions
+    equations.add_prior(slice(0, shape), np.eye(shape), np.ones(shape))
+    equations.add_prior(equations.pose(0), np.eye(POSE), np.zeros(POSE))
+    identity, expressions, moves = equations.solve()
+    of_expressions = [first[..., 2:] + second[..., 2:]] if same else [first[..., 2:], second[..., 2:]]
+    columns = np.concatenate((first[..., :2] + second[..., :2], *of_expressions, of_pose), 2)
     root = np.sqrt(weight)[:, None, None]
-    rows = np.concatenate((of_shape, of_pose), 2) * root
-    matrix = np.vstack((rows.reshape(60, -1), np.eye(4, 4 + POSE)))
-    naive = np.linalg.lstsq(matrix, np.concatenate(((residual * root).ravel(), np.ones(4))), rcond=None)[0]
-    assert_allclose(np.concatenate((step, moves[1])), naive, rtol=1e-4, atol=1e-5)
+    matrix = np.vstack(((columns * root).reshape(60, -1), np.eye(shape, shape + POSE)))
+    naive = np.linalg.lstsq(matrix, np.concatenate(((residual * root).ravel(), np.ones(shape))), rcond=None)[0]
+    assert_allclose(np.concatenate((identity, expressions.ravel(), moves[1])), naive, rtol=1e-4, atol=1e-5)
     assert_allclose(moves[0], 0, atol=1e-12)
 
 

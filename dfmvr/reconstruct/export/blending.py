@@ -53,7 +53,7 @@ def view_weights(face: Reconstruction, atlas: Atlas, normals: np.ndarray) -> lis
     shown = np.clip(2 * atlas.smooth(shown, FEATHER_MM) - 1, 0, 1)
     result = []
     for view, place, inside, rim in zip(face.views, places, shown.T, rims, strict=True):
-        ray = face.camera(view).position - face.vertices
+        ray = face.camera(view).position - face.vertices_in(view)
         cosine = np.einsum("vi,vi->v", normals, ray) / np.sqrt(np.einsum("vi,vi->v", ray, ray))
         facing = np.clip((cosine - GRAZING) / (1 - GRAZING), 0, 1) ** FACING_POWER
         x, y = (place[:, i] / view.photo.shape[1 - i] for i in (0, 1))

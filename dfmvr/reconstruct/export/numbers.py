@@ -11,7 +11,7 @@ import numpy as np
 from dfmvr.conventions import ALIGNMENT_POINTS
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 CONVENTIONS = {
     "lengths": "millimetres; angles: radians; image coordinates: pixels",
     "frame": "x to the viewer's right, y up, z toward the camera, origin at the centroid of the model's mean face; "
@@ -38,6 +38,7 @@ def document(face: Reconstruction) -> dict[str, Any]:
             name: face.vertices[index].tolist()
             for name, index in zip(ALIGNMENT_POINTS, model.alignment.tolist(), strict=True)
         },
+        "notes": list(face.notes),
         "views": [_view(face, view) for view in face.views],
     }
 
@@ -45,7 +46,8 @@ def document(face: Reconstruction) -> dict[str, Any]:
 def _view(face: Reconstruction, view: SeenView) -> dict[str, Any]:
     """What the document tells of a photograph."""
     camera = face.camera(view)
-    landmarks = face.vertices[face.model.landmarks_68.numpy()]
+    landmarks = face.vertices_in(view)[face.model.landmarks_68.numpy()]
+    expression = face.as_in(view).coefficients.expression
     height, width = view.photo.shape[:2]
     return {
         "name": view.name,
@@ -53,6 +55,8 @@ def _view(face: Reconstruction, view: SeenView) -> dict[str, Any]:
         "angles": camera.angles.tolist(),
         "rotation": camera.rotation.tolist(),
         "translation": camera.translation.tolist(),
+        "expression": expression[0].double().tolist(),
+        "focal_length": {"px": camera.focal_px, "known": view.focal_px is not None},
         "lighting": face.coefficients.lighting[0, view.place].double().tolist(),
         "crop": {"size": face.image_size, "intrinsics": camera.intrinsics.tolist()},
         "canonical_to_camera": camera.extrinsics.tolist(),

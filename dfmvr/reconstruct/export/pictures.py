@@ -83,7 +83,7 @@ def _laid_over(
     finer = max(1.0, min(_FINER, _RENDERED_PX / max(high - low)))
     width, height = (math.ceil(side * finer) for side in high - low)
     place[:, :2] = (place[:, :2] - low) * (np.array([width, height]) / (high - low))
-    normals = _normals(face) @ torch.from_numpy(face.camera(view).rotation).float().T
+    normals = _normals(face, face.vertices_in(view)) @ torch.from_numpy(face.camera(view).rotation).float().T
     light = face.coefficients.lighting[:, view.place].float()
     lit = shade(torch.from_numpy(face.albedo).float()[None], normals, light)
     colours = torch.cat((lit.clamp(0, 1), _clay(normals), torch.ones_like(lit[..., :1])), -1)
@@ -108,7 +108,7 @@ def _shrink(planes: np.ndarray, size: Sequence[int]) -> np.ndarray:
 def _with_landmarks(face: Reconstruction, view: SeenView, photo: np.ndarray, stretch: np.ndarray) -> np.ndarray:
     """The photograph with the landmarks found in it and, as smaller dots, the model's."""
     marked = photo.copy()
-    model = face.project(view, face.vertices[face.model.landmarks_68.numpy()])[:, :2]
+    model = face.project(view)[face.model.landmarks_68.numpy(), :2]
     radius = max(2.0, max(photo.shape) / 240)
     for points, colour, size in ((view.landmarks, FOUND_COLOUR, radius), (model, MODEL_COLOUR, 0.6 * radius)):
         for x, y in np.asarray(points) * stretch:
@@ -152,7 +152,7 @@ def turntable(face: Reconstruction, texture: Texture | None, colours: np.ndarray
     centre = (vertices.amin(0) + vertices.amax(0)) / 2
     posed = (vertices - centre) @ turns.transpose(1, 2)
     projected = _into_tile(posed, height, width)
-    clay = _clay(_normals(face) @ turns.transpose(1, 2))
+    clay = _clay(_normals(face, face.vertices) @ turns.transpose(1, 2))
     values = torch.cat((clay, torch.from_numpy(colours).float().expand(len(turns), -1, -1)), -1)
     rows, triangles, places = slice(None), face.model.triangles, None
     if texture is not None:
@@ -200,9 +200,9 @@ def _turn(yaw: float, pitch: float) -> Tensor:
     return torch.tensor([[1, 0, 0], [0, cx, -sx], [0, sx, cx]]) @ about_y
 
 
-def _normals(face: Reconstruction) -> Tensor:
-    """(1, V, 3) float32, canonical frame."""
-    return vertex_normals(torch.from_numpy(face.vertices).float()[None], face.model.triangles)
+def _normals(face: Reconstruction, vertices: np.ndarray) -> Tensor:
+    """Of vertices (V, 3) of the face: (1, V, 3) float32, canonical frame."""
+    return vertex_normals(torch.from_numpy(vertices).float()[None], face.model.triangles)
 
 
 def _clay(normals: Tensor) -> Tensor:

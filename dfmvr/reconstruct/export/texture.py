@@ -50,14 +50,14 @@ class Baked(NamedTuple):
 
 
 def bake(face: Reconstruction) -> Baked:
-    """Make the texture of a face from its one to three photographs."""
+    """Make the texture of a face from its photographs."""
     atlas = atlas_of(face.model)
     size = texture_size(face, atlas)
     texels = atlas.texels(size)
     normals = mesh_normals(face.vertices, face.model.triangles.numpy())
     weights = view_weights(face, atlas, normals)
     photos = [_Photo(face, view, size / atlas.width_mm) for view in face.views]
-    at_vertices = [photo.colours(photo.see(face.vertices)) for photo in photos]
+    at_vertices = [photo.colours(photo.vertices) for photo in photos]
     gains = even_exposures(at_vertices, weights)
     total = np.maximum(sum(weights), 0)
     parts = zip(at_vertices, weights, gains, strict=True)
@@ -67,9 +67,7 @@ def bake(face: Reconstruction) -> Baked:
     filling = _matched(atlas, filling, colours, seen)
     # all that is interpolated over the surface at once: projections, weights, and the filling
     pairs = zip(photos, weights, strict=True)
-    columns = [np.column_stack([photo.see(face.vertices), w]) for photo, w in pairs] + [
-        np.column_stack([filling, seen])
-    ]
+    columns = [np.column_stack([photo.vertices, w]) for photo, w in pairs] + [np.column_stack([filling, seen])]
     spread = [texels.weights @ column.astype(np.float32) for column in columns]
     image = _to_image(_paint(photos, gains, spread[:-1], spread[-1]), texels, size)
     mixed = seen[:, None] * colours + (1 - seen[:, None]) * filling
@@ -119,11 +117,9 @@ class _Photo:
         # from photograph to part, whose sides may have been rounded
         shrink = np.array([part.shape[1], part.shape[0]]) / (high - low)
         to_part = np.array([[shrink[0], 0, -shrink[0] * low[0]], [0, shrink[1], -shrink[1] * low[1]], [0, 0, 1]])
-        self.matrix = to_part @ face.camera(view).matrix
-
-    def see(self, points: np.ndarray) -> np.ndarray:
-        """Points (N, 3) of the canonical frame in homogeneous pixels (N, 3), which may be interpolated."""
-        return points @ self.matrix[:, :3].T + self.matrix[:, 3]
+        matrix = to_part @ face.camera(view).matrix
+        # (V, 3) where it shows the vertices, homogeneous pixels, which may be interpolated
+        self.vertices = face.vertices_in(view) @ matrix[:, :3].T + matrix[:, 3]
 
     def colours(self, seen: np.ndarray) -> np.ndarray:
         """Colours (N, 3) in linear light at homogeneous pixels (N, 3); beyond the edges those of the edges."""

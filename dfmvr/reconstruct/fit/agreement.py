@@ -83,7 +83,6 @@ def add_agreement(
     found: Agreement,
     seen: tuple[Seen, Seen],
     places: tuple[int, int],
-    normals: np.ndarray,
     wider: float = 1.0,
 ) -> None:
     """Add what a pair of photographs says to the normal equations.
@@ -97,24 +96,26 @@ def add_agreement(
         found: by `find_agreement`.
         seen: the first photograph and the second.
         places: their numbers.
-        normals: (D, 3) of the drawn vertices.
         wider: factor of the flow's spread, by which early steps trust the flow less and reach farther.
     """
     first, second = seen
     points = found.points
-    along = _tangents(normals[points])
+    along = _tangents(first.normals[points])
     across = (second.of_vertex[points] @ along) @ np.linalg.inv(first.of_vertex[points] @ along)
     residual = found.target - second.pixels[points]
     weight = found.shown * found.correlation.clip(0, 1) ** 2 * robust_weight(residual, wider * found.spread)
     # a pair has as much to say however many points are left
     weight *= MOST / len(points) / ALIKE
-    by_vertex = (second.of_vertex[points] - across @ first.of_vertex[points]).astype(np.float32)
-    equations.add(
-        by_vertex @ first.shapes.basis[points],
-        {places[1]: second.of_pose[points], places[0]: -across @ first.of_pose[points]},
-        residual,
-        weight,
-    )
+    basis = first.shapes.basis[points]
+    there = second.of_vertex[points].astype(np.float32) @ basis
+    here = (-across @ first.of_vertex[points]).astype(np.float32) @ basis
+    terms = [
+        *equations.shape(there, places[1]),
+        *equations.shape(here, places[0]),
+        (equations.pose(places[1]), second.of_pose[points]),
+        (equations.pose(places[0]), -across @ first.of_pose[points]),
+    ]
+    equations.add(terms, residual, weight)
 
 
 def _tangents(normals: np.ndarray) -> np.ndarray:

@@ -37,7 +37,6 @@ def fit_colours(
     seen: list[Seen],
     pictures: list[Picture],
     views: tuple[SeenView, ...],
-    normals: np.ndarray,
 ) -> Coefficients:
     """Fit texture and light to the colours of the vertices that the photographs show.
 
@@ -47,7 +46,6 @@ def fit_colours(
         seen: how the cameras see the fitted shape.
         pictures: what they show.
         views: their photographs.
-        normals: (D, 3) of the fitted shape.
     Returns:
         The same shape with other colours and lights.
     """
@@ -55,7 +53,7 @@ def fit_colours(
     for one, picture in zip(seen, pictures, strict=True):
         points = np.flatnonzero((one.shown > 0.9) & (one.cosine > LEAST_COSINE))
         points = points[:: max(1, len(points) // MOST)]
-        turned = torch.from_numpy(normals[points] @ one.rotation.T).double()
+        turned = torch.from_numpy(one.normals[points] @ one.rotation.T).double()
         colours = sample(picture.crop, one.pixels[points]).astype(np.float64) / 255
         samples.append((points, sh_basis(turned).numpy(), colours))
     texture = coefficients.texture[0].double().numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,50 +30,70 @@ def robust_weight(residual: np.ndarray, spread: np.ndarray | float) -> np.ndarra
 
 
 class NormalEquations:
-    """Sums up weighted linearised residuals and solves for the step."""
+    """Sums up weighted linearised residuals and solves for the step.
 
-    def __init__(self, coefficients: int, photographs: int) -> None:
-        self.coefficients = coefficients
-        size = coefficients + POSE * photographs
+    The unknowns are the identity, an expression for each photograph or one for all, and each photograph's pose.
+
+    Args of the constructor: numbers of coefficients of `identity` and `expression`, of `photographs`, and whether all
+    photographs show the `same_expression`.
+    """
+
+    def __init__(self, identity: int, expression: int, photographs: int, same_expression: bool = True) -> None:
+        self.expressions = 1 if same_expression else photographs
+        self._sizes, self._photographs = (identity, expression), photographs
+        size = identity + self.expressions * expression + POSE * photographs
         self.matrix, self.right = np.zeros((size, size)), np.zeros(size)
 
-    def add(
-        self, of_shape: np.ndarray, of_poses: dict[int, np.ndarray], residual: np.ndarray, weight: np.ndarray
-    ) -> None:
+    @property
+    def identity(self) -> slice:
+        """Where the identity's coefficients stand."""
+        return slice(0, self._sizes[0])
+
+    def expression(self, photograph: int) -> slice:
+        """Where those of a photograph's expression stand."""
+        first = self._sizes[0] + self._sizes[1] * min(photograph, self.expressions - 1)
+        return slice(first, first + self._sizes[1])
+
+    def pose(self, photograph: int) -> slice:
+        """Where a photograph's seven numbers stand."""
+        first = len(self.right) - POSE * (self._photographs - photograph)
+        return slice(first, first + POSE)
+
+    def shape(self, of_shape: np.ndarray, photograph: int) -> list[tuple[slice, np.ndarray]]:
+        """The change (M, 2, P) with identity and expression as terms of `add`, of the shape in a photograph."""
+        size = self._sizes[0]
+        return [(self.identity, of_shape[..., :size]), (self.expression(photograph), of_shape[..., size:])]
+
+    def add(self, terms: Sequence[tuple[slice, np.ndarray]], residual: np.ndarray, weight: np.ndarray) -> None:
         """Add pairs of residuals that the step should make vanish.
 
         Args:
-            of_shape: (M, 2, P), the change of what is predicted with the coefficients.
-            of_poses: by photograph (M, 2, POSE), the same with its pose.
+            terms: unknowns, and the change (M, 2, n) of what is predicted with them; of the same ones they add up.
             residual: (M, 2), what is measured less what is predicted.
             weight: (M,), the inverse of the variance.
         """
+        starts = sorted({place.start: place.stop for place, _ in terms}.items())
+        columns = np.concatenate([np.arange(*part) for part in starts])
+        rows = np.zeros((len(residual), 2, len(columns)), np.float32)
+        for place, change in terms:
+            first = int(np.searchsorted(columns, place.start))
+            rows[:, :, first : first + change.shape[2]] += change
         root = np.sqrt(weight).astype(np.float32)
-        rows = np.zeros((len(residual), 2, len(self.right)), np.float32)
-        rows[:, :, : self.coefficients] = of_shape
-        for photograph, of_pose in of_poses.items():
-            rows[:, :, self._pose(photograph)] = of_pose
-        rows = (rows * root[:, None, None]).reshape(-1, len(self.right))
-        self.matrix += rows.T @ rows
-        self.right += rows.T @ (residual * root[:, None]).astype(np.float32).ravel()
+        rows = (rows * root[:, None, None]).reshape(-1, len(columns)).astype(np.float64)
+        self.matrix[np.ix_(columns, columns)] += rows.T @ rows
+        self.right[columns] += rows.T @ (residual * root[:, None]).astype(np.float32).ravel()
 
-    def add_prior(self, precision: np.ndarray, away: np.ndarray) -> None:
-        """Add a quadratic prior of the coefficients, precision (P, P), whose centre is `away` (P,) from here."""
-        size = self.coefficients
-        self.matrix[:size, :size] += precision
-        self.right[:size] += precision @ away
+    def add_prior(self, place: slice, precision: np.ndarray, away: np.ndarray) -> None:
+        """Add a quadratic prior of neighbouring unknowns, precision (n, n), whose centre is `away` (n,) from here."""
+        self.matrix[place, place] += precision
+        self.right[place] += precision @ away
 
-    def add_pose_prior(self, photograph: int, precision: np.ndarray, away: np.ndarray) -> None:
-        """Add a prior of a photograph's numbers, precision (POSE,), whose centre is `away` (POSE,) from here."""
-        place = self._pose(photograph)
-        self.matrix[place, place] += np.diag(precision)
-        self.right[place] += precision * away
-
-    def solve(self) -> tuple[np.ndarray, np.ndarray]:
-        """The step: of the coefficients (P,), and of the photographs (N, POSE)."""
+    def solve(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The step: of the identity (K,), of the expressions (1 or N, E), and of the photographs (N, POSE)."""
         step = np.linalg.solve(self.matrix, self.right)
-        return step[: self.coefficients], step[self.coefficients :].reshape(-1, POSE)
-
-    def _pose(self, photograph: int) -> slice:
-        first = self.coefficients + POSE * photograph
-        return slice(first, first + POSE)
+        poses = self.pose(0).start
+        return (
+            step[self.identity],
+            step[self._sizes[0] : poses].reshape(self.expressions, -1),
+            step[poses:].reshape(-1, POSE),
+        )

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Collection
-from itertools import permutations
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from tqdm import tqdm
 
 from dfmvr.align.crop import PX_PER_MM_AT_REFERENCE
 from dfmvr.align.dense import shipped_dense
-from dfmvr.conventions import REFERENCE_SIZE_PX
+from dfmvr.conventions import REFERENCE_SIZE_PX, VIEWS
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.reconstruct.fit.agreement import add_agreement, find_agreement
 from dfmvr.reconstruct.fit.colours import fit_colours
@@ -48,12 +47,15 @@ ALONE = (10.0, 0.3)
 """ASSUME: factors of the prior of identity and of expression where no two photographs agree: landmarks alone tell less
 of identity than the network does, but more of the expression."""
 
-DISTANCE_MM, LOG_FOCAL = 50.0, 0.3
-"""ASSUME: standard deviations of the camera's distance, about the metre that the network knows, and of the logarithm of
-its focal length. Only a face's perspective tells the two apart."""
+TOGETHER = 0.7
+"""ASSUME: correlation of the expressions of two photographs of a person, about the network's answer."""
 
-TURN, SHIFT_MM = 0.1, 30.0
-"""ASSUME: standard deviations of the network's poses, radians and mm."""
+PAIRS = 4
+"""Of more than three photographs each is compared with so many others."""
+
+BEST_TURN_DEG, LEAST_TURN_DEG = 30.0, 4.0
+"""ASSUME: photographs tell most of the surface when the face is turned by so much from one to the other, and nothing
+when it is turned by less than the second."""
 
 DENSE_ON = "anny"
 """The face model, of any version, on whose surface the 478 points are known."""
@@ -72,19 +74,22 @@ class FaceFitter:
         self.shapes, self._terms = FitShapes(model), terms
         self._dense = shipped_dense() if model.name.startswith(DENSE_ON) else None
 
-    def fit(self, face: Reconstruction, seconds: float = 60.0, progress: bool = False) -> Reconstruction:
+    def fit(
+        self, face: Reconstruction, seconds: float = 60.0, progress: bool = False, same_expression: bool = False
+    ) -> Reconstruction:
         """Fit a face to its photographs, starting from what it is.
 
         Args:
             face: as a network answered it.
             seconds: time at the most; what has been reached by then counts.
             progress: show a bar.
+            same_expression: all photographs show the same moment; otherwise each has an expression of its own.
         Returns:
-            The face with other coefficients, poses and focal lengths; those of views that were not given stay as they
-            are.
+            The face with other coefficients, expressions, poses and focal lengths; those of views that were not given
+            stay as they are.
         """
         started = time.monotonic()
-        state = _State.of(face)
+        state = _State.of(face, same_expression)
         largest = _finest_size(face)
         steps = [(size, spread) for size, of in ((largest // 2, COARSE), (largest, FINE)) for spread in of]
         pictures: list[Picture] = []
@@ -98,37 +103,57 @@ class FaceFitter:
 
     def _coloured(self, face: Reconstruction, state: _State, pictures: list[Picture]) -> Reconstruction:
         """The face with the colours and lights of its photographs."""
-        seen, normals = self._see(state, pictures)
+        seen = self._see(state, pictures)
         return dataclasses.replace(
-            face, coefficients=fit_colours(face.coefficients, face.model, seen, pictures, face.views, normals)
+            face, coefficients=fit_colours(face.coefficients, face.model, seen, pictures, face.views)
         )
 
-    def _see(self, state: _State, pictures: list[Picture]) -> tuple[list[Seen], np.ndarray]:
-        """How the cameras see the face, and the normals of its drawn vertices."""
-        vertices = self.shapes.vertices(state.coefficients)
-        normals = self.shapes.normals(vertices)
+    def _see(self, state: _State, pictures: list[Picture]) -> list[Seen]:
+        """How the cameras see the face."""
+        shown = [self.shapes.vertices(np.concatenate((state.identity, one))) for one in state.expressions]
         return [
-            Seen(self.shapes, vertices, normals, *pair) for pair in zip(state.poses, pictures, strict=True)
-        ], normals
+            Seen(self.shapes, shown[min(k, len(shown) - 1)], pose, picture)
+            for k, (pose, picture) in enumerate(zip(state.poses, pictures, strict=True))
+        ]
 
     def _step(self, state: _State, pictures: list[Picture], spread: float) -> _State:
         """One step of Gauss-Newton."""
-        seen, normals = self._see(state, pictures)
-        equations = NormalEquations(len(state.coefficients), len(seen))
-        prior = PRIOR * np.repeat(ALONE, (self.shapes.identity_size, self.shapes.expression_size))
-        for first, second in permutations(range(len(seen)) if "agreement" in self._terms else (), 2):
+        seen = self._see(state, pictures)
+        same = len(state.expressions) < len(seen)
+        sizes = self.shapes.identity_size, self.shapes.expression_size
+        equations = NormalEquations(*sizes, len(seen), same_expression=same or len(seen) == 1)
+        agreeing = np.zeros(len(seen), bool)
+        for first, second in pairs_of(state.poses) if "agreement" in self._terms else ():
             found = find_agreement(seen[first], seen[second], (pictures[first], pictures[second]))
             if found is not None:
-                prior[:] = PRIOR
-                add_agreement(equations, found, (seen[first], seen[second]), (first, second), normals, spread)
-        equations.add_prior(np.diag(prior), state.start - state.coefficients)
+                agreeing[[first, second]] = True
+                add_agreement(equations, found, (seen[first], seen[second]), (first, second), spread)
+        self._add_prior(equations, state, agreeing)
         for place, (one, picture, pose) in enumerate(zip(seen, pictures, state.poses, strict=True)):
             if "landmarks" in self._terms:
                 self._add_landmarks(equations, one, picture, place, pose)
-            equations.add_pose_prior(place, *pose.prior(TURN, SHIFT_MM, DISTANCE_MM, LOG_FOCAL))
-        step, moves = equations.solve()
-        poses = tuple(pose.moved(move) for pose, move in zip(state.poses, moves, strict=True))
-        return dataclasses.replace(state, coefficients=state.coefficients + step, poses=poses)
+            precision, away = pose.prior(state.first_poses[place])
+            equations.add_prior(equations.pose(place), np.diag(precision), away)
+        identity, expressions, moves = equations.solve()
+        return dataclasses.replace(
+            state,
+            identity=state.identity + identity,
+            expressions=state.expressions + expressions,
+            poses=tuple(pose.moved(move) for pose, move in zip(state.poses, moves, strict=True)),
+        )
+
+    def _add_prior(self, equations: NormalEquations, state: _State, agreeing: np.ndarray) -> None:
+        """Add the prior about the network's answer; `agreeing` (N,) tells which photographs agree with another one."""
+        start, size = state.start, self.shapes.identity_size
+        of_identity = PRIOR * (1.0 if agreeing.any() else ALONE[0]) * np.eye(size)
+        equations.add_prior(equations.identity, of_identity, start[:size] - state.identity)
+        count, dims = state.expressions.shape
+        sure = agreeing if count > 1 else agreeing.any(keepdims=True)
+        spread = (PRIOR * np.where(sure, 1.0, ALONE[1])) ** -0.5
+        alike = TOGETHER + (1 - TOGETHER) * np.eye(count)
+        precision = np.kron(np.linalg.inv(spread[:, None] * alike * spread), np.eye(dims))
+        every = slice(equations.expression(0).start, equations.expression(count - 1).stop)
+        equations.add_prior(every, precision, (start[size:] - state.expressions).ravel())
 
     def _add_landmarks(
         self, equations: NormalEquations, seen: Seen, picture: Picture, place: int, pose: FacePose
@@ -140,36 +165,55 @@ class FaceFitter:
             add_landmarks(equations, seen, picture, place, pose.turn)
 
 
+def pairs_of(poses: Sequence[FacePose]) -> list[tuple[int, int]]:
+    """Which photographs are compared, the first and the second of each pair: all, or each with those that tell most."""
+    turns = Rotation.from_matrix([pose.rotation for pose in poses])
+    apart = np.degrees([[(one * other.inv()).magnitude() for other in turns] for one in turns])
+    worth = np.where(apart < LEAST_TURN_DEG, np.inf, np.abs(apart - BEST_TURN_DEG))
+    np.fill_diagonal(worth, np.inf)
+    kept = max(len(poses) - 1, 1) if len(poses) <= len(VIEWS) else PAIRS
+    return [
+        (first, int(second))
+        for first, row in enumerate(worth)
+        for second in sorted(np.argsort(row, kind="stable")[:kept])
+        if np.isfinite(row[second])
+    ]
+
+
 @dataclasses.dataclass(frozen=True)
 class _State:
-    """Where the fit stands."""
+    """Where the fit stands; N photographs."""
 
     start: np.ndarray  # (P,) identity and expression as the network answered
-    coefficients: np.ndarray  # (P,)
-    poses: tuple[FacePose, ...]  # one a photograph
+    identity: np.ndarray  # (K,)
+    expressions: np.ndarray  # (1, E) or (N, E)
+    first_poses: tuple[FacePose, ...]  # one a photograph, at the start
+    poses: tuple[FacePose, ...]
 
     @classmethod
-    def of(cls, face: Reconstruction) -> _State:
+    def of(cls, face: Reconstruction, same_expression: bool) -> _State:
         """The network's answer."""
-        start = torch.cat(face.coefficients[:2], 1)[0].double().numpy()
-        return cls(start, start, tuple(FacePose.of(face.camera(view)) for view in face.views))
+        identity, expression = (part[0].double().numpy() for part in face.coefficients[:2])
+        poses = tuple(FacePose.of(face.camera(view), view.known_zoom) for view in face.views)
+        expressions = np.tile(expression, (1 if same_expression else len(poses), 1))
+        return cls(np.concatenate((identity, expression)), identity, expressions, poses, poses)
 
     def put_into(self, face: Reconstruction) -> Reconstruction:
         """The face that has been reached."""
         known = face.coefficients
-        size = known.identity.shape[1]
-        coefficients = torch.from_numpy(self.coefficients).to(known.identity)[None]
         angles, translation = known.angles.clone(), known.translation.clone()
-        views = []
-        for view, pose in zip(face.views, self.poses, strict=True):
+        views, own = [], len(self.expressions) > 1
+        for k, (view, pose) in enumerate(zip(face.views, self.poses, strict=True)):
             zyx = Rotation.from_matrix(pose.rotation).as_euler("ZYX")  # R = Rz Ry Rx
             angles[0, view.place] = torch.from_numpy(zyx[::-1].copy()).to(angles)
             translation[0, view.place] = torch.from_numpy(pose.translation).to(translation)
-            views.append(view._replace(zoom=pose.zoom))
-        found = known._replace(
-            identity=coefficients[:, :size], expression=coefficients[:, size:], angles=angles, translation=translation
+            views.append(view._replace(zoom=pose.zoom, expression=self.expressions[k] if own else None))
+        identity, expression = (
+            torch.from_numpy(part).to(known.identity)[None] for part in (self.identity, self.expressions[0])
         )
-        return dataclasses.replace(face, coefficients=found, views=tuple(views))
+        found = known._replace(identity=identity, expression=expression, angles=angles, translation=translation)
+        fitted = dataclasses.replace(face, coefficients=found, views=tuple(views))
+        return fitted.as_in(fitted.shown)
 
 
 def _finest_size(face: Reconstruction) -> int:

@@ -93,4 +93,5 @@ def _add(
     shares = np.ones(corners.shape) if shares is None else shares
     residual = target - (shares[..., None] * seen.pixels[corners]).sum(1)
     of_shape, of_pose = seen.derivative(corners, shares)
-    equations.add(of_shape, {place: of_pose}, residual, robust_weight(residual, spread))
+    terms = [*equations.shape(of_shape, place), (equations.pose(place), of_pose)]
+    equations.add(terms, residual, robust_weight(residual, spread))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,6 +20,17 @@ HIDDEN_MM = 3.0
 """ASSUME: a vertex that lies so far behind what the camera sees at its place is hidden."""
 
 
+DISTANCE_MM, LOG_FOCAL = 50.0, 0.3
+"""ASSUME: standard deviations of the camera's distance, about the metre that the network knows, and of the logarithm of
+its focal length. Only a face's perspective tells the two apart."""
+
+KNOWN_DISTANCE, KNOWN_LOG_FOCAL = 0.1, 0.03
+"""ASSUME: the same of a camera whose focal length is known: of the distance, by itself, which follows from it."""
+
+TURN, SHIFT_MM = 0.1, 30.0
+"""ASSUME: standard deviations of the network's poses, radians and mm."""
+
+
 @dataclass(frozen=True)
 class FacePose:
     """Where a face stands before the camera of a crop (`dfmvr.geometry.camera`): posed = rotation x + translation."""
@@ -27,11 +38,21 @@ class FacePose:
     rotation: np.ndarray  # (3, 3)
     translation: np.ndarray  # (3,) mm
     zoom: float = 1.0  # focal length, in that of the network's camera
+    known: bool = False  # whether the focal length is that of the camera that took the photograph
 
     @classmethod
-    def of(cls, camera: PhotoCamera) -> FacePose:
-        """The pose in a photograph."""
-        return cls(camera.rotation, camera.translation.numpy(), camera.zoom)
+    def of(cls, camera: PhotoCamera, known_zoom: float | None = None) -> FacePose:
+        """The pose in a photograph; if its focal length is known, the face stands so far off that it is as large.
+
+        Args:
+            camera: as the network knows it.
+            known_zoom: the focal length in that of the network's camera.
+        """
+        translation = camera.translation.numpy().copy()
+        if known_zoom is None:
+            return cls(camera.rotation, translation, camera.zoom)
+        translation[2] = CAMERA_DISTANCE_MM - (CAMERA_DISTANCE_MM - translation[2]) * known_zoom / camera.zoom
+        return cls(camera.rotation, translation, known_zoom, True)
 
     @property
     def turn(self) -> float:
@@ -41,24 +62,30 @@ class FacePose:
     def moved(self, step: np.ndarray) -> FacePose:
         """The pose after a small change (POSE,)."""
         turn = Rotation.from_rotvec(step[:3]).as_matrix()
-        return FacePose(turn @ self.rotation, self.translation + step[3:6], self.zoom * float(np.exp(step[6])))
+        zoom = self.zoom * float(np.exp(step[6]))
+        return replace(self, rotation=turn @ self.rotation, translation=self.translation + step[3:6], zoom=zoom)
 
-    def prior(self, turn: float, shift: float, distance: float, log_focal: float) -> tuple[np.ndarray, np.ndarray]:
-        """Precisions (POSE,) of given standard deviations, and how far the centre is (POSE,).
+    def prior(self, start: FacePose) -> tuple[np.ndarray, np.ndarray]:
+        """Precisions (POSE,) of the prior, and how far its centre is (POSE,).
 
-        Rotation and shift across are held where they are, distance and focal length about the network's camera's.
+        Rotation and shift across are held where they are; distance and focal length about those of the start or, of a
+        camera that is not known, about the network's camera's.
         """
-        spread = np.array([turn] * 3 + [shift] * 2 + [distance, log_focal])
-        return spread**-2, np.array([0, 0, 0, 0, 0, -self.translation[2], -np.log(self.zoom)])
+        spread = np.array([TURN] * 3 + [SHIFT_MM] * 2 + [DISTANCE_MM, LOG_FOCAL])
+        away = np.zeros(len(spread))
+        away[5:] = -self.translation[2], -np.log(self.zoom)
+        if start.known:
+            spread[5:] = KNOWN_DISTANCE * (CAMERA_DISTANCE_MM - start.translation[2]), KNOWN_LOG_FOCAL
+            away[5:] = start.translation[2] - self.translation[2], np.log(start.zoom / self.zoom)
+        return spread**-2, away
 
 
 class Seen:
     """A shape before one camera; N vertices, the first D of them drawn."""
 
-    def __init__(
-        self, shapes: FitShapes, vertices: np.ndarray, normals: np.ndarray, pose: FacePose, picture: Picture
-    ) -> None:
+    def __init__(self, shapes: FitShapes, vertices: np.ndarray, pose: FacePose, picture: Picture) -> None:
         self.shapes, self.size, self.rotation = shapes, picture.size, pose.rotation
+        self.normals = shapes.normals(vertices)  # (D, 3) of the drawn vertices
         self.yaw_deg = float(np.degrees(np.arctan2(pose.rotation[0, 2], pose.rotation[2, 2])))
         turned = vertices @ pose.rotation.T
         posed = turned + pose.translation
@@ -74,7 +101,7 @@ class Seen:
         self.of_pose = np.concatenate((-to_pixels @ _cross(turned), to_pixels, zoomed), 2)  # (N, 2, POSE)
         drawn = shapes.drawn
         ray = np.array([0, 0, CAMERA_DISTANCE_MM]) - posed[:drawn]
-        towards = ((normals @ pose.rotation.T) * ray).sum(1) / np.linalg.norm(ray, axis=1)
+        towards = ((self.normals @ pose.rotation.T) * ray).sum(1) / np.linalg.norm(ray, axis=1)
         self.cosine = np.clip(towards, 0, 1)  # (D,) of the angle between the normal and the ray to the camera
         places = np.concatenate((self.pixels, depth[:, None]), 1)[:drawn].astype(np.float32)
         self._faces, self._hits = rasterize_hits(torch.from_numpy(places)[None], shapes.triangles, self.size, True)

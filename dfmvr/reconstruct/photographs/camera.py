@@ -41,10 +41,15 @@ class PhotoCamera(NamedTuple):
         return self.rotation.T @ (np.array([0, 0, CAMERA_DISTANCE_MM]) - self.translation.numpy())
 
     @property
+    def focal_px(self) -> float:
+        """Focal length in pixels of the photograph."""
+        return self.zoom * focal_px(self.crop_px) / math.hypot(*self.affine[:, 0])
+
+    @property
     def px_per_mm(self) -> float:
         """Scale of the face in the photograph."""
         depth = CAMERA_DISTANCE_MM - float(self.translation[2])
-        return self.zoom * focal_px(self.crop_px) / max(depth, 1.0) / math.hypot(*self.affine[:, 0])
+        return self.focal_px / max(depth, 1.0)
 
     @property
     def intrinsics(self) -> np.ndarray:

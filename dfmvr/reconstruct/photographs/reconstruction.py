@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -13,13 +14,17 @@ import torch
 from dfmvr.conventions import VIEWS
 from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.model import MorphableModel
+from dfmvr.geometry.camera import focal_px
 from dfmvr.reconstruct.photographs.camera import PhotoCamera
+
+FURTHER = "further"
+"""Beginning of the names of photographs that the network does not see."""
 
 
 class SeenView(NamedTuple):
     """A photograph of the face."""
 
-    name: str  # of conventions.VIEWS
+    name: str  # of conventions.VIEWS, or FURTHER and a number from 1 on
     photo: np.ndarray  # (H, W, 3) uint8 RGB
     landmarks: np.ndarray  # (68, 2) or (5, 2) px of the photograph, found or given
     affine: np.ndarray  # (2, 3), photograph's pixels -> crop's pixels: a scale, a rotation and a translation
@@ -30,11 +35,23 @@ class SeenView(NamedTuple):
     dense: np.ndarray | None = None  # (478, 2) px of the photograph, see `dfmvr.align.dense`; None where not found
     notes: tuple[str, ...] = ()  # what there is to say about the photograph
     zoom: float = 1.0  # focal length of the crop's camera, in that of the camera that the network knows
+    focal_px: float | None = None  # focal length of the camera that took it, px; None where that is not known
+    expression: np.ndarray | None = None  # (E,) of this photograph; None: the face's
 
     @property
     def place(self) -> int:
-        """Where the view stands among conventions.VIEWS, and in the coefficients."""
-        return VIEWS.index(self.name)
+        """Where the view stands in the coefficients: those of conventions.VIEWS first."""
+        if self.name in VIEWS:
+            return VIEWS.index(self.name)
+        return len(VIEWS) - 1 + int(self.name.removeprefix(FURTHER))
+
+    @property
+    def known_zoom(self) -> float | None:
+        """`zoom` as the camera's focal length tells it, where that is known."""
+        if self.focal_px is None:
+            return None
+        size = len(self.crop)
+        return self.focal_px * math.hypot(*self.affine[:, 0]) / focal_px(size)
 
 
 @dataclass(frozen=True)
@@ -43,13 +60,18 @@ class Reconstruction:
 
     model: MorphableModel  # on the CPU
     coefficients: Coefficients  # of one face, on the CPU; rows of views that were not given mean nothing
-    views: tuple[SeenView, ...]  # one to three photographs, in the order of conventions.VIEWS
+    views: tuple[SeenView, ...]  # the photographs: those of conventions.VIEWS in that order, then further ones
     notes: tuple[str, ...] = ()  # what there is to say about the photographs
 
     @property
     def image_size(self) -> int:
         """Width and height of the crops, px."""
         return self.views[0].crop.shape[0]
+
+    @property
+    def shown(self) -> SeenView | None:
+        """The photograph whose expression the face has: the frontal one or, without it, the first; None if none."""
+        return next((view for view in self.views if view.name == "front"), next(iter(self.views), None))
 
     @property
     def triangles(self) -> np.ndarray:
@@ -71,7 +93,28 @@ class Reconstruction:
     def neutral(self) -> Reconstruction:
         """The same face without expression; its views' cameras are kept."""
         still = torch.zeros_like(self.coefficients.expression)
-        return dataclasses.replace(self, coefficients=self.coefficients._replace(expression=still))
+        views = tuple(view._replace(expression=None) for view in self.views)
+        return dataclasses.replace(self, coefficients=self.coefficients._replace(expression=still), views=views)
+
+    def as_in(self, view: SeenView) -> Reconstruction:
+        """The same face with the expression of one of its photographs."""
+        if view.expression is None:
+            return self
+        expression = torch.from_numpy(view.expression).to(self.coefficients.expression)[None]
+        return dataclasses.replace(self, coefficients=self.coefficients._replace(expression=expression))
+
+    def vertices_in(self, view: SeenView) -> np.ndarray:
+        """Vertices (V, 3) as `vertices`, with the expression of one of the photographs."""
+        if view.expression is None:
+            return self.vertices
+        if view.name not in self._vertices_in:
+            self._vertices_in[view.name] = self.as_in(view).vertices
+        return self._vertices_in[view.name]
+
+    @cached_property
+    def _vertices_in(self) -> dict[str, np.ndarray]:
+        """Those of photographs that were asked for."""
+        return {}
 
     def camera(self, view: SeenView) -> PhotoCamera:
         """The camera of a view's photograph."""
@@ -79,9 +122,9 @@ class Reconstruction:
         return PhotoCamera(angles, translation, self.image_size, view.affine, view.zoom)
 
     def project(self, view: SeenView, points: np.ndarray | None = None) -> np.ndarray:
-        """Where points (N, 3) of the canonical frame, by default the vertices, are seen in a view's photograph.
+        """Where points (N, 3) of the canonical frame are seen in a view's photograph; by default its `vertices_in`.
 
         Returns:
             (N, 3) float64: x and y in pixels of the photograph (uncropped), and depth in mm from the camera.
         """
-        return self.camera(view).project(self.vertices if points is None else points)
+        return self.camera(view).project(self.vertices_in(view) if points is None else points)

@@ -25,7 +25,15 @@ from dfmvr.networks.checkpoint import Trained, file_beside
 from dfmvr.networks.df_mvr import DFMVR
 from dfmvr.parse.parser import FaceParser, load_parser, predict
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
-from dfmvr.reconstruct.photographs.views import Landmarks, Photo, put_by_pose, put_in_place, read_pixels
+from dfmvr.reconstruct.photographs.views import (
+    MOST_PHOTOS,
+    Landmarks,
+    Photo,
+    put_by_pose,
+    put_in_place,
+    read_pixels,
+    side_of,
+)
 from dfmvr.reconstruct.regression import read_regressor, regress
 
 if TYPE_CHECKING:
@@ -36,7 +44,7 @@ MAX_OUTSIDE = 0.25
 
 
 class Reconstructor:
-    """Turns one to three photographs of a face into a `Reconstruction`.
+    """Turns photographs of a face into a `Reconstruction`.
 
     >>> reconstructor = Reconstructor.load()
     >>> face = reconstructor.fit(reconstructor("left.jpg", "front.jpg", "right.jpg"))
@@ -185,37 +193,73 @@ class Reconstructor:
             face: which face of photographs with several, 1 being the largest.
         Raises:
             ConfigError: no photograph.
-            DataError: unreadable, without a face, or landmarks that no face can have.
+            DataError: unreadable, without a face, or landmarks that no face can have; of some of the photographs, they
+                are left out with a note.
         """
         given = {name: photo for name, photo in zip(VIEWS, (left, front, right), strict=True) if photo is not None}
         if not given:
             raise ConfigError("photographs: expected one to three, found none")
         marks = landmarks or {}
-        seen = {name: self.see(photo, marks.get(name), face, f"{name} photograph") for name, photo in given.items()}
-        views, notes = put_in_place(seen)
-        return self.from_views([views], [notes])[0]
+        labels = {f"{name} photograph": name for name in given}
+        seen, left_out = self._see_all({label: (given[name], marks.get(name)) for label, name in labels.items()}, face)
+        views, notes = put_in_place({labels[label]: view for label, view in seen.items()})
+        return self.from_views([views], [[*left_out, *notes]])[0]
 
     def from_any(
         self, photos: Sequence[Photo], landmarks: Sequence[Landmarks | None] | None = None, face: int = 1
     ) -> Reconstruction:
-        """Reconstruct the face of one to three photographs in any order; which is which follows from their poses.
+        """Reconstruct the face of one to twelve photographs in any order; which is which follows from their poses.
+
+        The network sees three of them at the most; the others join in the fit. One that cannot be used is left out
+        with a note, unless it is the only one, and so is one that is there twice.
 
         Args:
             photos: the photographs.
             landmarks: of each; None where they are to be found.
             face: which face of photographs with several, 1 being the largest.
         Raises:
-            ConfigError: none, or more than three.
-            DataError: as of a call; or two of the same side.
+            ConfigError: none, or more than twelve.
+            DataError: as of a call, of all photographs.
         """
+        if not 1 <= len(photos) <= MOST_PHOTOS:
+            raise ConfigError(f"photographs: expected one to {MOST_PHOTOS}, found {len(photos)}")
         marks = landmarks or [None] * len(photos)
         pairs = enumerate(zip(photos, marks, strict=True), start=1)
-        seen = [self.see(photo, mark, face, f"photograph {number}") for number, (photo, mark) in pairs]
-        return self.from_views([put_by_pose(seen)])[0]
+        given = {f"photograph {number}": pair for number, pair in pairs}
+        seen, notes = self._see_all(given, face)
+        kept: list[SeenView] = []
+        for one in seen.values():
+            same = next((other for other in kept if np.array_equal(other.photo, one.photo)), None)
+            if same is None:
+                kept.append(one)
+            else:
+                notes.append(f"{one.label}: left out, the same photograph as {same.label}")
+        return self.from_views([put_by_pose(kept)], [notes])[0]
 
-    def fit(self, face: Reconstruction, seconds: float = 60.0, progress: bool = False) -> Reconstruction:
+    def _see_all(
+        self, given: Mapping[str, tuple[Photo, Landmarks | None]], face: int
+    ) -> tuple[dict[str, SeenView], list[str]]:
+        """Read photographs by what messages call them; those that cannot be used are left out and told of.
+
+        Raises:
+            DataError: none can be used.
+        """
+        seen, notes, first = {}, [], None
+        for label, (photo, marks) in given.items():
+            try:
+                seen[label] = self.see(photo, marks, face, label)
+            except DataError as error:
+                first = first or error
+                notes.append(f"left out: {error}")
+        if first is not None and not seen:
+            raise first
+        return seen, notes
+
+    def fit(
+        self, face: Reconstruction, seconds: float = 60.0, progress: bool = False, same_expression: bool = False
+    ) -> Reconstruction:
         """Fit a face to its photographs, starting from the network's answer; see `FaceFitter.fit`."""
-        return self._fitter.fit(face, seconds, progress)
+        return self._fitter.fit(face, seconds, progress, same_expression)
 
     @cached_property
     def _fitter(self) -> FaceFitter:
@@ -229,28 +273,53 @@ class Reconstructor:
     ) -> list[Reconstruction]:
         """Reconstruct several faces in one pass of the network.
 
+        Where a further photograph stands is what the network answers when it is put in the place of the view that it
+        resembles.
+
         Args:
-            faces: of each its views, in the order of VIEWS.
+            faces: of each its views, those in the order of VIEWS first.
             notes: what there is to say about each.
         """
-        crops = np.zeros((len(faces), len(VIEWS), self.image_size, self.image_size, 3), np.uint8)
-        seen = np.zeros((len(faces), len(VIEWS)), bool)
+        rows = [(_shown(views), i, None) for i, views in enumerate(faces)]
         for i, views in enumerate(faces):
-            for k, crop in _shown(views).items():
-                crops[i, k], seen[i, k] = crop, True
+            for view in views[len(_seen_by_network(views)) :]:
+                place = VIEWS.index(side_of(view.yaw_deg))
+                others = [one for one in _seen_by_network(views) if one.place != place]
+                rows.append((_shown([*others, view._replace(name=VIEWS[place])]), i, place))
+        crops = np.zeros((len(rows), len(VIEWS), self.image_size, self.image_size, 3), np.uint8)
+        seen = np.zeros((len(rows), len(VIEWS)), bool)
+        for row, (shown, _, _) in enumerate(rows):
+            for k, crop in shown.items():
+                crops[row, k], seen[row, k] = crop, True
         masks = np.zeros(crops.shape[:-1], np.uint8)
         masks[seen] = predict(self.parser, crops[seen])
         images = torch.from_numpy(crops).to(self.device).permute(0, 1, 4, 2, 3).float() / 255
         answer = regress(self._network, images, torch.from_numpy(masks).to(self.device).long())
-        return [
-            Reconstruction(
-                self.model,
-                Coefficients(*(tensor[i : i + 1] for tensor in answer)),
-                tuple(view._replace(mask=masks[i, view.place]) for view in views),
-                (*(notes[i] if notes else ()), *(note for view in views for note in view.notes)),
+        found = []
+        for i, views in enumerate(faces):
+            own = [(row, place) for row, (_, of, place) in enumerate(rows) if of == i and place is not None]
+            coefficients = Coefficients(
+                *(tensor[i : i + 1] for tensor in answer[:3]),
+                *(
+                    torch.cat((tensor[i], *(tensor[row, place : place + 1] for row, place in own)))[None]
+                    for tensor in answer[3:]
+                ),
             )
-            for i, views in enumerate(faces)
-        ]
+            of_views = [masks[i, view.place] for view in _seen_by_network(views)] + [masks[at] for at in own]
+            found.append(
+                Reconstruction(
+                    self.model,
+                    coefficients,
+                    tuple(view._replace(mask=mask) for view, mask in zip(views, of_views, strict=True)),
+                    (*(notes[i] if notes else ()), *(note for view in views for note in view.notes)),
+                )
+            )
+        return found
+
+
+def _seen_by_network(views: Sequence[SeenView]) -> list[SeenView]:
+    """The first of the views, which the network sees."""
+    return [view for view in views if view.name in VIEWS]
 
 
 def _shown(views: Sequence[SeenView]) -> dict[int, np.ndarray]:
@@ -260,7 +329,7 @@ def _shown(views: Sequence[SeenView]) -> dict[int, np.ndarray]:
     with three views or one, and a face is nearly its own mirror image.
     """
     left, front, right = range(len(VIEWS))
-    shown = {view.place: view.crop for view in views}
+    shown = {view.place: view.crop for view in _seen_by_network(views)}
     for side, other in ((left, right), (right, left)):
         if set(shown) == {front, side}:
             return shown | {other: shown[side][:, ::-1]}

@@ -10,7 +10,8 @@ import numpy as np
 from dfmvr.conventions import VIEWS
 from dfmvr.datasets.images import read_image
 from dfmvr.errors import ConfigError, DataError
-from dfmvr.reconstruct.photographs.reconstruction import SeenView
+from dfmvr.face_model.coefficients import MEAN_YAW_DEG
+from dfmvr.reconstruct.photographs.reconstruction import FURTHER, SeenView
 
 Photo = Path | str | np.ndarray
 """A photograph: its file, or the pixels, uint8 (H, W, 3) RGB or (H, W) grey."""
@@ -20,6 +21,9 @@ Landmarks = Path | str | np.ndarray
 
 TURNED_DEG = 12.0
 """ASSUME: a face turned by less than this may be meant as the frontal view, and tells nothing about the sides."""
+
+
+MOST_PHOTOS = 12
 
 
 def read_pixels(photo: Photo, label: str) -> np.ndarray:
@@ -68,24 +72,31 @@ def put_in_place(given: Mapping[str, SeenView]) -> tuple[list[SeenView], list[st
 
 
 def put_by_pose(given: Sequence[SeenView]) -> list[SeenView]:
-    """Give photographs their places by the pose of the face: of three, by order; fewer, by how far they are turned.
+    """Give photographs their places by the pose of the face: three that the network sees, and further ones.
+
+    Of three photographs, one turned to each side and one between, that is their order. Otherwise the most frontal one
+    is the front view unless it is turned too far, and of each side the one nearest to the view's usual turn is taken.
 
     Raises:
-        ConfigError: none, or more than three.
-        DataError: two that would have the same place.
+        ConfigError: none, or more than MOST_PHOTOS.
     """
-    if not 1 <= len(given) <= len(VIEWS):
-        raise ConfigError(f"photographs: expected one to three, found {len(given)}")
-    if len(given) == len(VIEWS):
-        order = sorted(given, key=lambda one: one.yaw_deg)
-        return [one._replace(name=name) for name, one in zip(VIEWS, order, strict=True)]
-    views: dict[str, SeenView] = {}
-    for one in given:
-        name = "front" if abs(one.yaw_deg) <= TURNED_DEG else "left" if one.yaw_deg < 0 else "right"
-        if name in views:
-            raise DataError(
-                f"{one.label}: a second {name} view ({one.yaw_deg:+.0f} degrees); give one photograph of each side, or "
-                "say which is which with --left, --front and --right"
-            )
-        views[name] = one._replace(name=name)
-    return sorted(views.values(), key=lambda view: view.place)
+    if not 1 <= len(given) <= MOST_PHOTOS:
+        raise ConfigError(f"photographs: expected one to {MOST_PHOTOS}, found {len(given)}")
+    order = sorted(given, key=lambda one: one.yaw_deg)
+    if len(given) == len(VIEWS) and order[0].yaw_deg < order[1].yaw_deg < order[2].yaw_deg:
+        if order[0].yaw_deg < 0 < order[2].yaw_deg:
+            return [one._replace(name=name) for name, one in zip(VIEWS, order, strict=True)]
+    chosen: dict[str, int] = {}
+    for name in VIEWS:
+        nearest = sorted(range(len(given)), key=lambda k: abs(given[k].yaw_deg - MEAN_YAW_DEG[name]))
+        fitting = [k for k in nearest if side_of(given[k].yaw_deg) == name]
+        if fitting:
+            chosen[name] = fitting[0]
+    others = [one for k, one in enumerate(given) if k not in chosen.values()]
+    further = [one._replace(name=f"{FURTHER}{number}") for number, one in enumerate(others, start=1)]
+    return [*(given[k]._replace(name=name) for name, k in chosen.items()), *further]
+
+
+def side_of(yaw_deg: float) -> str:
+    """The view (conventions.VIEWS) that a photograph of a face turned so far may be."""
+    return "front" if abs(yaw_deg) <= TURNED_DEG else "left" if yaw_deg < 0 else "right"
