@@ -13,7 +13,7 @@ from toy_network import SIZE
 from dfmvr import cli
 from dfmvr.align.crop import five_points
 from dfmvr.conventions import VIEWS
-from dfmvr.datasets.images import read_image, write_image
+from dfmvr.datasets.images import read_focal_length, read_image, write_image
 from dfmvr.datasets.landmark_files import read_landmark_file, write_landmark_file
 from dfmvr.errors import ConfigError, DataError
 from dfmvr.geometry.camera import pose, project
@@ -114,10 +114,62 @@ def test_photographs_in_any_order_are_told_apart(reconstructor, shown):
         assert torch.equal(face.coefficients.identity, right.coefficients.identity)
     one = reconstructor.from_any([photos["right"]], [marks["right"]])
     assert [view.name for view in one.views] == ["right"]
-    with pytest.raises(DataError, match="a second left view"):
-        reconstructor.from_any([photos["left"]] * 2, [marks["left"]] * 2)
-    with pytest.raises(ConfigError, match="one to three, found 4"):
-        reconstructor.from_any([photos["left"]] * 4, [marks["left"]] * 4)
+    with pytest.raises(ConfigError, match="one to 12, found 13"):
+        reconstructor.from_any([photos["left"]] * 13, [marks["left"]] * 13)
+
+
+def test_more_than_the_network_sees_join_as_further_views(reconstructor, shown):
+    photos, marks = shown
+    right = reconstructor(**photos, landmarks=marks)
+    pixels = read_image(photos["left"])
+    again = np.roll(pixels, 1, axis=2)  # in other colours
+    points = read_landmark_file(marks["left"])
+    given = [*photos.values(), again, pixels]
+    face = reconstructor.from_any(given, [*marks.values(), points, points])
+    assert [view.name for view in face.views] == [*VIEWS, "further1"]
+    assert np.array_equal(face.views[3].photo, again)
+    assert face.notes == (f"photograph 5: left out, the same photograph as {photos['left']}",)
+    assert torch.allclose(face.coefficients.identity, right.coefficients.identity, atol=1e-5)
+    other = reconstructor(again, photos["front"], photos["right"], landmarks=marks)
+    for found, expected in zip(face.coefficients[3:], other.coefficients[3:], strict=True):
+        assert torch.allclose(found[0, 3], expected[0, 0], atol=1e-5)
+    assert face.views[3].mask.shape == (SIZE, SIZE)
+
+
+def test_a_photograph_without_a_face_is_left_out(reconstructor, shown):
+    photos, marks = shown
+    blank = np.full((60, 60, 3), 128, np.uint8)
+    face = reconstructor.from_any([blank, photos["front"]], [None, marks["front"]])
+    assert [view.name for view in face.views] == ["front"]
+    assert face.notes[0].startswith("left out: photograph 1: no face found")
+    with pytest.raises(DataError, match="photograph 1: no face found"):
+        reconstructor.from_any([blank, blank])
+    with pytest.raises(DataError, match="no such image"):
+        reconstructor.from_any([photos["front"], "nowhere.jpg"], [marks["front"], None])
+
+
+@pytest.mark.parametrize(
+    ("film", "taken", "known", "said"),
+    [
+        (26, (4000, 3000), True, ""),
+        (26, (3000, 4000), True, ""),
+        (26, None, True, ""),
+        (0, None, False, ""),
+        (26, (4000, 2000), False, "has been cropped"),
+        (5000, None, False, "5000 mm"),
+    ],
+)
+def test_the_focal_length_is_that_of_the_file(tmp_path, film, taken, known, said):
+    exif = Image.Exif()
+    of_camera = exif.get_ifd(0x8769)
+    of_camera[0xA405] = film
+    if taken:
+        of_camera[0xA002], of_camera[0xA003] = taken
+    Image.new("RGB", (400, 300)).save(tmp_path / "a.jpg", exif=exif)
+    found = read_focal_length(tmp_path / "a.jpg")
+    # 26 mm on film of 36 x 24 mm, whose diagonal is 43.27 mm; the picture's is 500 px
+    assert found.px == (pytest.approx(26 * 500 / 43.267, rel=1e-3) if known else None)
+    assert said in found.doubt
 
 
 def test_several_faces_at_once_are_the_same_faces(reconstructor, shown):
@@ -206,7 +258,7 @@ def test_broken_input_is_one_line_and_leaves_nothing(trained, tmp_path, capsys, 
 
 
 WRONG = {
-    "nothing": ([], "no photograph: name one to three"),
+    "nothing": ([], "no photograph: name one to twelve"),
     "both ways": (["a.jpg", "--left", "b.jpg"], "PHOTO and --left, ...: give one of them"),
     "landmarks": (["--left", "a.jpg", "--landmarks", "x", "y"], "expected a file for each of 1 photographs, found 2"),
     "face": (["--face", "0", "a.jpg"], "--face 0: expected 1"),

@@ -5,10 +5,12 @@ No file makes a reader allocate more than MAX_PIXELS pixels, nor more than its o
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
@@ -17,6 +19,15 @@ from dfmvr.errors import DataError
 from dfmvr.files import writing
 
 _WIDE_MODES = ("I", "F")
+_EXIF_WIDTH, _EXIF_HEIGHT = 0xA002, 0xA003
+
+FILM_DIAGONAL_MM = math.hypot(36, 24)
+
+FILM_MM = (10.0, 400.0)
+"""ASSUME: no face is photographed with a lens of another focal length, film of 36 x 24 mm."""
+
+SAME_ASPECT = 0.03
+"""Cameras round; a photograph whose sides have another ratio than the camera wrote has been cropped."""
 
 MAX_PIXELS = 100_000_000
 """ASSUME: no photograph of a face needs more."""
@@ -86,6 +97,41 @@ def read_image(path: Path | str) -> np.ndarray:
         if image.mode.startswith(_WIDE_MODES):
             raise DataError(f"{path}: expected 8 bits a channel, found mode {image.mode}; convert it to 8 bits")
         return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+
+
+class FocalLength(NamedTuple):
+    """What a photograph's file tells of the camera's focal length."""
+
+    px: float | None  # of the photograph as it is; None: unknown
+    doubt: str = ""  # why what the file tells is not believed
+
+
+def read_focal_length(path: Path | str) -> FocalLength:
+    """Read the focal length of the camera that took a photograph, by its equivalent on film of 36 x 24 mm.
+
+    Film and sensor are compared by their diagonals (CIPA DCG-001).
+
+    Raises:
+        DataError: the file is missing or is no image.
+    """
+    with open_image(path) as image:
+        told = image.getexif().get_ifd(ExifTags.IFD.Exif)
+        size = sorted(image.size)
+    try:
+        film = float(told.get(ExifTags.Base.FocalLengthIn35mmFilm) or 0)
+        taken = sorted(float(told.get(key) or 0) for key in (_EXIF_WIDTH, _EXIF_HEIGHT))
+    except (TypeError, ValueError, ZeroDivisionError):
+        return FocalLength(None, "its EXIF data are damaged; the focal length is not used")
+    if not film:
+        return FocalLength(None)
+    if not FILM_MM[0] <= film <= FILM_MM[1]:
+        return FocalLength(None, f"its EXIF data tell of a focal length of {film:g} mm; not used")
+    if taken[0] > 0 and abs(taken[0] / taken[1] * size[1] / size[0] - 1) > SAME_ASPECT:
+        was = " x ".join(f"{side:.0f}" for side in taken)
+        return FocalLength(
+            None, f"its EXIF data tell of {was} pixels, so it has been cropped; the focal length in them is not used"
+        )
+    return FocalLength(film / FILM_DIAGONAL_MM * math.hypot(*size))
 
 
 def write_image(path: Path | str, image: np.ndarray, quality: int = 95) -> None:

@@ -1,6 +1,6 @@
 """Turn photographs into meshes.
 
-In     one to three photographs of a face, or a folder or table of many faces.
+In     one to twelve photographs of a face, or a folder or table of many faces.
 Gives  face.glb, face.obj, face.ply and what `dfmvr.reconstruct.export.files` tells.
 
 What the study runs are commands of their own: `dfmvr reconstruct dataset`, `mean_face` and `floor`.
@@ -30,6 +30,7 @@ EXAMPLES = """examples:
   dfmvr reconstruct --left a.jpg --front b.jpg --right c.jpg -o face/     three photographs
   dfmvr reconstruct a.jpg b.jpg c.jpg -o face/ --viewer                   in any order, with a page to turn the mesh
   dfmvr reconstruct me.jpg -o face/                                       one photograph
+  dfmvr reconstruct album/*.jpg -o face/ --expression-of further1         up to twelve; it smiles as in one of them
   dfmvr reconstruct --batch people/ -o faces/                             people/<name>/{left,front,right}.jpg
 The nose points to the image's left in the left view. Without --checkpoint the networks that ship with dfmvr are used.
 """
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the files of the stage."""
     parser.epilog, parser.formatter_class = EXAMPLES, argparse.RawDescriptionHelpFormatter
     photos = parser.add_argument_group("photographs")
-    photos.add_argument("photos", type=Path, nargs="*", metavar="PHOTO", help="one to three, told apart by the pose")
+    photos.add_argument("photos", type=Path, nargs="*", metavar="PHOTO", help="one to twelve, told apart by the pose")
     for view in VIEWS:
         photos.add_argument(f"--{view}", type=Path, metavar="PHOTO", help=f"photograph of the {view} view")
     photos.add_argument(
@@ -60,6 +61,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     photos.add_argument("--viewer", action="store_true", help="write viewer.html too, a page with the mesh to turn")
     photos.add_argument("--neutral", action="store_true", help="write the face without its expression too")
     photos.add_argument("--texture", choices=("photos", "albedo"), default="photos", help="whose colours")
+    same = "the photographs are of one moment; otherwise each has an expression of its own"
+    photos.add_argument("--same-expression", action="store_true", help=same)
+    photos.add_argument(
+        "--expression-of",
+        metavar="VIEW",
+        help="whose expression the mesh has: left, front, right or further1, ... as face.json names them (default: "
+        "front or, without it, the first)",
+    )
     photos.add_argument("--fast", action="store_true", help="the network's answer alone, without the fit")
     fit = "time of the fit at the most; what has been reached by then counts (default: %(default)s)"
     photos.add_argument("--seconds", type=float, default=60.0, metavar="S", help=fit)
@@ -71,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace, settings: None) -> None:
-    """Reconstruct the face of one to three photographs, or all faces of a batch, and write their files.
+    """Reconstruct the face of one to twelve photographs, or all faces of a batch, and write their files.
 
     Raises:
         ConfigError: options that do not go together.
@@ -88,7 +97,7 @@ def main(args: argparse.Namespace, settings: None) -> None:
     elif args.photos or sides:
         _one(args, sides)
     else:
-        raise ConfigError("no photograph: name one to three, or --batch; `dfmvr reconstruct --help` shows examples")
+        raise ConfigError("no photograph: name one to twelve, or --batch; `dfmvr reconstruct --help` shows examples")
 
 
 def _reconstructor(args: argparse.Namespace) -> Reconstructor:
@@ -106,12 +115,17 @@ def _write(args: argparse.Namespace, reconstructor: Reconstructor, folder: Path,
     from dfmvr.reconstruct.export.files import export
 
     if not args.fast:
-        face = reconstructor.fit(face, args.seconds, progress=not args.batch)
+        face = reconstructor.fit(face, args.seconds, not args.batch, args.same_expression)
+    if args.expression_of:
+        views = {view.name: view for view in face.views}
+        if args.expression_of not in views:
+            raise ConfigError(f"--expression-of {args.expression_of}: expected one of {', '.join(views)}")
+        face = face.as_in(views[args.expression_of])
     export(folder, face, args.format, viewer=args.viewer, neutral=args.neutral, texture=args.texture)
 
 
 def _one(args: argparse.Namespace, sides: dict[str, Path]) -> None:
-    """The face of one to three photographs."""
+    """The face of one to twelve photographs."""
     photos = list(sides.values()) or args.photos
     if args.landmarks and len(args.landmarks) != len(photos):
         raise ConfigError(

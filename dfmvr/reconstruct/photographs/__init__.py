@@ -1,1 +1,1 @@
-"""A person's own photographs, one to three of a face, to a `Reconstruction`."""
+"""A person's own photographs, one to twelve of a face, to a `Reconstruction`."""

@@ -16,6 +16,7 @@ from dfmvr.align.find import AUTO, FINDERS, FoundFace, find_faces
 from dfmvr.assets.files import asset
 from dfmvr.assets.shipped import SHIPPED
 from dfmvr.conventions import VIEWS
+from dfmvr.datasets.images import FocalLength, read_focal_length
 from dfmvr.datasets.landmark_files import read_landmark_file
 from dfmvr.errors import ConfigError, DataError
 from dfmvr.face_model.coefficients import Coefficients
@@ -130,6 +131,7 @@ class Reconstructor:
         """
         label = str(photo) if isinstance(photo, Path | str) else label
         pixels, source = read_pixels(photo, label), ""
+        focal = read_focal_length(photo) if isinstance(photo, Path | str) else FocalLength(None)
         found: FoundFace | None = None
         if isinstance(landmarks, Path | str):
             source, landmarks = f", {landmarks}", read_landmark_file(landmarks)
@@ -143,8 +145,9 @@ class Reconstructor:
             crop, alignment = align_photo(pixels, points, self._standard, self.image_size, level=True)
         except DataError as error:
             raise DataError(f"{label}{source}: {error}") from None
-        seen = SeenView("", pixels, points, alignment.affine, crop, alignment.yaw_deg, label)
-        return seen if found is None else seen._replace(dense=found.dense, notes=notes)
+        notes += (f"{label}: {focal.doubt}",) if focal.doubt else ()
+        seen = SeenView("", pixels, points, alignment.affine, crop, alignment.yaw_deg, label, notes=notes)
+        return seen._replace(focal_px=focal.px, dense=None if found is None else found.dense)
 
     def _known(self, found: FoundFace, shape: tuple[int, ...], label: str) -> tuple[np.ndarray, tuple[str, ...]]:
         """The landmarks (68, 2) px of a found face, NaN where they are guesses beyond the photograph; what to say."""
@@ -193,8 +196,8 @@ class Reconstructor:
             face: which face of photographs with several, 1 being the largest.
         Raises:
             ConfigError: no photograph.
-            DataError: unreadable, without a face, or landmarks that no face can have; of some of the photographs, they
-                are left out with a note.
+            DataError: a file is not there, or landmarks that no face can have; all photographs are damaged or show no
+                face, of which some would be left out with a note.
         """
         given = {name: photo for name, photo in zip(VIEWS, (left, front, right), strict=True) if photo is not None}
         if not given:
@@ -239,16 +242,18 @@ class Reconstructor:
     def _see_all(
         self, given: Mapping[str, tuple[Photo, Landmarks | None]], face: int
     ) -> tuple[dict[str, SeenView], list[str]]:
-        """Read photographs by what messages call them; those that cannot be used are left out and told of.
+        """Read photographs by what messages call them; those that are damaged or show no face are left out and told of.
 
         Raises:
-            DataError: none can be used.
+            DataError: none can be used, a file is not there, or the landmarks given with one are wrong.
         """
         seen, notes, first = {}, [], None
         for label, (photo, marks) in given.items():
             try:
                 seen[label] = self.see(photo, marks, face, label)
             except DataError as error:
+                if marks is not None or (isinstance(photo, Path | str) and not Path(photo).exists()):
+                    raise
                 first = first or error
                 notes.append(f"left out: {error}")
         if first is not None and not seen:
