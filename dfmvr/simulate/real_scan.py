@@ -96,21 +96,23 @@ def read_head_scan(folder: Path | str, mm_per_unit: float) -> HeadScan:
     return HeadScan(vertices, np.asarray(loaded.faces), merged.vertex_normals[back], uv, texture, points - origin)
 
 
-def camera_of(view: str) -> Camera:
-    """The camera that sees the head turned as the mean face of that view, from the distance of the camera model."""
-    return _camera(MEAN_YAW_DEG[view])
+def camera_of(view: str, distance_mm: float = CAMERA_DISTANCE_MM) -> Camera:
+    """The camera that sees the head turned as the mean face of that view; from nearer, with a wider lens."""
+    return _camera(MEAN_YAW_DEG[view], distance_mm=distance_mm)
 
 
-def _camera(yaw_deg: float, pitch_deg: float = 0.0) -> Camera:
+def _camera(yaw_deg: float, pitch_deg: float = 0.0, distance_mm: float = CAMERA_DISTANCE_MM) -> Camera:
     """A camera before the head turned by these angles, in degrees about y, then x."""
     turn = rotation((pitch_deg, 0, 0)) @ rotation((0, yaw_deg, 0))
-    focal = focal_px(PHOTO_PX) / FIELD
-    return Camera(turn, np.array([0, 0, -CAMERA_DISTANCE_MM]), focal, (PHOTO_PX, PHOTO_PX))
+    focal = focal_px(PHOTO_PX) / FIELD * distance_mm / CAMERA_DISTANCE_MM
+    return Camera(turn, np.array([0, 0, -distance_mm]), focal, (PHOTO_PX, PHOTO_PX))
 
 
-def photograph_scan(scan: HeadScan, view: str, light: Light = LIGHT) -> np.ndarray:
+def photograph_scan(
+    scan: HeadScan, view: str, light: Light = LIGHT, distance_mm: float = CAMERA_DISTANCE_MM
+) -> np.ndarray:
     """Photograph (S, S, 3) uint8 of a scan with its own texture, before a grey wall."""
-    camera, light = camera_of(view), light._replace(directions=unit(light.directions))
+    camera, light = camera_of(view, distance_mm), light._replace(directions=unit(light.directions))
     covered = footprint(camera.project(scan.vertices), scan.triangles, camera.shape)
     points, normals, uv = covered.interpolate(scan.vertices, scan.normals, scan.uv)
     height, width = scan.texture.shape[:2]
