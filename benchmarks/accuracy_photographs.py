@@ -1,18 +1,25 @@
 r"""Measure how accurate reconstructions from photographs are, step by step; prints markdown.
 
-    python benchmarks/accuracy_photographs.py --data FOLDER [--first 0] [--people 40] [--expressive]
-    python benchmarks/accuracy_photographs.py --scan FOLDER [--finder own]
+    python benchmarks/accuracy_photographs.py --data FOLDER [--first 0] [--people 40] [--expressive | --mixed]
+    python benchmarks/accuracy_photographs.py --scan FOLDER [--distance 1000] [--finder own]
 
-The first takes test people of a data set in Pixel-Face's layout, neutral or in the expression that each has; the second
-photographs a head scan (head.obj, albedo.jpg, landmarks.csv) under three lights. All photographs' landmarks are found.
-RMSE in mm, protocol `paper`: seven landmarks and ICP with scale, 95 mm about the nose tip; `same point` and `mouth` are
-distances of corresponding points, of all and of the mouth's, where the true surface is known. `better` and `worst`
-compare RMSE with the network's answer to the same photographs. The networks are those that ship, unless --checkpoint
-names others. Photographs of 768 px are made by
+The first takes test people of a data set in Pixel-Face's layout: neutral, in the expression that each has, or with that
+expression from the front and neutral from the sides, as photographs of different moments have it. The second
+photographs a head scan (head.obj, albedo.jpg, landmarks.csv) under three lights, from so many mm. All photographs'
+landmarks are found.
+
+RMSE in mm, protocol `paper`: seven landmarks and ICP with scale, 95 mm about the nose tip; `same point` is the distance
+of corresponding points, `eyes` and `mouth` that of theirs, where the true surface is known, and `neutral` that of the
+face without its expression, where the person's neutral scan is. `better` and `worst` compare RMSE with the network's
+answer to the same photographs; the interval (95 %, bootstrap over people) is that of the mean difference. The networks
+are those that ship, unless --checkpoint names others. Photographs of 768 px are made by
 
     dfmvr simulate --dataset pixel_face --heads results/face_model/heads.npz --output FOLDER \
         --set simulate.photo_height_px=768 --set simulate.seed=7 --set simulate.pixel_face.train_subjects=0 \
         --set simulate.pixel_face.test_subjects=100
+
+and those of another population by `--dataset pixel_face_ict` with `--set simulate.ict_facekit=FOLDER` and
+`--set simulate.ict_test_subjects=46`.
 """
 
 from __future__ import annotations
@@ -32,7 +39,7 @@ from dfmvr.align.find import AUTO, FINDERS
 from dfmvr.config.configuration import Config
 from dfmvr.config.data import MeshSection
 from dfmvr.config.evaluation import PROTOCOLS
-from dfmvr.conventions import VIEWS
+from dfmvr.conventions import CAMERA_DISTANCE_MM, VIEWS
 from dfmvr.datasets.layouts import open_dataset
 from dfmvr.errors import DfmvrError
 from dfmvr.face_model.coefficients import mean_faces
@@ -47,6 +54,8 @@ from dfmvr.score.distances import ALL, correspondence_by_region, measure, measur
 
 PAPER = PROTOCOLS["paper"]
 NETWORK = "network"
+NEUTRAL, EXPRESSIVE = "01", "02"
+"""Ends of the names of samples: every person's first expression is neutral."""
 
 
 class Person(NamedTuple):
@@ -55,20 +64,24 @@ class Person(NamedTuple):
     name: str
     photos: dict[str, np.ndarray]
     target: FaceScan
+    neutral: FaceScan | None = None  # the person without expression
+    focal_px: float | None = None  # of all cameras
 
 
-def of_data(folder: Path, first: int, people: int, expressive: bool) -> Iterator[Person]:
-    """Test samples of a data set, one a person: the first expression, which is neutral, or the second."""
+def of_data(folder: Path, first: int, people: int, side: str, front: str) -> Iterator[Person]:
+    """Test people of a data set, from the sides and from the front with their expressions of these numbers."""
     data = open_dataset("pixel_face", folder, Config().datasets.pixel_face)
-    chosen = [
-        one for one in data.samples() if one.split == "test" and one.sample.endswith("02" if expressive else "01")
-    ]
-    for sample in chosen[first : first + people]:
-        photos = dict(zip(VIEWS, map(data.read_photo, sample.photos), strict=True))
-        yield Person(sample.sample, photos, normalise(data, sample.scan, MeshSection())[0])
+    samples = {one.sample: one for one in data.samples() if one.split == "test"}
+    chosen = [name for name in samples if name.endswith(NEUTRAL) and name[:-2] + front in samples]
+    for name in chosen[first : first + people]:
+        of_side, of_front, still = (samples[name[:-2] + number] for number in (side, front, NEUTRAL))
+        files = [(of_front if view == "front" else of_side).photos[k] for k, view in enumerate(VIEWS)]
+        photos = dict(zip(VIEWS, map(data.read_photo, files), strict=True))
+        scans = [normalise(data, sample.scan, MeshSection())[0] for sample in (of_front, still)]
+        yield Person(of_front.sample, photos, *scans)
 
 
-def of_scan(folder: Path) -> Iterator[Person]:
+def of_scan(folder: Path, distance_mm: float) -> Iterator[Person]:
     """A head scan under three lights: as in the study, from the other side, and from above with little else."""
     from dfmvr.simulate import real_scan
 
@@ -84,39 +97,57 @@ def of_scan(folder: Path) -> Iterator[Person]:
             directions=base.directions * np.float32((0.1, 1.6, 0.6)), sky=base.sky * np.float32(0.35)
         ),
     }
+    focal_px = real_scan.camera_of("front", distance_mm).focal_px
     for name, light in lights.items():
-        photos = {view: real_scan.photograph_scan(scan, view, light) for view in VIEWS}
-        yield Person(name, photos, target)
+        photos = {view: real_scan.photograph_scan(scan, view, light, distance_mm) for view in VIEWS}
+        yield Person(name, photos, target, focal_px=focal_px)
 
 
 class Errors(NamedTuple):
-    """Of a reconstruction, mm; NaN where the true surface is not known."""
+    """Of a reconstruction, mm; NaN where the truth is not known."""
 
     rmse: float
     same_point: float
+    eyes: float
     mouth: float
+    neutral: float
 
 
-def errors_of(face: Reconstruction, target: FaceScan) -> Errors:
+def errors_of(face: Reconstruction, person: Person) -> Errors:
     """Register a face to the scan and measure it."""
+    rmse, apart = _measured(face, person.target)
+    neutral = np.nan if person.neutral is None else _measured(face.neutral(), person.neutral)[1][ALL]
+    return Errors(rmse, apart[ALL], apart["eyes"], apart["mouth"], neutral)
+
+
+def _measured(face: Reconstruction, target: FaceScan) -> tuple[float, dict[str, float]]:
+    """RMSE, and the distances of corresponding points by region."""
     surface = Surface(face.vertices, face.triangles)
     found = register_surface(surface, face.vertices[face.model.alignment.numpy()], target, PAPER)
     apart = correspondence_by_region(measure_correspondence(surface, target, found, PAPER), face.model.regions.numpy())
-    return Errors(summarise(measure(surface, crop(target, PAPER), found)).rmse_mm, apart[ALL], apart["mouth"])
+    return summarise(measure(surface, crop(target, PAPER), found)).rmse_mm, apart
 
 
-def ways(reconstructor: Reconstructor, fitters: dict[str, FaceFitter], person: Person) -> Iterator[tuple[str, Errors]]:
+def ways(
+    reconstructor: Reconstructor, fitters: dict[str, FaceFitter], person: Person, same_expression: bool
+) -> Iterator[tuple[str, Errors]]:
     """The errors of the reconstructions that are compared."""
     network = reconstructor(**person.photos)
     still = {name: torch.zeros_like(getattr(network.coefficients, name)) for name in ("identity", "expression")}
     nothing = network.coefficients._replace(**still)
-    yield "mean face", errors_of(dataclasses.replace(network, coefficients=nothing), person.target)
-    yield NETWORK, errors_of(network, person.target)
+    yield "mean face", errors_of(dataclasses.replace(network, coefficients=nothing), person)
+    yield NETWORK, errors_of(network, person)
     for name, fitter in fitters.items():
-        yield name, errors_of(fitter.fit(network), person.target)
+        yield name, errors_of(fitter.fit(network), person)
+    if not same_expression:
+        yield "fit, one expression for all", errors_of(fitters["fit"].fit(network, same_expression=True), person)
+    if person.focal_px:
+        views = tuple(view._replace(focal_px=person.focal_px) for view in network.views)
+        known = dataclasses.replace(network, views=views)
+        yield "fit, focal length known", errors_of(fitters["fit"].fit(known), person)
     front = reconstructor(front=person.photos["front"])
-    yield "network, the front view alone", errors_of(front, person.target)
-    yield "fit, the front view alone", errors_of(fitters["fit"].fit(front), person.target)
+    yield "network, the front view alone", errors_of(front, person)
+    yield "fit, the front view alone", errors_of(fitters["fit"].fit(front), person)
 
 
 def floor_of(reconstructor: Reconstructor, fitter: ScanFitter, person: Person) -> Errors:
@@ -124,7 +155,7 @@ def floor_of(reconstructor: Reconstructor, fitter: ScanFitter, person: Person) -
     found = fitter.fit(person.target, PAPER)
     identity, expression = (torch.from_numpy(values)[None].float() for values in (found.identity, found.expression))
     coefficients = mean_faces(reconstructor.model, 1)._replace(identity=identity, expression=expression)
-    return errors_of(Reconstruction(reconstructor.model, coefficients, ()), person.target)
+    return errors_of(Reconstruction(reconstructor.model, coefficients, ()), person)
 
 
 def main() -> None:
@@ -135,7 +166,10 @@ def main() -> None:
     source.add_argument("--scan", type=Path)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--people", type=int, default=40)
-    parser.add_argument("--expressive", action="store_true")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--expressive", action="store_true")
+    kind.add_argument("--mixed", action="store_true")
+    parser.add_argument("--distance", type=float, default=CAMERA_DISTANCE_MM)
     parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--finder", choices=(AUTO, *FINDERS), default=AUTO)
     args = parser.parse_args()
@@ -145,24 +179,41 @@ def main() -> None:
         **{f"fit without {term}": FaceFitter(reconstructor.model, set(TERMS) - {term}) for term in TERMS},
     }
     floors, errors, failed = ScanFitter(reconstructor.model), {}, 0
-    people = of_scan(args.scan) if args.scan else of_data(args.data, args.first, args.people, args.expressive)
+    side, front = (EXPRESSIVE if given else NEUTRAL for given in (args.expressive, args.expressive or args.mixed))
+    people = (
+        of_scan(args.scan, args.distance) if args.scan else of_data(args.data, args.first, args.people, side, front)
+    )
+    names = []
     for person in tqdm(people, unit="face"):
         try:
-            found = dict(ways(reconstructor, fitters, person)) | {"floor": floor_of(reconstructor, floors, person)}
+            found = dict(ways(reconstructor, fitters, person, side == front))
+            found["floor"] = floor_of(reconstructor, floors, person)
         except DfmvrError as error:
             failed += 1
             tqdm.write(f"{person.name}: {error}")
             continue
+        names.append(person.name)
         for name, value in found.items():
             errors.setdefault(name, []).append(value)
-    network = np.array(errors[NETWORK])
-    print(f"{len(network)} faces, {failed} set aside\n")
-    print("| from | RMSE | of the network's | better for | worst | same point | mouth |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    network, fit = (np.array(errors[name])[:, 0] for name in (NETWORK, "fit"))
+    order = np.argsort(fit - network)
+    told = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
+    print(f"{len(network)} faces, {failed} set aside; by what the fit gains: ", end="")
+    print(", ".join(f"{what} {names[k]} ({fit[k] - network[k]:+.2f})" for what, k in told.items()), end="\n\n")
+    print("| from | RMSE | of the network's | interval | better for | worst | same point | eyes | mouth | neutral |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for name, values in ((name, np.array(values)) for name, values in errors.items()):
-        mean, change = values.mean(0), values[:, 0] - network[:, 0]
-        share = f"{mean[0] / network[:, 0].mean():.3f} | {(change < 0).mean():.0%} | {change.max():+.2f}"
-        print(f"| {name} | {mean[0]:.3f} | {share} | {mean[1]:.2f} | {mean[2]:.2f} |")
+        mean, change = values.mean(0), values[:, 0] - network
+        low, high = _interval(change)
+        share = f"{mean[0] / network.mean():.3f} | {low:+.3f} to {high:+.3f}"
+        more = " | ".join("" if np.isnan(value) else f"{value:.2f}" for value in mean[1:])
+        print(f"| {name} | {mean[0]:.3f} | {share} | {(change < 0).mean():.0%} | {change.max():+.2f} | {more} |")
+
+
+def _interval(change: np.ndarray) -> tuple[float, float]:
+    """95 % interval of the mean, resampled."""
+    drawn = np.random.default_rng(0).integers(0, len(change), (10000, len(change)))
+    return tuple(np.percentile(change[drawn].mean(1), (2.5, 97.5)))
 
 
 if __name__ == "__main__":

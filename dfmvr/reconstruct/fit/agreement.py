@@ -48,6 +48,10 @@ class Agreement(NamedTuple):
     correlation: np.ndarray  # (M,) of the two pictures about the place
     shown: np.ndarray  # (M,) how well both show the point
 
+    def missed(self, second: Seen) -> float:
+        """How far the second photograph is from what the first shows, in the middle, by the spread."""
+        return float(np.median(np.linalg.norm(self.target - second.pixels[self.points], axis=1)) / self.spread)
+
 
 def find_agreement(first: Seen, second: Seen, pictures: tuple[Picture, Picture]) -> Agreement | None:
     """Compare two photographs by way of the surface; None where they share too little of it."""

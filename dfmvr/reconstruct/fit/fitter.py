@@ -57,6 +57,9 @@ BEST_TURN_DEG, LEAST_TURN_DEG = 30.0, 4.0
 """ASSUME: photographs tell most of the surface when the face is turned by so much from one to the other, and nothing
 when it is turned by less than the second."""
 
+ANOTHER = 2.8
+"""A photograph that misses all others by so much (`Agreement.missed`) is said to be of another person, perhaps."""
+
 DENSE_ON = "anny"
 """The face model, of any version, on whose surface the 478 points are known."""
 
@@ -122,13 +125,14 @@ class FaceFitter:
         same = len(state.expressions) < len(seen)
         sizes = self.shapes.identity_size, self.shapes.expression_size
         equations = NormalEquations(*sizes, len(seen), same_expression=same or len(seen) == 1)
-        agreeing = np.zeros(len(seen), bool)
+        apart = np.full(len(seen), np.inf)
         for first, second in pairs_of(state.poses) if "agreement" in self._terms else ():
             found = find_agreement(seen[first], seen[second], (pictures[first], pictures[second]))
             if found is not None:
-                agreeing[[first, second]] = True
+                missed = found.missed(seen[second])
+                apart[[first, second]] = np.minimum(apart[[first, second]], missed)
                 add_agreement(equations, found, (seen[first], seen[second]), (first, second), spread)
-        self._add_prior(equations, state, agreeing)
+        self._add_prior(equations, state, np.isfinite(apart))
         for place, (one, picture, pose) in enumerate(zip(seen, pictures, state.poses, strict=True)):
             if "landmarks" in self._terms:
                 self._add_landmarks(equations, one, picture, place, pose)
@@ -140,6 +144,7 @@ class FaceFitter:
             identity=state.identity + identity,
             expressions=state.expressions + expressions,
             poses=tuple(pose.moved(move) for pose, move in zip(state.poses, moves, strict=True)),
+            apart=apart,
         )
 
     def _add_prior(self, equations: NormalEquations, state: _State, agreeing: np.ndarray) -> None:
@@ -189,6 +194,7 @@ class _State:
     expressions: np.ndarray  # (1, E) or (N, E)
     first_poses: tuple[FacePose, ...]  # one a photograph, at the start
     poses: tuple[FacePose, ...]
+    apart: np.ndarray  # (N,) how far each is, before the last step, from the photograph it agrees with best
 
     @classmethod
     def of(cls, face: Reconstruction, same_expression: bool) -> _State:
@@ -196,7 +202,8 @@ class _State:
         identity, expression = (part[0].double().numpy() for part in face.coefficients[:2])
         poses = tuple(FacePose.of(face.camera(view), view.known_zoom) for view in face.views)
         expressions = np.tile(expression, (1 if same_expression else len(poses), 1))
-        return cls(np.concatenate((identity, expression)), identity, expressions, poses, poses)
+        start, apart = np.concatenate((identity, expression)), np.full(len(poses), np.inf)
+        return cls(start, identity, expressions, poses, poses, apart)
 
     def put_into(self, face: Reconstruction) -> Reconstruction:
         """The face that has been reached."""
@@ -212,7 +219,9 @@ class _State:
             torch.from_numpy(part).to(known.identity)[None] for part in (self.identity, self.expressions[0])
         )
         found = known._replace(identity=identity, expression=expression, angles=angles, translation=translation)
-        fitted = dataclasses.replace(face, coefficients=found, views=tuple(views))
+        others = [view.label for view, apart in zip(views, self.apart, strict=True) if ANOTHER < apart < np.inf]
+        notes = [f"{label}: agrees with no other photograph; is it of another person?" for label in others]
+        fitted = dataclasses.replace(face, coefficients=found, views=tuple(views), notes=(*face.notes, *notes))
         return fitted.as_in(fitted.shown)
 
 

@@ -20,7 +20,7 @@ HIDDEN_MM = 3.0
 """ASSUME: a vertex that lies so far behind what the camera sees at its place is hidden."""
 
 
-DISTANCE_MM, LOG_FOCAL = 50.0, 0.3
+DISTANCE_MM, LOG_FOCAL = 200.0, 0.3
 """ASSUME: standard deviations of the camera's distance, about the metre that the network knows, and of the logarithm of
 its focal length. Only a face's perspective tells the two apart."""
 
