@@ -1,5 +1,6 @@
 """The fit of a face to its photographs: derivatives, the flow between photographs, and the way back to a known face."""
 
+import copy
 import dataclasses
 
 import cv2
@@ -7,18 +8,20 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
+from scipy.spatial.transform import Rotation
 from toy_model import toy_coefficients, toy_model
 
 from dfmvr.align.dense import shipped_dense
 from dfmvr.assets.files import asset
 from dfmvr.assets.shipped import SHIPPED
-from dfmvr.conventions import VIEWS
+from dfmvr.conventions import CAMERA_DISTANCE_MM, VIEWS
 from dfmvr.face_model.coefficients import mean_faces
 from dfmvr.face_model.packed import read_model
 from dfmvr.face_model.views import render_views
+from dfmvr.geometry.camera import focal_px
 from dfmvr.reconstruct.fit.agreement import add_agreement, find_agreement
 from dfmvr.reconstruct.fit.equations import POSE, NormalEquations
-from dfmvr.reconstruct.fit.fitter import FaceFitter
+from dfmvr.reconstruct.fit.fitter import PAIRS, FaceFitter, pairs_of
 from dfmvr.reconstruct.fit.pictures import evened, picture_of, sample
 from dfmvr.reconstruct.fit.seeing import FacePose, Seen
 from dfmvr.reconstruct.fit.shapes import FitShapes
@@ -186,6 +189,73 @@ def test_the_fit_shows_the_colours_of_the_photographs(known):
         return float((shown.image[0].permute(0, 2, 3, 1) - photos)[inside].abs().mean())
 
     assert differs(found) < 0.4 * differs(grey)
+
+
+def test_each_photograph_may_have_its_own_expression(known):
+    """The front photograph shows another expression than the sides; one for all can follow neither."""
+    truth = known.coefficients
+    other = truth.expression + torch.tensor([[2.0, -2.0] + [0.0] * (truth.expression.shape[1] - 2)])
+    shown = render_views(known.model, truth._replace(expression=other), SIZE)
+    image = (shown.image[0, 1].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    points = shown.landmarks[0, 1].double().numpy()
+    left, _, right = known.views
+    views = (left, known.views[1]._replace(photo=image, crop=image, landmarks=points), right)
+    mixed = dataclasses.replace(off_by(known, 4), views=views)
+    smiling = dataclasses.replace(known, coefficients=truth._replace(expression=other))
+    own, one = (FaceFitter(known.model).fit(mixed, same_expression=same) for same in (False, True))
+    misses = [np.abs(face.vertices - smiling.vertices).mean() for face in (own, one)]
+    assert misses[0] < 0.8 * misses[1]
+    still = own.vertices_in(own.views[0])
+    assert np.abs(still - known.vertices).mean() < np.abs(still - smiling.vertices).mean()
+    assert_allclose(own.as_in(own.views[0]).vertices, still)
+    assert_allclose(own.vertices, own.vertices_in(own.views[1]), atol=1e-4)
+    assert all(view.expression is None for view in one.views)
+
+
+def test_a_photograph_of_another_person_is_noticed(known):
+    model, truth = known.model, known.coefficients
+    someone = copy.copy(model)
+    someone.albedo_mean = model.albedo_mean.flip(0)  # with moles in other places
+    shown = render_views(someone, truth._replace(identity=-truth.identity), SIZE)
+    image = (shown.image[0, 0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    points = shown.landmarks[0, 0].double().numpy()
+    another = known.views[0]._replace(photo=image, crop=image, landmarks=points, label="a.jpg")
+    fitter = FaceFitter(model)
+    assert fitter.fit(known).notes == ()
+    found = fitter.fit(dataclasses.replace(known, views=(another, *known.views[1:])))
+    assert found.notes == ("a.jpg: agrees with no other photograph; is it of another person?",)
+
+
+def test_a_known_focal_length_tells_the_distance(known):
+    """Landmarks as a camera of half the focal length sees them from half as far."""
+    landmarks, half = known.model.landmarks_68.numpy(), CAMERA_DISTANCE_MM / 2
+    translation = known.coefficients.translation.clone()
+    translation[..., 2] += half
+    near = dataclasses.replace(known, coefficients=known.coefficients._replace(translation=translation))
+    near = dataclasses.replace(near, views=tuple(view._replace(zoom=0.5) for view in near.views))
+    seen = [near.project(view)[landmarks, :2] for view in near.views]
+    asked = tuple(view._replace(landmarks=points) for view, points in zip(known.views, seen, strict=True))
+    told = tuple(view._replace(focal_px=focal_px(SIZE) / 2) for view in asked)
+    fitter = FaceFitter(known.model, {"landmarks"})
+    guessed, found = (fitter.fit(dataclasses.replace(known, views=views)) for views in (asked, told))
+    for view in found.views:
+        assert view.zoom == pytest.approx(0.5, rel=0.02)
+        assert np.linalg.norm(found.camera(view).position) == pytest.approx(half, rel=0.05)
+    assert np.abs(found.vertices - known.vertices).mean() < 0.7 * np.abs(guessed.vertices - known.vertices).mean()
+
+
+def test_pairs_are_those_that_tell_most():
+    turned = [
+        FacePose(Rotation.from_euler("y", yaw, degrees=True).as_matrix(), np.zeros(3)) for yaw in range(0, 100, 10)
+    ]
+    pairs = pairs_of(turned)
+    assert len(pairs) == PAIRS * len(turned)
+    for first, second in pairs:
+        others = {k for one, k in pairs if one == first}
+        passed_over = set(range(len(turned))) - others - {first}
+        assert abs(10 * abs(first - second) - 30) <= min(abs(10 * abs(first - k) - 30) for k in passed_over)
+    assert sorted(pairs_of(turned[:3])) == [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]
+    assert pairs_of([turned[0], turned[0]]) == []  # no turn, nothing to tell
 
 
 def test_the_fit_keeps_to_its_time(known):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,11 +12,11 @@ import numpy as np
 import torch
 
 from dfmvr.align.by_mediapipe import is_available
-from dfmvr.align.crop import align_photo, standard_points
+from dfmvr.align.crop import PX_PER_MM_AT_REFERENCE, align_photo, standard_points
 from dfmvr.align.find import AUTO, FINDERS, FoundFace, find_faces
 from dfmvr.assets.files import asset
 from dfmvr.assets.shipped import SHIPPED
-from dfmvr.conventions import VIEWS
+from dfmvr.conventions import REFERENCE_SIZE_PX, VIEWS
 from dfmvr.datasets.images import FocalLength, read_focal_length
 from dfmvr.datasets.landmark_files import read_landmark_file
 from dfmvr.errors import ConfigError, DataError
@@ -42,6 +43,13 @@ if TYPE_CHECKING:
 
 MAX_OUTSIDE = 0.25
 """ASSUME: of a face of which more landmarks are cut off the photograph tells too little."""
+
+
+FACE_MM = 140.0
+"""Width of a face."""
+
+SMALL_FACE_PX = 80
+"""Faces narrower than this are told to be small: on a head scan, the fit changes half as much as on large ones."""
 
 
 class Reconstructor:
@@ -146,6 +154,10 @@ class Reconstructor:
         except DataError as error:
             raise DataError(f"{label}{source}: {error}") from None
         notes += (f"{label}: {focal.doubt}",) if focal.doubt else ()
+        width = FACE_MM * PX_PER_MM_AT_REFERENCE * self.image_size / REFERENCE_SIZE_PX
+        width /= math.hypot(*alignment.affine[:, 0])
+        if width < SMALL_FACE_PX:
+            notes += (f"{label}: the face is only {width:.0f} px wide; one of 200 px tells more",)
         seen = SeenView("", pixels, points, alignment.affine, crop, alignment.yaw_deg, label, notes=notes)
         return seen._replace(focal_px=focal.px, dense=None if found is None else found.dense)
 
