@@ -17,7 +17,7 @@ from dfmvr.face_model.anny.landmarks import MIRRORED_106
 from dfmvr.face_model.anny.skin_colour import reflectance, spectrum_to_srgb
 from dfmvr.face_model.anny.targets import read_target
 from dfmvr.face_model.components import principal_components
-from dfmvr.face_model.expressions import KINDS
+from dfmvr.face_model.expressions import KINDS, strengths_of
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.files import write_npz
 from dfmvr.geometry.camera import pose
@@ -142,7 +142,26 @@ def test_save_and_load(model, tmp_path):
     again = MorphableModel.load(tmp_path / "model.npz")
     assert all(torch.equal(a, b) for a, b in zip(model.buffers(), again.buffers(), strict=True))
     assert again.expression_names == model.expression_names
+    assert again.action_names == model.action_names
     assert again.name == model.name
+
+
+def test_actions_are_told_of_an_expression(model, heads):
+    """Strengths within 0 to 1 come back; of the shape that they make, and of the heads that make it."""
+    rng = np.random.default_rng(0)
+    actions, basis = (tensor.double().numpy() for tensor in (model.actions, model.expression_basis))
+    for _ in range(5):
+        strengths = rng.uniform(0, 1, len(actions)) * (rng.random(len(actions)) < 0.3)
+        found = strengths_of(strengths @ actions, actions, basis)
+        moved = np.tensordot((found - strengths) @ actions, basis, 1)
+        assert np.abs(moved).max() < 0.05  # mm
+    drawn = heads.sample_expression(np.random.default_rng(1), "wink_left")
+    told = dict(zip(model.action_names, strengths_of(drawn, actions, basis), strict=True))
+    assert told["eyeBlinkLeft"] > 0.4
+    assert told["eyeBlinkRight"] < 0.2
+    far = strengths_of(-5 * actions[list(model.action_names).index("jawOpen")], actions, basis)
+    assert far.min() >= 0
+    assert far.max() <= 1
 
 
 @pytest.mark.parametrize(

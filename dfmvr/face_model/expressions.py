@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.optimize import lsq_linear
 
 from dfmvr.errors import DataError
 
@@ -44,6 +45,21 @@ KINDS: dict[str, dict[str, float]] = {
 # ASSUME: beyond these anny's mesh creases (smile) or the upper lid passes the lower one (blink).
 _LIMITS = {"mouthSmile": 0.7, "eyeBlink": 0.8}
 _SIDE_SIGMA, _STRENGTH_SIGMA, _IDLE_SIGMA = 0.1, 0.2, 0.04
+
+
+def strengths_of(expression: np.ndarray, actions: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """The strengths, each from 0 to 1, of the facial actions that together come nearest to an expression.
+
+    Args:
+        expression: (E,) coefficients.
+        actions: (A, E) those of each action at full strength.
+        basis: (E, V, 3) the components; nearest is what differs least over the vertices.
+    Returns:
+        (A,) strengths.
+    """
+    flat = basis.reshape(len(basis), -1).astype(np.float64)
+    root = np.linalg.cholesky(flat @ flat.T + 1e-9 * np.square(flat).sum() * np.eye(len(flat))).T
+    return lsq_linear(root @ actions.T, root @ expression, bounds=(0, 1), method="bvls").x
 
 
 def sample_actions(rng: np.random.Generator, actions: list[str], kind: str) -> np.ndarray:

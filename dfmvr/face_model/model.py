@@ -9,7 +9,8 @@ Arrays of a model file, V vertices and F triangles:
     triangles (F, 3), counter-clockwise seen from outside; coarse_triangles (Fc, 3), a coarser mesh over the first
     `coarse_vertices` vertices; labels (V,), index into conventions.CLASSES; regions (V,), index into
     conventions.REGIONS; landmarks_68 (68,) and landmarks_106 (106,), vertex indices; expression_names (E,); name;
-    where its source tells it, skin (V,), 1 where the albedo should be even, else 0.
+    where its source tells it, skin (V,), 1 where the albedo should be even, else 0, and action_names (A,) with actions
+    (A, E), the expression's coefficients of each facial action at full strength.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from dfmvr.files import check_arrays, read_npz, write_npz
 SKIN_CLASSES = tuple(CLASSES.index(name) for name in ("skin", "nose"))
 """ASSUME: where a model does not tell its skin, it is what has these classes."""
 
-_FLOATS = ("mean", "identity", "expression", "albedo_mean", "albedo")
+_FLOATS = ("mean", "identity", "expression", "albedo_mean", "albedo", "actions")
 _INDICES = ("triangles", "coarse_triangles", "landmarks_68", "landmarks_106")
 _CLASSES = ("labels", "regions")
 _BUFFERS = {"identity": "identity_basis", "expression": "expression_basis", "albedo": "albedo_basis"}
@@ -44,6 +45,8 @@ _SHAPES = {
     "landmarks_68": (68,),
     "landmarks_106": (106,),
     "expression_names": ("E",),
+    "action_names": ("A",),
+    "actions": ("A", "E"),
     "name": (),
     "coarse_vertices": (),
 }
@@ -55,13 +58,15 @@ class MorphableModel(torch.nn.Module):
 
     Buffers: mean (V, 3) mm, identity_basis (K, V, 3), expression_basis (E, V, 3), albedo_mean (V, 3), albedo_basis
     (T, V, 3), triangles (F, 3), labels (V,), regions (V,), landmarks_68 (68,), landmarks_106 (106,), coarse_triangles,
-    skin (V,) bool.
+    skin (V,) bool, actions (A, E).
     """
 
     def __init__(self, arrays: dict[str, np.ndarray], source: str = "face model") -> None:
         super().__init__()
         skin = arrays.get("skin", np.isin(arrays.get("labels", ()), SKIN_CLASSES).astype(np.uint8))
-        check_arrays({**arrays, "skin": skin}, _SHAPES, _LIMITS, source)
+        none = {"action_names": np.zeros(0, np.str_), "actions": np.zeros((0, len(arrays.get("expression", ()))))}
+        arrays = none | arrays | {"skin": skin}
+        check_arrays(arrays, _SHAPES, _LIMITS, source)
         coarse = int(arrays["coarse_vertices"])
         limits = {"coarse_vertices": len(arrays["mean"]) + 1, "coarse_triangles": coarse}
         check_arrays(arrays, {}, limits, source)
@@ -71,6 +76,7 @@ class MorphableModel(torch.nn.Module):
         self.register_buffer("skin", torch.from_numpy(skin.astype(bool)), persistent=False)
         self.coarse_vertices = coarse
         self.expression_names = tuple(str(n) for n in arrays["expression_names"])
+        self.action_names = tuple(str(n) for n in arrays["action_names"])
         self.name = str(arrays["name"])
 
     @classmethod
@@ -90,6 +96,7 @@ class MorphableModel(torch.nn.Module):
         return {name: values.astype(dtypes[name], copy=False) for name, values in buffers.items()} | {
             "coarse_vertices": np.array(self.coarse_vertices, np.int32),
             "expression_names": np.array(self.expression_names, dtype=np.str_),
+            "action_names": np.array(self.action_names, dtype=np.str_),
             "name": np.array(self.name),
         }
 

@@ -29,6 +29,7 @@ ROWS = 512
 _BASES = ("identity", "expression", "albedo")
 _SAME = ("mean", "albedo_mean", "coarse_triangles", "landmarks_68", "landmarks_106", "labels", "regions")
 _SAME += ("expression_names", "name", "coarse_vertices")
+_OF_ACTIONS = ("action_names", "actions")
 
 
 def pack(model: MorphableModel) -> dict[str, np.ndarray]:
@@ -56,7 +57,7 @@ def pack(model: MorphableModel) -> dict[str, np.ndarray]:
     shapes = len(arrays["identity"]) + len(arrays["expression"])
     rough = (missed[:, :shapes] > SHAPE_TOLERANCE_MM).any(1) | (missed[:, shapes:] > ALBEDO_TOLERANCE).any(1)
     rows = np.flatnonzero(rough)
-    return {name: arrays[name] for name in _SAME} | {
+    return {name: arrays[name] for name in (*_SAME, *_OF_ACTIONS)} | {
         "coarse": coarse.reshape(count, 3, -1).astype(np.float16),
         "rows": rows.astype(np.int32),
         "kept": basis[rows].astype(np.float16),
@@ -80,7 +81,7 @@ def unpack(arrays: dict[str, np.ndarray], source: str) -> MorphableModel:
             fine[:, start : start + ROWS] = part.transpose(2, 0, 1)
         fine[:, arrays["rows"]] = arrays["kept"].transpose(2, 0, 1)
         parts = dict(zip(_BASES, np.split(fine, bases), strict=True))
-        same = {name: arrays[name] for name in _SAME}
+        same = {name: arrays[name] for name in _SAME} | {name: arrays[name] for name in _OF_ACTIONS if name in arrays}
     except (KeyError, ValueError, IndexError) as error:
         raise DataError(f"{source}: not a packed face model ({error}); pack it again") from None
     return MorphableModel(same | parts | {"triangles": triangles}, source)

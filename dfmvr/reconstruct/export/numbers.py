@@ -33,6 +33,7 @@ def document(face: Reconstruction) -> dict[str, Any]:
         "model": {"name": model.name, "vertices": len(face.vertices), "triangles": len(face.triangles)},
         "coefficients": {name: tensor[0].double().tolist() for name, tensor in of_face},
         "expression_names": list(model.expression_names),
+        "actions": face.actions,
         "landmarks_68": face.vertices[model.landmarks_68.numpy()].tolist(),
         "alignment_points": {
             name: face.vertices[index].tolist()

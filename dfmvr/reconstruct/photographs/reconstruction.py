@@ -13,6 +13,7 @@ import torch
 
 from dfmvr.conventions import VIEWS
 from dfmvr.face_model.coefficients import Coefficients
+from dfmvr.face_model.expressions import strengths_of
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.geometry.camera import focal_px
 from dfmvr.reconstruct.photographs.camera import PhotoCamera
@@ -89,6 +90,18 @@ class Reconstruction:
         """The model's albedo (V, 3), sRGB-encoded in [0, 1]."""
         with torch.no_grad():
             return self.model.albedo(self.coefficients.texture)[0].clamp(0, 1).double().numpy()
+
+    @cached_property
+    def actions(self) -> dict[str, float]:
+        """How strongly the face does each action that its model names, 0 to 1; empty where it names none."""
+        if not self.model.action_names:
+            return {}
+        expression, actions, basis = (
+            tensor.double().numpy()
+            for tensor in (self.coefficients.expression[0], self.model.actions, self.model.coarse().expression_basis)
+        )
+        found = strengths_of(expression, actions, basis)
+        return dict(zip(self.model.action_names, found.tolist(), strict=True))
 
     def neutral(self) -> Reconstruction:
         """The same face without expression; its views' cameras are kept."""
