@@ -33,6 +33,7 @@ class Prediction(NamedTuple):
     landmarks: Tensor  # (B, V, 68, 2) px of the image
     landmarks_3d: Tensor  # (B, 101, 3) mm, any frame
     coefficients: Coefficients
+    outlined: Tensor | None = None  # the images with the gradient of their silhouettes, for the parser; None: without
 
 
 class LossTarget(NamedTuple):
@@ -189,7 +190,8 @@ def rendered_losses(
     if parser is None:
         return photo, torch.zeros_like(photo)
     # Shading may exceed the range of the photographs on which the parser was trained.
-    logits = parser(prediction.images.clamp(0, 1).flatten(0, 1)).unflatten(0, target.masks.shape[:2])
+    shown = prediction.images if prediction.outlined is None else prediction.outlined
+    logits = parser(shown.clamp(0, 1).flatten(0, 1)).unflatten(0, target.masks.shape[:2])
     return photo, mask_loss(logits, target.masks, None if uncovered else prediction.coverage > 0)
 
 

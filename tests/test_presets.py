@@ -52,7 +52,7 @@ def check(section, expected, where):
 
 PAPER_LOSSES = {
     **{"photo": 4, "mask": 3, "landmark": 1, "landmark_2d": 0.02, "landmark_3d": 1, "regularisation": 3e-4},
-    **{"identity": 1, "expression": 0.8, "texture": 0.017, "mask_uncovered": False},
+    **{"identity": 1, "expression": 0.8, "texture": 0.017, "mask_uncovered": False, "silhouette": False},
 }
 CORRECT = {
     "align": {"truncate_landmarks": False},

@@ -8,11 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from dfmvr.conventions import CAMERA_DISTANCE_MM
 from dfmvr.errors import DataError
 from dfmvr.geometry.camera import focal_px, project
+from dfmvr.losses import LossTarget, Prediction, rendered_losses
 from dfmvr.rendering import visibility
 from dfmvr.rendering.rasterizer import interpolate, rasterize
 from dfmvr.rendering.renderer import render
+from dfmvr.rendering.silhouette import with_silhouette_gradient
 from dfmvr.rendering.visibility import NEAR_MM
 
 
@@ -286,3 +289,64 @@ def test_pytorch3d_shows_the_same():
     assert torch.equal(ours.fragments.pix_to_face, theirs.fragments.pix_to_face)
     assert_allclose(ours.image, theirs.image, atol=0.02)
     assert_allclose(ours.fragments.depth, theirs.fragments.depth, rtol=1e-4)
+
+
+def grown(scale, shift):
+    """A finely meshed sphere that fills much of the image, scaled and shifted in the image: its projection."""
+    sphere = trimesh.creation.icosphere(4, 60.0)
+    vertices = scale * torch.from_numpy(sphere.vertices)[None] + torch.cat((shift, shift.new_zeros(1)))
+    return project(vertices, 64), torch.from_numpy(sphere.faces)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_silhouette_that_moves_covers_what_it_sweeps(axis):
+    """Of a white disc: the area grows with the square of its size, and its first moment with the way that it goes."""
+    scale, shift = torch.ones((), dtype=torch.double, requires_grad=True), torch.zeros(2, dtype=torch.double)
+    shift.requires_grad_()
+    projected, triangles = grown(scale, shift)
+    fragments = rasterize(projected, triangles, 64, cull_backfaces=True)
+    image = (fragments.pix_to_face >= 0)[:, None].double()
+    soft = with_silhouette_gradient(image, fragments, projected, triangles)
+    assert torch.equal(soft, image)
+    area = float(image.sum())
+    assert area > 500
+    # the silhouette of a sphere so near is not its equator, but grows with it
+    assert torch.autograd.grad(soft.sum(), scale, retain_graph=True)[0] == pytest.approx(2 * area, rel=0.06)
+    along = torch.arange(64, dtype=torch.double) + 0.5
+    moment = (soft[0, 0] * (along if axis == 0 else along[:, None])).sum()
+    moved = torch.autograd.grad(moment, shift)[0]
+    px_per_mm = focal_px(64) / CAMERA_DISTANCE_MM
+    assert abs(float(moved[axis])) == pytest.approx(area * px_per_mm, rel=0.06)
+    assert abs(float(moved[1 - axis])) < 0.02 * area * px_per_mm
+
+
+@pytest.mark.parametrize("silhouette", [False, True])
+def test_a_face_drawn_too_small_is_drawn_larger_where_its_silhouette_counts(silhouette):
+    """The mask says that the face is larger; a parser that takes white for face then pulls at the silhouette alone."""
+    scale = torch.ones((), dtype=torch.double, requires_grad=True)
+    projected, triangles = grown(scale, torch.zeros(2, dtype=torch.double))
+    larger, _ = grown(torch.tensor(1.1, dtype=torch.double), torch.zeros(2, dtype=torch.double))
+    fragments, wanted = (rasterize(each, triangles, 64, cull_backfaces=True) for each in (projected, larger))
+    cover = (fragments.pix_to_face >= 0)[:, None].double()
+    image = cover.expand(-1, 3, -1, -1).contiguous().requires_grad_()
+    shown = with_silhouette_gradient(image, fragments, projected, triangles) if silhouette else None
+    masks = (wanted.pix_to_face >= 0)[:, None].long()
+    prediction = Prediction(
+        image[:, None], cover, *(torch.zeros(1),) * 2, None, None if shown is None else shown[:, None]
+    )
+    target = LossTarget(image.detach()[:, None], masks, masks, *(torch.zeros(1),) * 2)
+    _, loss = rendered_losses(
+        prediction, target, lambda seen: 4 * torch.cat((0.5 - seen, seen - 0.5), 1)[:, [0, 3]], uncovered=True
+    )
+    (pull,) = torch.autograd.grad(loss, scale, allow_unused=True)
+    assert (pull < 0) if silhouette else pull is None
+
+
+def test_without_a_background_the_silhouette_moves_nothing():
+    projected = torch.tensor([[[-99.0, -99, 500], [200, -99, 500], [-99, 200, 500]]], requires_grad=True)
+    triangles = torch.tensor([[0, 1, 2]])
+    fragments = rasterize(projected, triangles, 16)
+    assert (fragments.pix_to_face == 0).all()
+    soft = with_silhouette_gradient(torch.ones(1, 3, 16, 16), fragments, projected, triangles)
+    (gradient,) = torch.autograd.grad(soft.sum(), projected)
+    assert not gradient.any()

@@ -110,6 +110,10 @@ class LossSection(Section):
         description="The mask loss counts the pixels of the photograph's face that the rendering does not cover too, "
         "as the paper's N_p may be read, so that a face drawn too small or beside the face costs something.",
     )
+    silhouette: bool = Field(
+        False,
+        description="The mask loss is differentiable in the silhouette of the rendering too, not in its colours alone.",
+    )
     landmark: float = Field(1.0, ge=0, description="w_l of both landmark losses, Eq. 7.")
     landmark_2d: float = Field(0.02, ge=0, description="w_2d, Eq. 7 (distances in pixels of a 224 px image).")
     landmark_3d: float = Field(1.0, ge=0, description="w_3d, Eq. 7 (distances in mm).")

@@ -15,6 +15,7 @@ from dfmvr.geometry.rotation import euler_to_rotmat
 from dfmvr.rendering.rasterizer import Fragments
 from dfmvr.rendering.renderer import render
 from dfmvr.rendering.shading import shade
+from dfmvr.rendering.silhouette import with_silhouette_gradient
 
 
 class Views(NamedTuple):
@@ -75,6 +76,13 @@ def render_views(
     image, alpha, fragments = render(posed.flatten(0, 1), model.triangles, colours, image_size)
     image, alpha, colours = (values.unflatten(0, (batch, views)) for values in (image, alpha[:, 0], colours))
     return Views(vertices, landmarks, image, alpha, albedo, colours, posed, fragments)
+
+
+def outlined(views: Views, triangles: Tensor, image_size: int) -> Tensor:
+    """The images (B, V, 3, S, S) of rendered views, differentiable in what moves the faces' silhouettes too."""
+    projected = project(views.posed.flatten(0, 1), image_size)
+    image = with_silhouette_gradient(views.image.flatten(0, 1), views.fragments, projected, triangles)
+    return image.view_as(views.image)
 
 
 def coarse_for(model: MorphableModel, image_size: int) -> MorphableModel:

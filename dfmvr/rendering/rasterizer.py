@@ -85,11 +85,16 @@ def interpolate(fragments: Fragments, triangles: Tensor, attributes: Tensor) -> 
     Returns:
         (B, H, W, C), 0 at background; differentiable in the attributes and, through `fragments.bary`, in the vertices.
     """
-    faces = fragments.pix_to_face
-    pixel, corner = _corners(faces, triangles, attributes.shape[1])
+    hits = hits_of(fragments, triangles, attributes.shape[1])
+    planes = scatter_pixels(hits, interpolate_hits(hits, attributes), tuple(fragments.pix_to_face.shape))
+    return planes.permute(1, 2, 3, 0)
+
+
+def hits_of(fragments: Fragments, triangles: Tensor, vertex_count: int) -> Hits:
+    """The covered pixels of fragments, of meshes of so many vertices."""
+    pixel, corner = _corners(fragments.pix_to_face, triangles, vertex_count)
     bary = fragments.bary.reshape(-1, 3).index_select(0, pixel).T
-    hits = Hits(pixel, corner, bary, bary[0])
-    return scatter_pixels(hits, interpolate_hits(hits, attributes), tuple(faces.shape)).permute(1, 2, 3, 0)
+    return Hits(pixel, corner, bary, fragments.depth.reshape(-1).index_select(0, pixel))
 
 
 def locate(projected: Tensor, triangles: Tensor, pix_to_face: Tensor) -> Hits:

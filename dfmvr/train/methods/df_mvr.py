@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from dfmvr.face_model.coefficients import Coefficients
-from dfmvr.face_model.views import Views, render_views
+from dfmvr.face_model.views import Views, outlined, render_views
 from dfmvr.losses import LossTarget, LossTerms, Prediction, total_loss
 from dfmvr.networks.df_mvr import DFMVR
 from dfmvr.train.samples import Batch
@@ -47,7 +47,11 @@ class DFMVRTraining(TrainingSystem):
         coefficients = self.autocast(self.network)(*what_is_seen(batch))
         views = self.see(coefficients, rendered)
         landmarks_3d = views.vertices[:, self.model.landmarks_101]
-        prediction = Prediction(views.image, views.alpha, views.landmarks, landmarks_3d, coefficients)
+        outlines = rendered and self.parser is not None and self.weights.silhouette
+        prediction = Prediction(
+            *(views.image, views.alpha, views.landmarks, landmarks_3d, coefficients),
+            outlined=outlined(views, self.model.triangles, self.image_size) if outlines else None,
+        )
         target = LossTarget(batch.images, batch.masks, batch.weights, batch.landmarks, batch.landmarks_3d)
         return self.compare(prediction, target, None if self.parser is None else self.autocast(self.parser), views)
 
