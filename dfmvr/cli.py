@@ -11,6 +11,7 @@ import argparse
 import importlib
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -118,7 +119,7 @@ def run(command: Command, arguments: Sequence[str]) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point. Returns the exit code: 0, 2 for an error the user can mend, 130 when stopped."""
+    """Entry point. Returns the exit code: 0, 2 for an error the user can mend, 130 when stopped, 141 when not read."""
     args = program_parser().parse_args(argv)
     commands = {command.name: command for command in COMMANDS}
     command, rest = commands[args.stage], args.arguments
@@ -128,6 +129,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         run(command, rest)
+        sys.stdout.flush()
+    except BrokenPipeError:  # who read the output has had enough, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except DfmvrError as error:
         if "--debug" in args.arguments:
             raise

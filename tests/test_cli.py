@@ -46,3 +46,12 @@ except SystemExit:
 """
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.splitlines()[-1] == "False"
+
+
+def test_who_has_read_enough_gets_no_traceback():
+    """As in `dfmvr train describe | head`."""
+    command = [sys.executable, "-m", "dfmvr", "train", "describe"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        running.stdout.close()
+        assert running.stderr.read() == ""
+    assert running.returncode == 141
