@@ -110,8 +110,10 @@ def _reconstructor(args: argparse.Namespace) -> Reconstructor:
     return Reconstructor.load(args.checkpoint, **files, finder=args.finder, device=args.device)
 
 
-def _write(args: argparse.Namespace, reconstructor: Reconstructor, folder: Path, face: Reconstruction) -> None:
-    """Fit a face to its photographs, unless it shall be fast, and write it."""
+def _write(
+    args: argparse.Namespace, reconstructor: Reconstructor, folder: Path, face: Reconstruction
+) -> Reconstruction:
+    """Fit a face to its photographs, unless it shall be fast, and write it; the face that was written."""
     from dfmvr.reconstruct.export.files import export
 
     if not args.fast:
@@ -122,6 +124,7 @@ def _write(args: argparse.Namespace, reconstructor: Reconstructor, folder: Path,
             raise ConfigError(f"--expression-of {args.expression_of}: expected one of {', '.join(views)}")
         face = face.as_in(views[args.expression_of])
     export(folder, face, args.format, viewer=args.viewer, neutral=args.neutral, texture=args.texture)
+    return face
 
 
 def _one(args: argparse.Namespace, sides: dict[str, Path]) -> None:
@@ -139,10 +142,10 @@ def _one(args: argparse.Namespace, sides: dict[str, Path]) -> None:
         face = reconstructor(**sides, landmarks=marks, face=args.face)
     else:
         face = reconstructor.from_any(args.photos, args.landmarks, args.face)
+    with writing_folder(args.output) as folder:
+        face = _write(args, reconstructor, folder, face)
     for note in face.notes:
         log.info("note: %s", note)
-    with writing_folder(args.output) as folder:
-        _write(args, reconstructor, folder, face)
     views = ", ".join(view.name for view in face.views)
     log.info("%s: a face from %s", args.output, f"the {views} view" if len(face.views) == 1 else f"the views {views}")
 

@@ -99,7 +99,7 @@ def reconstruct_all(
     reconstructor: Reconstructor,
     faces: list[FacePhotographs],
     output: Path,
-    write: Callable[[Path, Reconstruction], None],
+    write: Callable[[Path, Reconstruction], Reconstruction],
     face: int = 1,
 ) -> list[Outcome]:
     """Reconstruct every face; one that cannot be is set aside with the reason.
@@ -108,7 +108,7 @@ def reconstruct_all(
         reconstructor: the networks.
         faces: their photographs.
         output: gets one folder a face, and the summary.
-        write: writes a face into a folder.
+        write: writes a face into a folder, and gives it back with what there is to say about it.
         face: which face of photographs with several; see `Reconstructor`.
     Raises:
         UnavailableError: something that all faces need cannot be had.
@@ -122,10 +122,10 @@ def reconstruct_all(
         status, notes = SKIPPED, ""
         if not folder.exists():
             found, reason = _attempt(reconstructor, one, face)
-            status, notes = (DONE, "; ".join(found.notes)) if found else (SET_ASIDE, reason)
+            status, notes = (DONE if found else SET_ASIDE), reason
             if found:
                 with writing_folder(folder) as partial:
-                    write(partial, found)
+                    notes = "; ".join(write(partial, found).notes)
         views = " ".join(view for view in VIEWS if view in one.photos)
         outcomes.append(Outcome(one.name, status, views, time.monotonic() - started, notes))
     with writing(output / SUMMARY) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
