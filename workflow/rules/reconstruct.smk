@@ -9,12 +9,6 @@ gives   results/reconstruct/{method}/{dataset}/   coefficients.npz, meshes/{samp
 from dfmvr.networks.kinds import NETWORKS
 
 
-def view_of(wildcards):
-    """The option that shows a method one view alone, where it sees no more."""
-    view = read_key(wildcards.method).view
-    return f"--view {view}" if view else ""
-
-
 rule reconstruct_samples:
     """Reconstruct with a trained network."""
     input:
