@@ -94,12 +94,6 @@ def code(*modules):
     return [os.path.relpath(file) for file in files]
 
 
-def view_of(wildcards):
-    """The option that shows a method one view alone, where it sees no more."""
-    view = read_key(wildcards.method).view
-    return f"--view {view}" if view else ""
-
-
 def reader_of(dataset):
     """The module that reads a data set of three views."""
     return f"datasets.{layout_of(dataset)}.dataset"

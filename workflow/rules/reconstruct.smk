@@ -28,7 +28,9 @@ rule reconstruct_samples:
     wildcard_constraints:
         method=ANSWERING,
     params:
-        view=view_of,
+        view=lambda wildcards: (
+            f"--view {view}" if (view := read_key(wildcards.method).view) else ""
+        ),
     message:
         "Reconstruct {wildcards.dataset} with {wildcards.method}"
     shell:
@@ -54,7 +56,9 @@ rule fit_samples:
     wildcard_constraints:
         method=FITTED,
     params:
-        view=view_of,
+        view=lambda wildcards: (
+            f"--view {view}" if (view := read_key(wildcards.method).view) else ""
+        ),
         layout=lambda wildcards: layout_of(wildcards.dataset),
         reading=lambda wildcards: study.datasets.reading(wildcards.dataset),
     message:
