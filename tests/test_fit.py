@@ -323,3 +323,16 @@ def test_an_expression_that_the_landmarks_show_is_followed():
     )
     assert before > 2.0
     assert after < 0.5 * before
+
+
+def test_the_dense_landmarks_are_those_of_one_mesh(open_model, known):
+    """A model of the same name with other subdivisions has other vertices: there the 68 landmarks count."""
+    face = Reconstruction(open_model, mean_faces(open_model, 1), known.views)
+    dense = np.full((478, 2), SIZE / 2)
+    fits = [
+        FaceFitter(open_model, {"landmarks"}).fit(
+            dataclasses.replace(face, views=tuple(view._replace(dense=points) for view in known.views))
+        )
+        for points in (None, dense)
+    ]
+    assert torch.equal(fits[0].coefficients.identity, fits[1].coefficients.identity)

@@ -60,8 +60,9 @@ when it is turned by less than the second."""
 ANOTHER = 2.8
 """A photograph that misses all others by so much (`Agreement.missed`) is said to be of another person, perhaps."""
 
-DENSE_ON = "anny"
-"""The face model, of any version, on whose surface the 478 points are known."""
+DENSE_ON = ("anny", 10157)
+"""The face model, of any version, on whose surface the 478 points are known, and its vertices of the coarse mesh: with
+other subdivisions it has others."""
 
 TERMS = ("agreement", "landmarks")
 """What can be left out, to see what it is worth."""
@@ -75,7 +76,8 @@ class FaceFitter:
 
     def __init__(self, model: MorphableModel, terms: Collection[str] = TERMS) -> None:
         self.shapes, self._terms = FitShapes(model), terms
-        self._dense = shipped_dense() if model.name.startswith(DENSE_ON) else None
+        known = model.name.startswith(DENSE_ON[0]) and model.coarse_vertices == DENSE_ON[1]
+        self._dense = shipped_dense() if known else None
 
     def fit(
         self, face: Reconstruction, seconds: float = 60.0, progress: bool = False, same_expression: bool = False
