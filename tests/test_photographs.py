@@ -1,6 +1,7 @@
 """From photographs to faces: what the network is shown, left and right, batches, and wrong use."""
 
 import csv
+import json
 import shutil
 
 import numpy as np
@@ -231,6 +232,23 @@ def test_three_photographs_give_a_mesh(trained, tmp_path, suffix):
     assert np.allclose(found.max(0), high, atol=1e-2)
 
 
+def test_the_mesh_has_the_expression_of_the_photograph_that_is_asked_for(trained, tmp_path, capsys):
+    folder, told = write_photographs(tmp_path / "photos"), {}
+    for view in ("front", "left"):
+        output = tmp_path / view
+        more = [*use(trained), "-o", str(output), "--format", "ply", "--expression-of", view]
+        assert cli.main(["reconstruct", *options(folder, *VIEWS), *more]) == 0
+        told[view] = json.loads((output / "face.json").read_text())
+        own = {photo["name"]: photo["expression"] for photo in told[view]["views"]}
+        assert np.allclose(told[view]["coefficients"]["expression"], own[view], atol=1e-6)
+    assert told["front"]["coefficients"]["identity"] == told["left"]["coefficients"]["identity"]
+    assert told["front"]["coefficients"]["expression"] != told["left"]["coefficients"]["expression"]
+    more = [*use(trained), "-o", str(tmp_path / "none"), "--expression-of", "right"]
+    assert cli.main(["reconstruct", *options(folder, "front"), *more]) == 2
+    assert "--expression-of right: expected one of front" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
 BROKEN = {
     "photo": (lambda f: (f / "photos" / "front.png").write_bytes(b"no image"), "front.png"),
     "missing photo": (lambda f: (f / "photos" / "left.png").unlink(), "left.png"),
@@ -263,6 +281,7 @@ WRONG = {
     "landmarks": (["--left", "a.jpg", "--landmarks", "x", "y"], "expected a file for each of 1 photographs, found 2"),
     "face": (["--face", "0", "a.jpg"], "--face 0: expected 1"),
     "batch": (["--batch", "nowhere"], "nowhere: not readable as a folder or CSV file"),
+    "expression": (["--batch", "nowhere", "--expression-of", "left"], "--expression-of: not together with --batch"),
 }
 
 

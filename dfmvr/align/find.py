@@ -164,9 +164,11 @@ def find_dense_of(photo: np.ndarray, landmarks: np.ndarray) -> np.ndarray | None
     """
     from dfmvr.align.by_mediapipe import is_available
 
-    found = find_faces(photo, "mediapipe") if is_available() else []
     known = np.isfinite(landmarks).all(1)
-    apart = [np.linalg.norm((one.landmarks - landmarks)[known], axis=1).mean() for one in found]
-    size = np.ptp(landmarks[known], axis=0).max(initial=0.0)
-    best = int(np.argmin(apart)) if found else 0
-    return found[best].dense if found and apart[best] < SAME_FACE * size else None
+    near = SAME_FACE * np.ptp(landmarks[known], axis=0).max(initial=0.0)
+
+    def apart(face: FoundFace) -> float:
+        return float(np.linalg.norm((face.landmarks - landmarks)[known], axis=1).mean())
+
+    best = min(find_faces(photo, "mediapipe") if is_available() else (), key=apart, default=None)
+    return best.dense if best is not None and apart(best) < near else None

@@ -19,7 +19,6 @@ from dfmvr.errors import DataError
 from dfmvr.files import writing
 
 _WIDE_MODES = ("I", "F")
-_EXIF_WIDTH, _EXIF_HEIGHT = 0xA002, 0xA003
 
 FILM_DIAGONAL_MM = math.hypot(36, 24)
 
@@ -119,7 +118,8 @@ def read_focal_length(path: Path | str) -> FocalLength:
         size = sorted(image.size)
     try:
         film = float(told.get(ExifTags.Base.FocalLengthIn35mmFilm) or 0)
-        taken = sorted(float(told.get(key) or 0) for key in (_EXIF_WIDTH, _EXIF_HEIGHT))
+        sides = (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight)
+        taken = sorted(float(told.get(key) or 0) for key in sides)
     except (TypeError, ValueError, ZeroDivisionError):
         return FocalLength(None, "its EXIF data are damaged; the focal length is not used")
     if not film:

@@ -119,10 +119,7 @@ def _write(
     if not args.fast:
         face = reconstructor.fit(face, args.seconds, not args.batch, args.same_expression)
     if args.expression_of:
-        views = {view.name: view for view in face.views}
-        if args.expression_of not in views:
-            raise ConfigError(f"--expression-of {args.expression_of}: expected one of {', '.join(views)}")
-        face = face.as_in(views[args.expression_of])
+        face = face.as_in(next(view for view in face.views if view.name == args.expression_of))
     export(folder, face, args.format, viewer=args.viewer, neutral=args.neutral, texture=args.texture)
     return face
 
@@ -142,12 +139,15 @@ def _one(args: argparse.Namespace, sides: dict[str, Path]) -> None:
         face = reconstructor(**sides, landmarks=marks, face=args.face)
     else:
         face = reconstructor.from_any(args.photos, args.landmarks, args.face)
+    names = [view.name for view in face.views]
+    if args.expression_of not in (None, *names):
+        raise ConfigError(f"--expression-of {args.expression_of}: expected one of {', '.join(names)}")
     with writing_folder(args.output) as folder:
         face = _write(args, reconstructor, folder, face)
     for note in face.notes:
         log.info("note: %s", note)
-    views = ", ".join(view.name for view in face.views)
-    log.info("%s: a face from %s", args.output, f"the {views} view" if len(face.views) == 1 else f"the views {views}")
+    views = ", ".join(names)
+    log.info("%s: a face from %s", args.output, f"the {views} view" if len(names) == 1 else f"the views {views}")
 
 
 def _many(args: argparse.Namespace) -> None:
@@ -156,6 +156,8 @@ def _many(args: argparse.Namespace) -> None:
 
     if args.landmarks:
         raise ConfigError("--landmarks: not together with --batch, which finds {view}.txt beside the photographs")
+    if args.expression_of:
+        raise ConfigError("--expression-of: not together with --batch, whose faces may lack that photograph")
     faces = batch.list_faces(args.batch)
     reconstructor = _reconstructor(args)
     write = partial(_write, args, reconstructor)

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from dfmvr.align.crop import map_points
 from dfmvr.align.find import find_dense_of
 from dfmvr.align.frame import inverse_affine
-from dfmvr.conventions import CAMERA_DISTANCE_MM, VIEWS
+from dfmvr.conventions import VIEWS
 from dfmvr.datasets.layouts import MULTIVIEW, open_dataset, reading_options
 from dfmvr.datasets.manifest import read_manifest
 from dfmvr.datasets.multiview import MultiviewDataset
@@ -29,6 +29,7 @@ from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.files import open_npy, read_npz, writing_folder
 from dfmvr.reconstruct.fit.fitter import FaceFitter
+from dfmvr.reconstruct.fit.seeing import FacePose
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
 from dfmvr.reconstruct.sample_files import add_output_arguments, write_samples
 
@@ -76,8 +77,7 @@ def of_one_focal_length(face: Reconstruction) -> Coefficients:
     """The coefficients of a fitted face for the network's camera: a distance that shows it as large stands for zoom."""
     translation = face.coefficients.translation.clone()
     for view in face.views:
-        depth = CAMERA_DISTANCE_MM - translation[:, view.place, 2]
-        translation[:, view.place, 2] = CAMERA_DISTANCE_MM - depth / view.zoom
+        translation[0, view.place] = torch.from_numpy(FacePose.of(face.camera(view), 1.0).translation)
     return face.coefficients._replace(translation=translation)
 
 

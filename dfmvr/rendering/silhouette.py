@@ -41,12 +41,5 @@ def with_silhouette_gradient(image: Tensor, fragments: Fragments, projected: Ten
             edge = (sign / 2 * motion.narrow(axis, inner, size - 1) * (inside & ~beyond))[:, None]
             swept = edge * colour.narrow(axis + 1, inner, size - 1)
             for start in (inner, outer):
-                change = change + _padded(swept, axis + 1, start, size)
+                change.narrow(axis + 1, start, size - 1).add_(swept)
     return image + change
-
-
-def _padded(values: Tensor, axis: int, before: int, size: int) -> Tensor:
-    """Values with zeros before and after them along an axis, `size` long."""
-    shape = [*values.shape]
-    shape[axis] = size
-    return values.new_zeros(shape).slice_scatter(values, axis, before, before + values.shape[axis])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -124,9 +125,8 @@ class FaceFitter:
     def _step(self, state: _State, pictures: list[Picture], spread: float) -> _State:
         """One step of Gauss-Newton."""
         seen = self._see(state, pictures)
-        same = len(state.expressions) < len(seen)
         sizes = self.shapes.identity_size, self.shapes.expression_size
-        equations = NormalEquations(*sizes, len(seen), same_expression=same or len(seen) == 1)
+        equations = NormalEquations(*sizes, len(seen), same_expression=len(state.expressions) == 1)
         apart = np.full(len(seen), np.inf)
         for first, second in pairs_of(state.poses) if "agreement" in self._terms else ():
             found = find_agreement(seen[first], seen[second], (pictures[first], pictures[second]))
@@ -138,7 +138,7 @@ class FaceFitter:
         for place, (one, picture, pose) in enumerate(zip(seen, pictures, state.poses, strict=True)):
             if "landmarks" in self._terms:
                 self._add_landmarks(equations, one, picture, place, pose)
-            precision, away = pose.prior(state.first_poses[place])
+            precision, away = pose.prior(state.start.poses[place])
             equations.add_prior(equations.pose(place), np.diag(precision), away)
         identity, expressions, moves = equations.solve()
         return dataclasses.replace(
@@ -151,16 +151,15 @@ class FaceFitter:
 
     def _add_prior(self, equations: NormalEquations, state: _State, agreeing: np.ndarray) -> None:
         """Add the prior about the network's answer; `agreeing` (N,) tells which photographs agree with another one."""
-        start, size = state.start, self.shapes.identity_size
-        of_identity = PRIOR * (1.0 if agreeing.any() else ALONE[0]) * np.eye(size)
-        equations.add_prior(equations.identity, of_identity, start[:size] - state.identity)
+        of_identity = PRIOR * (1.0 if agreeing.any() else ALONE[0]) * np.eye(len(state.identity))
+        equations.add_prior(equations.identity, of_identity, state.start.identity - state.identity)
         count, dims = state.expressions.shape
         sure = agreeing if count > 1 else agreeing.any(keepdims=True)
         spread = (PRIOR * np.where(sure, 1.0, ALONE[1])) ** -0.5
         alike = TOGETHER + (1 - TOGETHER) * np.eye(count)
         precision = np.kron(np.linalg.inv(spread[:, None] * alike * spread), np.eye(dims))
         every = slice(equations.expression(0).start, equations.expression(count - 1).stop)
-        equations.add_prior(every, precision, (start[size:] - state.expressions).ravel())
+        equations.add_prior(every, precision, (state.start.expression - state.expressions).ravel())
 
     def _add_landmarks(
         self, equations: NormalEquations, seen: Seen, picture: Picture, place: int, pose: FacePose
@@ -187,14 +186,21 @@ def pairs_of(poses: Sequence[FacePose]) -> list[tuple[int, int]]:
     ]
 
 
+class _Start(NamedTuple):
+    """What the network answered."""
+
+    identity: np.ndarray  # (K,)
+    expression: np.ndarray  # (E,)
+    poses: tuple[FacePose, ...]  # one a photograph
+
+
 @dataclasses.dataclass(frozen=True)
 class _State:
     """Where the fit stands; N photographs."""
 
-    start: np.ndarray  # (P,) identity and expression as the network answered
+    start: _Start
     identity: np.ndarray  # (K,)
     expressions: np.ndarray  # (1, E) or (N, E)
-    first_poses: tuple[FacePose, ...]  # one a photograph, at the start
     poses: tuple[FacePose, ...]
     apart: np.ndarray  # (N,) how far each is, before the last step, from the photograph it agrees with best
 
@@ -204,8 +210,7 @@ class _State:
         identity, expression = (part[0].double().numpy() for part in face.coefficients[:2])
         poses = tuple(FacePose.of(face.camera(view), view.known_zoom) for view in face.views)
         expressions = np.tile(expression, (1 if same_expression else len(poses), 1))
-        start, apart = np.concatenate((identity, expression)), np.full(len(poses), np.inf)
-        return cls(start, identity, expressions, poses, poses, apart)
+        return cls(_Start(identity, expression, poses), identity, expressions, poses, np.full(len(poses), np.inf))
 
     def put_into(self, face: Reconstruction) -> Reconstruction:
         """The face that has been reached."""

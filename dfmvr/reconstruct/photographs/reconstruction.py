@@ -96,11 +96,9 @@ class Reconstruction:
         """How strongly the face does each action that its model names, 0 to 1; empty where it names none."""
         if not self.model.action_names:
             return {}
-        expression, actions, basis = (
-            tensor.double().numpy()
-            for tensor in (self.coefficients.expression[0], self.model.actions, self.model.coarse().expression_basis)
-        )
-        found = strengths_of(expression, actions, basis)
+        basis = self.model.expression_basis[:, : self.model.coarse_vertices or None]  # as many as tell it well
+        of_face = (self.coefficients.expression[0], self.model.actions, basis)
+        found = strengths_of(*(tensor.double().numpy() for tensor in of_face))
         return dict(zip(self.model.action_names, found.tolist(), strict=True))
 
     def neutral(self) -> Reconstruction:

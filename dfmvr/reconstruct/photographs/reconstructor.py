@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -215,9 +215,9 @@ class Reconstructor:
         if not given:
             raise ConfigError("photographs: expected one to three, found none")
         marks = landmarks or {}
-        labels = {f"{name} photograph": name for name in given}
-        seen, left_out = self._see_all({label: (given[name], marks.get(name)) for label, name in labels.items()}, face)
-        views, notes = put_in_place({labels[label]: view for label, view in seen.items()})
+        pairs = {name: (photo, marks.get(name)) for name, photo in given.items()}
+        seen, left_out = self._see_all(pairs, face, "{} photograph")
+        views, notes = put_in_place(seen)
         return self.from_views([views], [[*left_out, *notes]])[0]
 
     def from_any(
@@ -239,9 +239,8 @@ class Reconstructor:
         if not 1 <= len(photos) <= MOST_PHOTOS:
             raise ConfigError(f"photographs: expected one to {MOST_PHOTOS}, found {len(photos)}")
         marks = landmarks or [None] * len(photos)
-        pairs = enumerate(zip(photos, marks, strict=True), start=1)
-        given = {f"photograph {number}": pair for number, pair in pairs}
-        seen, notes = self._see_all(given, face)
+        pairs = dict(enumerate(zip(photos, marks, strict=True), start=1))
+        seen, notes = self._see_all(pairs, face, "photograph {}")
         kept: list[SeenView] = []
         for one in seen.values():
             same = next((other for other in kept if np.array_equal(other.photo, one.photo)), None)
@@ -252,17 +251,21 @@ class Reconstructor:
         return self.from_views([put_by_pose(kept)], [notes])[0]
 
     def _see_all(
-        self, given: Mapping[str, tuple[Photo, Landmarks | None]], face: int
-    ) -> tuple[dict[str, SeenView], list[str]]:
-        """Read photographs by what messages call them; those that are damaged or show no face are left out and told of.
+        self, given: Mapping[Any, tuple[Photo, Landmarks | None]], face: int, label: str
+    ) -> tuple[dict[Any, SeenView], list[str]]:
+        """Read photographs; those that are damaged or show no face are left out and told of.
 
+        Args:
+            given: photographs and their landmarks by name or number.
+            face: which face of photographs with several.
+            label: what messages call one that is no file, with a place for its name or number.
         Raises:
             DataError: none can be used, a file is not there, or the landmarks given with one are wrong.
         """
         seen, notes, first = {}, [], None
-        for label, (photo, marks) in given.items():
+        for key, (photo, marks) in given.items():
             try:
-                seen[label] = self.see(photo, marks, face, label)
+                seen[key] = self.see(photo, marks, face, label.format(key))
             except DataError as error:
                 if marks is not None or (isinstance(photo, Path | str) and not Path(photo).exists()):
                     raise

@@ -9,7 +9,7 @@ import numpy as np
 
 from dfmvr.conventions import VIEWS
 from dfmvr.datasets.images import read_image
-from dfmvr.errors import ConfigError, DataError
+from dfmvr.errors import DataError
 from dfmvr.face_model.coefficients import MEAN_YAW_DEG
 from dfmvr.reconstruct.photographs.reconstruction import FURTHER, SeenView
 
@@ -76,16 +76,10 @@ def put_by_pose(given: Sequence[SeenView]) -> list[SeenView]:
 
     Of three photographs, one turned to each side and one between, that is their order. Otherwise the most frontal one
     is the front view unless it is turned too far, and of each side the one nearest to the view's usual turn is taken.
-
-    Raises:
-        ConfigError: none, or more than MOST_PHOTOS.
     """
-    if not 1 <= len(given) <= MOST_PHOTOS:
-        raise ConfigError(f"photographs: expected one to {MOST_PHOTOS}, found {len(given)}")
     order = sorted(given, key=lambda one: one.yaw_deg)
-    if len(given) == len(VIEWS) and order[0].yaw_deg < order[1].yaw_deg < order[2].yaw_deg:
-        if order[0].yaw_deg < 0 < order[2].yaw_deg:
-            return [one._replace(name=name) for name, one in zip(VIEWS, order, strict=True)]
+    if len(order) == len(VIEWS) and order[0].yaw_deg < 0 < order[-1].yaw_deg:
+        return [one._replace(name=name) for name, one in zip(VIEWS, order, strict=True)]
     chosen: dict[str, int] = {}
     for name in VIEWS:
         nearest = sorted(range(len(given)), key=lambda k: abs(given[k].yaw_deg - MEAN_YAW_DEG[name]))
