@@ -20,5 +20,9 @@ class OutputError(DfmvrError, OSError):
     """An output cannot be written: no room, no permission, not a folder."""
 
 
+class OccupiedError(OutputError):
+    """Somebody else's file stands where an output belongs."""
+
+
 class UnavailableError(DfmvrError, RuntimeError):
     """A package, a download or a device that the configuration asks for is not to be had here."""

@@ -67,19 +67,18 @@ def find_below(folder: Path, name: str) -> Path | None:
 def writing(path: Path | str) -> Iterator[Path]:
     """Yield a temporary name beside `path`; what the block makes there, a file or a folder, then takes its place whole.
 
-    If the block fails, it is removed. The suffix of `path` is kept, since many writers choose their format by it.
+    A file is replaced, or the file that a link leads to; a folder with something in it is not. If the block fails, what
+    it made is removed. The suffix of `path` is kept, since many writers choose their format by it.
 
     Raises:
         OutputError: the folder cannot be made or written to.
     """
-    path = Path(path)
-    partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:8]}{path.suffix}")
+    place = Path(os.path.realpath(path))
+    partial = place.with_name(f".{place.stem}.{uuid.uuid4().hex[:8]}{Path(path).suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
         yield partial
-        if partial.is_dir() and path.is_dir():
-            shutil.rmtree(path)
-        os.replace(partial, path)
+        os.replace(partial, place)
     except OSError as error:
         if isinstance(error, DataError | OutputError):
             raise
@@ -88,14 +87,6 @@ def writing(path: Path | str) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
         with suppress(OSError):
             partial.unlink()
-
-
-@contextmanager
-def writing_folder(path: Path | str) -> Iterator[Path]:
-    """`writing`, with the temporary folder made."""
-    with writing(path) as partial:
-        partial.mkdir()
-        yield partial
 
 
 def write_npz(path: Path | str, compress: bool = False, **arrays: np.ndarray) -> None:

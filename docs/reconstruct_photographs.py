@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from dfmvr import Reconstructor
+from dfmvr.folders import writing_folder
 from dfmvr.reconstruct.export.files import export
 
 
@@ -24,9 +25,9 @@ def main(output: Path, photos: list[str]) -> None:
             print(f"{view.name}: the model's landmarks are {off:.1f} px from those found, on average")
     moved = np.linalg.norm(face.vertices - face.neutral().vertices, axis=1)
     print(f"its expression moves vertices by up to {moved.max():.1f} mm")
-    output.mkdir(parents=True, exist_ok=True)
-    for path in export(output, face, ("glb",), viewer=True):
-        print(path)
+    with writing_folder(output, "reconstruct") as folder:  # which may hold files of yours; they stay
+        for path in export(folder, face, ("glb",), viewer=True):
+            print(output / path.name)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dfmvr.errors import DataError, OutputError
-from dfmvr.files import read_json, read_npz, write_json, write_npz, writing, writing_folder
+from dfmvr.files import read_json, read_npz, write_json, write_npz, writing
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -17,30 +17,24 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_failed_folder_leaves_the_old_folder_and_nothing_else(tmp_path):
-    path = tmp_path / "a"
-    path.mkdir()
-    (path / "old").touch()
-    with pytest.raises(RuntimeError), writing_folder(path) as partial:
-        (partial / "new").touch()
-        raise RuntimeError
-    assert [p.name for p in tmp_path.rglob("*")] == ["a", "old"]
+def test_a_link_is_followed_and_a_folder_with_something_in_it_is_kept(tmp_path):
+    (tmp_path / "real.txt").write_text("old")
+    (tmp_path / "link.txt").symlink_to("real.txt")
+    with writing(tmp_path / "link.txt") as partial:
+        partial.write_text("new")
+    assert (tmp_path / "link.txt").is_symlink()
+    assert (tmp_path / "real.txt").read_text() == "new"
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").touch()
+    with pytest.raises(OutputError, match="full"), writing(tmp_path / "full") as partial:
+        partial.mkdir()
+    assert [p.name for p in (tmp_path / "full").iterdir()] == ["mine"]
 
 
-def test_a_new_folder_replaces_the_old_one_as_a_whole(tmp_path):
-    path = tmp_path / "a"
-    path.mkdir()
-    (path / "old").touch()
-    with writing_folder(path) as partial:
-        (partial / "new").touch()
-    assert [p.name for p in path.iterdir()] == ["new"]
-
-
-@pytest.mark.parametrize("make", [writing, writing_folder])
-def test_a_file_in_place_of_the_folder_is_an_error_with_the_remedy(tmp_path, make):
+def test_a_file_in_place_of_the_folder_is_an_error_with_the_remedy(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=r"file/x/a\.npz: cannot be written: .*choose another path"):
-        with make(tmp_path / "file" / "x" / "a.npz"):
+        with writing(tmp_path / "file" / "x" / "a.npz"):
             pass
 
 

@@ -272,7 +272,7 @@ def test_broken_input_is_one_line_and_leaves_nothing(trained, tmp_path, capsys, 
     assert cli.main(["reconstruct", *options(folder, *VIEWS), *use(trained), "-o", str(output)]) == 2
     assert named in capsys.readouterr().err.splitlines()[-1]
     assert not output.exists()
-    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+    assert not list(tmp_path.rglob(".*"))
 
 
 WRONG = {
@@ -293,12 +293,44 @@ def test_wrong_use_is_one_line(trained, tmp_path, capsys, how):
     assert said in error[-1]
 
 
-def test_a_folder_with_other_files_is_not_overwritten(trained, tmp_path, capsys):
+@pytest.mark.parametrize("here", [True, False])
+def test_a_face_is_written_beside_its_photographs_and_other_files(trained, tmp_path, monkeypatch, here):
     folder = write_photographs(tmp_path / "photos")
-    arguments = [*options(folder, "front"), *use(trained), "-o", str(folder)]
-    assert cli.main(["reconstruct", *arguments]) == 2
-    assert "with files that are no face's" in capsys.readouterr().err
-    assert (folder / "front.png").exists()
+    (folder / "mine.txt").write_text("mine")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    monkeypatch.chdir(folder)
+    for formats in (("obj",), ("ply",)):
+        arguments = [*options(folder, "front"), *use(trained), "-o", "." if here else str(folder), "--fast"]
+        assert cli.main(["reconstruct", *arguments, "--format", *formats]) == 0
+    after = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert {name: after.get(name) for name in before} == before
+    assert (folder / "face.ply").exists()
+    assert not (folder / "face.obj").exists()
+
+
+@pytest.mark.parametrize("name", ["face.png", "overlay_front.jpg"])
+def test_somebody_elses_file_of_a_name_that_is_needed_is_told_before_the_fit(trained, tmp_path, capsys, name):
+    folder = write_photographs(tmp_path / "photos")
+    shutil.copy(folder / "front.png", folder / name)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    arguments = ["--front", str(folder / name), "--landmarks", str(folder / "front.txt"), *use(trained)]
+    assert cli.main(["reconstruct", *arguments, "-o", str(folder)]) == 2
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .endswith(f"{name}: there already, and not as dfmvr (reconstruct) wrote it; move it or choose another folder")
+    )
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_file_is_no_place_for_a_face(trained, tmp_path, capsys):
+    folder = write_photographs(tmp_path / "photos")
+    (tmp_path / "afile").write_text("mine")
+    for name in ("afile", "afile/x"):
+        assert cli.main(["reconstruct", *options(folder, "front"), *use(trained), "-o", str(tmp_path / name)]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "choose another path" in line
+    assert (tmp_path / "afile").read_text() == "mine"
 
 
 def broken_batch(folder):

@@ -14,6 +14,7 @@ PACKAGE = ROOT / "dfmvr"
 FLOORS = (
     "errors conventions colour",
     "files",
+    "folders",
     "study",
     "config",
     "geometry",

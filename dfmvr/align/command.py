@@ -25,7 +25,8 @@ from dfmvr.datasets.manifest import ManifestWriter, rows_of
 from dfmvr.datasets.multiview import MultiviewDataset
 from dfmvr.datasets.sample import Sample
 from dfmvr.errors import DataError
-from dfmvr.files import write_npz, writing_folder
+from dfmvr.files import write_npz
+from dfmvr.folders import writing_folder
 from dfmvr.mesh.scan import NormalisedScans
 
 log = logging.getLogger(__name__)
@@ -222,7 +223,7 @@ def align_dataset(
         OutputError: the folder cannot be written.
         UnavailableError: the landmark detector is not to be had here.
     """
-    with writing_folder(output) as folder:
+    with writing_folder(output, "align") as folder:
         writer = AlignedWriter(folder, settings.image_size)
         with writer.images, writer.manifest:
             for sample, result in _align_all(data, scans, standard, settings, workers):

@@ -14,7 +14,8 @@ from dfmvr.datasets.layouts import LANDMARKED
 from dfmvr.datasets.multiview import MultiviewDataset
 from dfmvr.datasets.sample import Sample
 from dfmvr.errors import DataError
-from dfmvr.files import writing, writing_folder
+from dfmvr.files import writing
+from dfmvr.folders import writing_folder
 from dfmvr.mesh.scan import NormalisedScans, write_landmarks_101, write_scan
 
 OK, SET_ASIDE = "ok", "set aside"
@@ -40,7 +41,7 @@ def normalise_scans(data: MultiviewDataset, layout: str, output: Path, settings:
     # by name, so that a rule depends on the layout that it reads alone
     normalise = importlib.import_module(f"dfmvr.mesh.{layout}").normalise
     rows, landmarks = [], {}
-    with writing_folder(output) as folder:
+    with writing_folder(output, "mesh") as folder:
         for sample in tqdm(_with_scans(data), desc="mesh", unit=" scans", mininterval=1):
             numbers, reason = {}, ""
             if layout in LANDMARKED:

@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 from dfmvr.conventions import VIEWS
 from dfmvr.errors import DataError
-from dfmvr.files import open_npy, writing_folder
+from dfmvr.files import open_npy
+from dfmvr.folders import writing_folder
 from dfmvr.parse import figures
 from dfmvr.parse.parser import load_parser, predict
 from dfmvr.parse.weight_map import weights_of
@@ -72,7 +73,7 @@ def main(args: argparse.Namespace, settings: ParseSection) -> None:
     parser = load_parser(args.weights, args.device)
     samples, views, size = images.shape[:3]
     flat, name = images.reshape(-1, size, size, 3), args.align.name
-    with writing_folder(args.output) as folder:
+    with writing_folder(args.output, "parse") as folder:
         masks, maps = (
             np.lib.format.open_memmap(folder / file, "w+", np.uint8, shape=(samples, views, size, size))
             for file in ("masks.npy", "weights.npy")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from dfmvr.align.find import AUTO, FINDERS
 from dfmvr.conventions import VIEWS
 from dfmvr.errors import ConfigError, UnavailableError
-from dfmvr.files import writing_folder
+from dfmvr.folders import check_free, writing_folder
 from dfmvr.reconstruct.sample_files import FORMATS
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from dfmvr.reconstruct.photographs.reconstructor import Reconstructor
 
 log = logging.getLogger(__name__)
+
+MAKER = "reconstruct"
+"""Whose files a face's are, for `dfmvr.folders`."""
 
 EXAMPLES = """examples:
   dfmvr reconstruct --left a.jpg --front b.jpg --right c.jpg -o face/     three photographs
@@ -124,6 +127,14 @@ def _write(
     return face
 
 
+def _names_of_files(args: argparse.Namespace, face: Reconstruction) -> list[str]:
+    """What `_write` will write."""
+    from dfmvr.reconstruct.export.files import names_of_files
+
+    views = [view.name for view in face.views]
+    return names_of_files(views, args.format, viewer=args.viewer, neutral=args.neutral, texture=args.texture)
+
+
 def _one(args: argparse.Namespace, sides: dict[str, Path]) -> None:
     """The face of one to twelve photographs."""
     photos = list(sides.values()) or args.photos
@@ -131,18 +142,17 @@ def _one(args: argparse.Namespace, sides: dict[str, Path]) -> None:
         raise ConfigError(
             f"--landmarks: expected a file for each of {len(photos)} photographs, found {len(args.landmarks)}"
         )
-    if args.output.exists() and not (args.output / "face.json").exists() and any(args.output.iterdir()):
-        raise ConfigError(f"--output {args.output}: there already, with files that are no face's; name another folder")
-    reconstructor = _reconstructor(args)
-    if sides:
-        marks = dict(zip(sides, args.landmarks or (), strict=False))
-        face = reconstructor(**sides, landmarks=marks, face=args.face)
-    else:
-        face = reconstructor.from_any(args.photos, args.landmarks, args.face)
-    names = [view.name for view in face.views]
-    if args.expression_of not in (None, *names):
-        raise ConfigError(f"--expression-of {args.expression_of}: expected one of {', '.join(names)}")
-    with writing_folder(args.output) as folder:
+    with writing_folder(args.output, MAKER) as folder:
+        reconstructor = _reconstructor(args)
+        if sides:
+            marks = dict(zip(sides, args.landmarks or (), strict=False))
+            face = reconstructor(**sides, landmarks=marks, face=args.face)
+        else:
+            face = reconstructor.from_any(args.photos, args.landmarks, args.face)
+        names = [view.name for view in face.views]
+        if args.expression_of not in (None, *names):
+            raise ConfigError(f"--expression-of {args.expression_of}: expected one of {', '.join(names)}")
+        check_free(args.output, MAKER, _names_of_files(args, face))
         face = _write(args, reconstructor, folder, face)
     for note in face.notes:
         log.info("note: %s", note)

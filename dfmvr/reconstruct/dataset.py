@@ -20,7 +20,8 @@ from torch import nn
 from dfmvr.conventions import VIEWS
 from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.model import MorphableModel
-from dfmvr.files import write_json, writing_folder
+from dfmvr.files import write_json
+from dfmvr.folders import writing_folder
 from dfmvr.networks.checkpoint import file_beside
 from dfmvr.reconstruct.regression import read_regressor, regress
 from dfmvr.reconstruct.sample_files import add_output_arguments, add_split_argument, write_samples
@@ -54,7 +55,7 @@ def main(args: argparse.Namespace, settings: None) -> None:
     network = read_regressor(args.checkpoint, model).network
     samples = AlignedSamples(args.align, args.parse, args.split)
     coefficients = regress_samples(network, samples, args.view)
-    with writing_folder(args.output) as folder:
+    with writing_folder(args.output, "reconstruct dataset") as folder:
         write_samples(folder, model, samples.names, coefficients, args.format)
         write_json(folder / INFERENCE, time_samples(network, model, samples, args.view))
 

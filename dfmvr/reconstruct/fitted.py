@@ -27,7 +27,8 @@ from dfmvr.datasets.multiview import MultiviewDataset
 from dfmvr.errors import DataError
 from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.model import MorphableModel
-from dfmvr.files import open_npy, read_npz, writing_folder
+from dfmvr.files import open_npy, read_npz
+from dfmvr.folders import writing_folder
 from dfmvr.reconstruct.fit.fitter import FaceFitter
 from dfmvr.reconstruct.fit.seeing import FacePose
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
@@ -69,7 +70,7 @@ def main(args: argparse.Namespace, settings: None) -> None:
     if not found:
         raise DataError(f"{args.align}: none of {len(answered.names)} samples could be fitted; see above")
     coefficients = Coefficients(*map(torch.cat, zip(*found, strict=True)))
-    with writing_folder(args.output) as folder:
+    with writing_folder(args.output, "reconstruct fitted") as folder:
         write_samples(folder, model, np.array(names), coefficients, args.format)
 
 

@@ -18,7 +18,8 @@ from dfmvr.config.evaluation import ProtocolSection, RegisterSection
 from dfmvr.errors import DataError
 from dfmvr.face_model.coefficients import mean_faces
 from dfmvr.face_model.model import MorphableModel
-from dfmvr.files import write_npz, writing_folder
+from dfmvr.files import write_npz
+from dfmvr.folders import writing_folder
 from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
 from dfmvr.mesh.scan import FaceScan
 from dfmvr.reconstruct.scan_fit import ScanFit, ScanFitter
@@ -61,7 +62,7 @@ def reconstruct_floor(model: MorphableModel, manifest: Path, output: Path, proto
     before: tuple[FaceScan, ScanFit] | None = None
     samples, fits = [], []
     colours = model.albedo_mean.clamp(0, 1).cpu().numpy()
-    with writing_folder(output) as partial:
+    with writing_folder(output, "reconstruct floor") as partial:
         for sample, scan in scans_to_test(manifest, "floor"):
             try:
                 if isinstance(scan, str):

@@ -13,7 +13,7 @@ import numpy as np
 
 from dfmvr.face_model.coefficients import mean_faces
 from dfmvr.face_model.model import MorphableModel
-from dfmvr.files import writing_folder
+from dfmvr.folders import writing_folder
 from dfmvr.reconstruct.sample_files import add_output_arguments, add_split_argument, write_samples
 from dfmvr.train.samples import sample_names
 
@@ -35,5 +35,5 @@ def main(args: argparse.Namespace, settings: None) -> None:
     """
     model = MorphableModel.load(args.face_model)
     names = np.array(["face"]) if args.align is None else sample_names(args.align, args.split)
-    with writing_folder(args.output) as folder:
+    with writing_folder(args.output, "reconstruct mean_face") as folder:
         write_samples(folder, model, names, mean_faces(model, len(names)), args.format, "meshes" if args.align else "")

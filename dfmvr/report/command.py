@@ -19,7 +19,8 @@ from typing import Any
 from dfmvr.config.configuration import Config, validate
 from dfmvr.config.evaluation import ReportSection
 from dfmvr.errors import ConfigError
-from dfmvr.files import write_json, writing_folder
+from dfmvr.files import write_json
+from dfmvr.folders import writing_folder
 from dfmvr.report.captions import caption
 from dfmvr.report.check.compare import MADE, check_tables
 from dfmvr.report.context import Context, read_context
@@ -64,7 +65,7 @@ def main(args: argparse.Namespace, settings: ReportSection) -> None:
     configuration = _study(args.study) if args.study else args.configuration
     configuration = configuration.model_copy(update={"report": settings})
     configured = bool(args.study or args.config or args.set)
-    with writing_folder(args.tables) as folder:
+    with writing_folder(args.tables, "report") as folder:
         context = read_context(args.results, configuration, folder, args.scores, args.benchmarks, configured)
         made = chapters(context)
         write_json(folder / MADE, _made_from(context))

@@ -14,7 +14,8 @@ import torch
 from matplotlib.figure import Figure
 
 from dfmvr.conventions import CLASSES, VIEWS
-from dfmvr.files import write_json, writing_folder
+from dfmvr.files import write_json
+from dfmvr.folders import writing_folder
 from dfmvr.networks.bisenet import BiSeNet
 from dfmvr.networks.df_mvr import DFMVR
 from dfmvr.networks.flow import NetworkBlock, data_flow
@@ -39,7 +40,7 @@ def main(args: argparse.Namespace, study: Config) -> None:
         ConfigError: a setting or the image size does not fit.
     """
     shown: dict[str, dict[str, Any]] = {}
-    with writing_folder(args.output) as folder:
+    with writing_folder(args.output, "report diagrams") as folder:
         for name, figure, facts in figures(study):
             save_figure(figure, name, folder)
             shown[name] = facts

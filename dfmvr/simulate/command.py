@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from dfmvr.errors import ConfigError
-from dfmvr.files import writing_folder
+from dfmvr.folders import writing_folder
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,6 @@ def main(args: argparse.Namespace, settings: Any) -> None:
     if args.workers < 1:
         raise ConfigError(f"--workers {args.workers}: expected at least 1")
     recipe = importlib.import_module(f"dfmvr.simulate.{args.dataset}").RECIPE
-    with writing_folder(args.output) as folder:
+    with writing_folder(args.output, "simulate") as folder:
         simulate(recipe, args.heads, folder, settings, args.workers)
     log.info("%s: %s", args.output, args.dataset)

@@ -25,7 +25,7 @@ from dfmvr.datasets.images import write_image
 from dfmvr.datasets.landmark_files import write_landmark_file
 from dfmvr.errors import ConfigError, DataError
 from dfmvr.face_model.coefficients import MEAN_YAW_DEG
-from dfmvr.files import writing_folder
+from dfmvr.folders import writing_folder
 from dfmvr.geometry.camera import focal_px
 from dfmvr.geometry.meshes import Mesh, read_landmarks, write_landmarks, write_mesh
 from dfmvr.geometry.vectors import unit
@@ -172,5 +172,5 @@ def main(args: argparse.Namespace, settings: SimulateSection) -> None:
     if settings.real_scan is None:
         raise ConfigError("simulate.real_scan: missing; name the folder of a scan: head.obj, albedo.jpg, landmarks.csv")
     scan = read_head_scan(settings.real_scan, settings.real_scan_mm_per_unit)
-    with writing_folder(args.output) as folder:
+    with writing_folder(args.output, "simulate real_scan") as folder:
         write_photographs(scan, folder)

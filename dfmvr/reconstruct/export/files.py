@@ -66,21 +66,43 @@ def export(
             f"{', '.join(unknown) or texture}"
         )
     folder, mesh = Path(folder), coloured(face, texture)
-    files = _write_meshes(folder, "face", mesh, formats)
     still = replace(mesh, vertices=face.neutral().vertices) if neutral or viewer else mesh
-    if neutral:
-        files += _write_meshes(folder, "neutral", still, formats)
-    numbers = [folder / name for name in ("face.landmarks.csv", "face.json", "face.npz")]
-    write_landmarks(numbers[0], face.vertices[face.model.alignment.numpy()])
-    write_json(numbers[1], document(face))
-    write_npz(numbers[2], **arrays(face))
-    files += numbers
+    for suffix in dict.fromkeys(formats):
+        write_mesh(folder / f"face.{suffix}", mesh)
+        if neutral:
+            write_mesh(folder / f"neutral.{suffix}", still)
+    write_landmarks(folder / "face.landmarks.csv", face.vertices[face.model.alignment.numpy()])
+    write_json(folder / "face.json", document(face))
+    write_npz(folder / "face.npz", **arrays(face))
     if pictures:
-        files += _write_pictures(folder, face, mesh)
+        _write_pictures(folder, face, mesh)
     if viewer:
-        files.append(folder / "viewer.html")
-        write_viewer(files[-1], mesh, still.vertices, "Reconstructed face")
-    return files
+        write_viewer(folder / "viewer.html", mesh, still.vertices, "Reconstructed face")
+    views = [view.name for view in face.views]
+    options = {"viewer": viewer, "neutral": neutral, "texture": texture, "pictures": pictures}
+    return [folder / name for name in names_of_files(views, formats, **options)]
+
+
+def names_of_files(
+    views: Sequence[str],
+    formats: Sequence[str] = FORMATS,
+    *,
+    viewer: bool = False,
+    neutral: bool = False,
+    texture: str = "photos",
+    pictures: bool = True,
+) -> list[str]:
+    """The names of the files that `export` writes for a face of these views."""
+    names = []
+    for stem in ("face", "neutral") if neutral else ("face",):
+        for suffix in dict.fromkeys(formats):
+            names.append(f"{stem}.{suffix}")
+            if suffix == "obj" and texture == "photos":
+                names += [f"{stem}.mtl", f"{stem}.png"]
+    names += ["face.landmarks.csv", "face.json", "face.npz"]
+    if pictures:
+        names += [*(f"overlay_{view}.jpg" for view in views), "turntable.png"]
+    return [*names, "viewer.html"] if viewer else names
 
 
 def coloured(face: Reconstruction, texture: str = "photos") -> Mesh:
@@ -91,21 +113,10 @@ def coloured(face: Reconstruction, texture: str = "photos") -> Mesh:
     return Mesh(face.vertices, face.triangles, baked.vertices, baked.texture)
 
 
-def _write_meshes(folder: Path, stem: str, mesh: Mesh, formats: Sequence[str]) -> list[Path]:
-    files = []
-    for suffix in dict.fromkeys(formats):
-        files.append(folder / f"{stem}.{suffix}")
-        write_mesh(files[-1], mesh)
-        if suffix == "obj" and mesh.texture is not None:
-            files += [folder / f"{stem}.mtl", folder / f"{stem}.png"]
-    return files
-
-
-def _write_pictures(folder: Path, face: Reconstruction, mesh: Mesh) -> list[Path]:
+def _write_pictures(folder: Path, face: Reconstruction, mesh: Mesh) -> None:
     colours = mesh.colours if mesh.colours is not None else face.albedo
     images = {folder / f"overlay_{view.name}.jpg": overlay(face, view) for view in face.views}
     images[folder / "turntable.png"] = turntable(face, mesh.texture, colours)
     for path, image in images.items():
         with writing(path) as partial:
             partial.write_bytes(cv2.imencode(path.suffix, image[..., ::-1], _ENCODING[path.suffix])[1].tobytes())
-    return list(images)

@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 from dfmvr.conventions import VIEWS
 from dfmvr.errors import DataError, DfmvrError, UnavailableError
-from dfmvr.files import writing, writing_folder
+from dfmvr.files import writing
+from dfmvr.folders import writing_folder
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction
 from dfmvr.reconstruct.photographs.reconstructor import Reconstructor
 
@@ -124,7 +125,7 @@ def reconstruct_all(
             found, reason = _attempt(reconstructor, one, face)
             status, notes = (DONE if found else SET_ASIDE), reason
             if found:
-                with writing_folder(folder) as partial:
+                with writing_folder(folder, "reconstruct") as partial:
                     notes = "; ".join(write(partial, found).notes)
         views = " ".join(view for view in VIEWS if view in one.photos)
         outcomes.append(Outcome(one.name, status, views, time.monotonic() - started, notes))
