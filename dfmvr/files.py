@@ -6,6 +6,7 @@ old file, the new one, or none.
 
 from __future__ import annotations
 
+import codecs
 import errno
 import hashlib
 import json
@@ -55,6 +56,21 @@ def sha256_of(path: Path | str) -> str:
     """
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def decode_text(content: bytes) -> str:
+    """Decode a text of any program: UTF-8 or UTF-16 by their marks, else UTF-8, else the Windows code page (cp1252)."""
+    for mark, encoding in (
+        (codecs.BOM_UTF8, "utf-8-sig"),
+        (codecs.BOM_UTF16_LE, "utf-16"),
+        (codecs.BOM_UTF16_BE, "utf-16"),
+    ):
+        if content.startswith(mark):
+            return content.decode(encoding, "replace")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", "replace")
 
 
 def find_below(folder: Path, name: str) -> Path | None:

@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from dfmvr.conventions import ALIGNMENT_POINTS
 from dfmvr.errors import DataError, OutputError, UnavailableError
 from dfmvr.geometry.meshes import Mesh, read_landmarks, read_mesh, write_landmarks, write_mesh, write_named_landmarks
-from dfmvr.geometry.surface import import_open3d
+from dfmvr.geometry.surface import import_open3d, open_boundary
 from dfmvr.geometry.textured import Texture, Unwrapping
 
 SQUARE = "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\n"
@@ -150,6 +150,44 @@ def test_obj_with_a_texture_gets_its_colours(tmp_path):
     text = f"mtllib a.mtl\n{SQUARE}vt 0 0\nvt 1 0\nvt 1 1\nusemtl skin\nf 1/1 2/2 3/3\n"
     (tmp_path / "a.obj").write_text(text)
     assert_allclose(read_mesh(tmp_path / "a.obj").colours[0], (1, 0, 0.2), atol=1e-6)
+
+
+def test_relative_indices_count_from_the_vertices_read_so_far(tmp_path):
+    one, two = "v 0 0 0\nv 1 0 0\nv 0 1 0\nf -3 -2 -1\n", "v 0 0 5\nv 1 0 5\nv 0 1 5\nf -3 -2 -1\n"
+    (tmp_path / "a.obj").write_text(one + two)
+    assert_array_equal(read_mesh(tmp_path / "a.obj").triangles, [[0, 1, 2], [3, 4, 5]])
+
+
+def test_a_surface_of_two_materials_stays_whole_and_has_their_colours(tmp_path):
+    from PIL import Image
+
+    for name, colour in (("red", (255, 0, 0)), ("blue", (0, 0, 255))):
+        Image.fromarray(np.full((4, 4, 3), colour, np.uint8)).save(tmp_path / f"{name}.png")
+    (tmp_path / "a b.mtl").write_text("newmtl one\nmap_Kd red.png\nnewmtl two\nmap_Kd blue.png\n")
+    faces = "usemtl one\nf 1/1 2/1 3/1\nusemtl two\nf 1/1 3/1 4/1\n"
+    (tmp_path / "a.obj").write_text(f"mtllib a b.mtl\n{SQUARE}v 9 9 9\nvt 0.5 0.5\n{faces}")
+    found = read_mesh(tmp_path / "a.obj")
+    assert_array_equal(found.vertices[:, 0], (0, 1, 1, 0, 9))
+    assert_array_equal(found.triangles, [(0, 1, 2), (0, 2, 3)])
+    assert_allclose(found.colours, [(1, 0, 0), (1, 0, 0), (1, 0, 0), (0, 0, 1), (0.5, 0.5, 0.5)])
+
+
+def test_vertices_at_one_place_are_one(textured, tmp_path):
+    """The strip's middle edge is inside it, whatever the file."""
+    soup = textured.vertices[textured.triangles].reshape(-1, 3)
+    trimesh.Trimesh(soup, np.arange(len(soup)).reshape(-1, 3), process=False).export(tmp_path / "a.stl")
+    write_mesh(tmp_path / "a.glb", textured)
+    write_mesh(tmp_path / "a.obj", textured)
+    for name, count in (("a.stl", 12), ("a.glb", 8), ("a.obj", 6)):
+        found = read_mesh(tmp_path / name)
+        assert len(found.vertices) == count
+        assert open_boundary(found.triangles, count).edges.sum() == 6
+        assert_allclose(found.vertices[found.triangles], textured.vertices[textured.triangles], atol=1e-5)
+
+
+def test_the_other_side_of_a_triangle_and_lines_do_not_count(tmp_path):
+    (tmp_path / "a.obj").write_text(f"{SQUARE}v -0 0 0\nf 1 2 3\nf 3 2 5\nf 1 5 2\nf 1 3 4\n")
+    assert_array_equal(read_mesh(tmp_path / "a.obj").triangles, [(0, 1, 2), (0, 2, 3)])
 
 
 @pytest.mark.parametrize("suffix", [".stl", ".off"])

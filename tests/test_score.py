@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import trimesh
 from analytic_face import MOTION, face
 from numpy.testing import assert_allclose
 from scipy.spatial.transform import Rotation
@@ -190,6 +191,50 @@ def test_two_meshes_in_other_units_give_the_same(pair, tmp_path):
     assert row["rmse_mm"] < 1e-4
 
 
+def protocols_of(folder, options):
+    assert command("score two_meshes", options) == 0
+    return json.loads((folder / "s.json").read_text())["protocols"]
+
+
+@pytest.fixture
+def uneven(pair, tmp_path):
+    """The pair, its scan 0.5 mm off in waves, so that there is an error; the arguments, and the meshes by name."""
+    vertices, triangles, landmarks = face(70)
+    lifted = vertices + 0.7 * np.sin(vertices[:, :1] / 9) * mesh_normals(vertices, triangles)
+    write_mesh(tmp_path / "g.ply", Mesh(lifted, triangles))
+    write_landmarks(tmp_path / "g.csv", landmarks)
+    return pair, {"--prediction": Mesh(vertices, triangles), "--ground-truth": Mesh(lifted, triangles)}
+
+
+@pytest.mark.parametrize("role", ["--prediction", "--ground-truth"])
+@pytest.mark.parametrize("suffix", [".glb", ".obj", ".stl"])
+def test_the_format_of_a_mesh_does_not_change_its_error(uneven, tmp_path, role, suffix):
+    options, meshes = uneven
+    plain = protocols_of(tmp_path, options)
+    if suffix == ".stl":
+        soup = meshes[role].vertices[meshes[role].triangles].reshape(-1, 3)
+        trimesh.Trimesh(soup, np.arange(len(soup)).reshape(-1, 3), process=False).export(tmp_path / "o.stl")
+    else:
+        write_mesh(tmp_path / f"o{suffix}", meshes[role])
+    found = protocols_of(tmp_path, options | {role: str(tmp_path / f"o{suffix}")})
+    assert plain["metrical"]["error_mm"] > 0.3
+    for name, row in plain.items():
+        assert_allclose(found[name]["error_mm"], row["error_mm"], atol=2e-3)
+        assert_allclose(found[name]["coverage"], row["coverage"], atol=1e-3)
+        assert found[name]["points"] == row["points"]
+
+
+def test_mesh_and_landmarks_have_units_of_their_own(pair, tmp_path):
+    vertices, triangles, landmarks = face(70)
+    write_mesh(tmp_path / "p.ply", Mesh(vertices / 10, triangles))
+    write_landmarks(tmp_path / "p.csv", landmarks / 1000)
+    units = {"--prediction-unit": "cm", "--prediction-landmarks-unit": "m"}
+    assert protocols_of(tmp_path, pair | units)["metrical"]["rmse_mm"] < 1e-4
+    write_mesh(tmp_path / "p.glb", Mesh(vertices, triangles))
+    metres = {"--prediction": str(tmp_path / "p.glb"), "--prediction-unit": "m"}
+    assert protocols_of(tmp_path, pair | metres)["metrical"]["rmse_mm"] < 1e-3
+
+
 def test_a_prediction_without_unit_is_scored_with_a_free_scale_only(pair, tmp_path):
     vertices, triangles, landmarks = face(70)
     write_mesh(tmp_path / "p.ply", Mesh(vertices / 28, triangles))
@@ -213,7 +258,60 @@ def mirror(folder):
     write_landmarks(folder / "p.csv", landmarks * (-1, 1, 1))
 
 
+def landmarks_of(change):
+    """Change the landmarks of the prediction, (7, 3) mm."""
+    return lambda folder: write_landmarks(folder / "p.csv", change(face(70)[2]))
+
+
+def mesh_of(change):
+    """Change the vertices of the prediction, (V, 3) mm."""
+    return lambda folder: write_mesh(folder / "p.ply", Mesh(change(face(70)[0]), face(70)[1]))
+
+
 BAD = {
+    "landmarks in m": (
+        landmarks_of(lambda p: p / 1e3),
+        {},
+        "would if you set --prediction-unit to mm and --prediction-landmarks-unit to m$",
+    ),
+    "landmarks in cm": (
+        landmarks_of(lambda p: p / 10),
+        {},
+        "would if you set --prediction-unit to mm and --prediction-landmarks-unit to cm$",
+    ),
+    "mesh in cm": (
+        mesh_of(lambda v: v / 10),
+        {},
+        "would if you set --prediction-unit to cm and --prediction-landmarks-unit to mm$",
+    ),
+    "mesh in m": (
+        mesh_of(lambda v: v / 1e3),
+        {},
+        "would if you set --prediction-unit to m and --prediction-landmarks-unit to mm$",
+    ),
+    "axes": (mesh_of(lambda v: v[:, [0, 2, 1]] * (1, -1, 1)), {}, "would if you export .* are x, -z, y of the landm"),
+    "axes and unit": (
+        mesh_of(lambda v: v[:, [0, 2, 1]] * (0.1, -0.1, 0.1)),
+        {},
+        "to cm and .* and export .* are x, -z, y of",
+    ),
+    "another face": (
+        landmarks_of(lambda p: p + np.array((0, 0, 50))),
+        {},
+        "outer_eye_left is 4.* mm from|of another face, or was",
+    ),
+    "another order": (
+        landmarks_of(lambda p: p[[1, 0, 2, 3, 4, 5, 6]]),
+        {},
+        "likely outer_eye_right is called inner_eye",
+    ),
+    "reversed": (landmarks_of(lambda p: p[::-1]), {}, "are in another order than their names tell"),
+    "no face": (landmarks_of(lambda p: p * (1, 0.1, 1)), {}, "not those of a face"),
+    "sides exchanged": (
+        landmarks_of(lambda p: p[[3, 2, 1, 0, 4, 6, 5]]),
+        {},
+        "prediction is mirrored, or the names left",
+    ),
     "NaN in the scan": (lambda f: spoil_vertices(f / "g.ply"), {}, "1 of 4900 vertices are not finite"),
     "no triangles": (lambda f: (f / "g.obj").write_text("v 0 0 0\n"), {"--ground-truth": "g.obj"}, "found none"),
     "unreadable": (lambda f: (f / "p.ply").write_bytes(b"ply\nwhat"), {}, "not readable as PLY"),

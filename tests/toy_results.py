@@ -23,7 +23,7 @@ from dfmvr.mesh.scan import FaceScan, write_scan
 from dfmvr.register.command import register_all
 from dfmvr.report.context import read_context
 from dfmvr.score.samples import score_all
-from dfmvr.score.two_meshes import score_two
+from dfmvr.score.two_meshes import MeshFiles, score_two
 
 SHARES = {
     "mean_face": 0.0,
@@ -169,8 +169,9 @@ def _write_real_scan(root, folder, model):
         Image.new("RGB", (50, 50), "gray").save(folder / f"{view}.jpg")
     for method in SCANNED:
         mesh = root / "reconstruct" / method / "pixel_face" / "meshes" / "p1_10.ply"
-        landmarks = (mesh.with_suffix(".landmarks.csv"), folder / "scan.landmarks.csv")
-        score = score_two(mesh, folder / "scan.ply", landmarks, ("mm", "mm"), RegisterSection())
+        prediction = MeshFiles(mesh, mesh.with_suffix(".landmarks.csv"))
+        truth = MeshFiles(folder / "scan.ply", folder / "scan.landmarks.csv")
+        score = score_two(prediction, truth, RegisterSection())
         write_json(root / "score" / method / "real_scan.json", score)
 
 

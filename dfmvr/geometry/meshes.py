@@ -12,23 +12,25 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from dfmvr.colour import decode_srgb, encode_srgb
+from dfmvr.colour import decode_srgb
 from dfmvr.conventions import ALIGNMENT_POINTS
 from dfmvr.errors import DataError, OutputError
 from dfmvr.files import writing
+from dfmvr.geometry.by_trimesh import GLTF, read_by_trimesh
 from dfmvr.geometry.normals import mesh_normals
 from dfmvr.geometry.textured import Texture, glb_bytes, mtl_text, obj_text, ply_bytes
+from dfmvr.geometry.wavefront import read_obj
 
 Unit = Literal["mm", "cm", "dm", "m"]
 MM_PER_UNIT: dict[str, float] = {"mm": 1.0, "cm": 10.0, "dm": 100.0, "m": 1000.0}
 SUFFIXES = (".ply", ".obj", ".glb", ".gltf", ".stl", ".off")
-_WRITTEN, _GLTF = (".ply", ".obj", ".glb"), (".glb", ".gltf")
+_WRITTEN = (".ply", ".obj", ".glb")
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,10 @@ class Mesh:
 
 
 def read_mesh(path: Path | str, unit: Unit | None = None) -> Mesh:
-    """Read a PLY, OBJ, GLB/glTF, STL or OFF file; the order of its vertices is kept, scenes become one mesh.
+    """Read a PLY, OBJ, GLB/glTF, STL or OFF file; scenes become one mesh.
+
+    The order of its vertices is kept. Triangles name the first of those at one place: the others belong to none.
+    Triangles that are there twice (surfaces with two sides) count once.
 
     Args:
         path: the file.
@@ -59,47 +64,43 @@ def read_mesh(path: Path | str, unit: Unit | None = None) -> Mesh:
     if not path.is_file():
         raise DataError(f"{path}: no such file; check the path")
     try:
-        # trimesh forgets the vertex colours of a mesh that has a material too: look for them first.
-        loaded = _load(path, skip_materials=True)
-        if loaded.visual.kind != "vertex" and suffix in (".obj", *_GLTF):
-            loaded = _load(path)
+        vertices, triangles, colours = read_obj(path) if suffix == ".obj" else read_by_trimesh(path)
+    except DataError:
+        raise
     except Exception as error:  # trimesh raises whatever its parsers do: any of it means an unreadable file
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise DataError(f"{path}: not readable as {path.suffix[1:].upper()} ({reason}); export it again") from error
-    if not len(getattr(loaded, "faces", ())):
-        raise DataError(f"{path}: expected triangles, found none; export the surface, not its points")
-    if loaded.vertices.shape[-1] != 3:
-        raise DataError(f"{path}: expected vertices x y z, found {loaded.vertices.shape[-1]} numbers; export it again")
-    mesh = Mesh(
-        np.array(loaded.vertices, np.float64) * MM_PER_UNIT[unit or ("m" if suffix in _GLTF else "mm")],
-        np.array(loaded.faces, np.int64),
-        _colours(loaded.visual, linear=suffix in _GLTF),
-    )
+        raise DataError(
+            f"{path}: not readable as {path.suffix[1:].upper()} ({reason}); export it again, as triangles"
+        ) from error
+    mesh = Mesh(vertices * MM_PER_UNIT[unit_of(path, unit)], triangles, colours)
     check_mesh(mesh, str(path))
-    return mesh
+    return replace(mesh, triangles=_joined(mesh.vertices, mesh.triangles))
 
 
-def _load(path: Path, **options: bool) -> Any:
-    """Let trimesh read a file; the meshes of a scene become one."""
-    import trimesh  # here, as writing a mesh needs none of it
-
-    # not trimesh.load_mesh, which makes a scene of every file and takes seven times as long
-    loaded = trimesh.load(str(path), process=False, maintain_order=True, **options)
-    return loaded.to_mesh() if isinstance(loaded, trimesh.Scene) else loaded
+def unit_of(path: Path, unit: Unit | None = None) -> Unit:
+    """The unit of a mesh file: what is said of it, else what its standard says (glTF is in metres), else mm."""
+    return unit or ("m" if path.suffix.lower() in GLTF else "mm")
 
 
-def _colours(visual: Any, linear: bool) -> np.ndarray | None:
-    """Vertex colours (V, 3) in [0, 1], sRGB-encoded, of what trimesh has read, or None."""
-    if visual.kind == "texture":
-        material = visual.material
-        image = getattr(material, "image", None) or getattr(material, "baseColorTexture", None)
-        if image is None or visual.uv is None:
-            return None
-        visual, linear = visual.to_color(), False  # an image is sRGB-encoded in glTF too; only COLOR_0 is linear
-    elif visual.kind != "vertex":
-        return None
-    colours = np.asarray(visual.vertex_colors, np.float64)[:, :3] / 255
-    return encode_srgb(colours) if linear else colours
+def _joined(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """Triangles (F', 3) that name, of vertices at one place, the first; without those that are there twice or a line.
+
+    STL has vertices for each triangle, GLB and OBJ where a texture is cut: unjoined, the surface is open there. The
+    vertices stay as they are, so that their order is the file's.
+    """
+    joined = _first_equal(vertices)[triangles]
+    corners = np.sort(joined, 1)
+    once = _first_equal(corners) == np.arange(len(corners))
+    return joined[once & (np.diff(corners) != 0).all(1)]
+
+
+def _first_equal(rows: np.ndarray) -> np.ndarray:
+    """Index (N,) of the first row that equals each of the rows (N, K)."""
+    order = np.lexsort(rows.T)
+    new = np.append(True, (np.diff(rows[order], axis=0) != 0).any(1))
+    result = np.empty(len(rows), np.int64)
+    result[order] = np.minimum.reduceat(order, np.flatnonzero(new))[np.cumsum(new) - 1]
+    return result
 
 
 def check_mesh(mesh: Mesh, where: str) -> None:

@@ -1,16 +1,30 @@
-"""Registration by the seven landmarks, and what they tell of a wrong unit or a mirrored face."""
+"""Registration by the seven landmarks, and what they tell of a wrong unit, order or mesh, or a mirrored face."""
 
 from __future__ import annotations
+
+import itertools
 
 import numpy as np
 
 from dfmvr.conventions import ALIGNMENT_POINTS
 from dfmvr.errors import DataError
+from dfmvr.geometry.meshes import MM_PER_UNIT
 from dfmvr.geometry.similarity import fit_similarity
+from dfmvr.geometry.surface import Surface
+from dfmvr.geometry.vectors import length
 from dfmvr.register.icp import Registration
 
 _OUTER_EYES_MM = 90.0  # ASSUME: distance of the outer eye corners of a person; only its power of ten is used.
 _MIRRORED_MM = 4.0  # ASSUME: seven landmarks of a face fit those of another to better than this (RMS).
+TYPICAL = np.array(
+    [(-44, 36, -2), (-18, 34, 2), (18, 34, 2), (44, 36, -2), (0, -4, 35), (-25, -37, 10), (25, -37, 10)], float
+)
+"""ASSUME: (7, 3) mm, the points of a face in general: the mean of the face model that ships, rounded."""
+
+_UNLIKE_MM = 8.0  # ASSUME: RMS from `TYPICAL` above which an order that fits far better is believed, not the names.
+_NO_FACE_MM = 15.0  # ASSUME: RMS from `TYPICAL` of what is no face; shapes and expressions reach 9 mm.
+_BESIDE = 0.25  # ASSUME: a landmark is nearer to its surface than this share of the outer eye corners' distance.
+_EXCHANGED = (3, 2, 1, 0, 4, 6, 5)  # left and right
 _OUTER_EYES = [ALIGNMENT_POINTS.index(f"outer_eye_{side}") for side in ("right", "left")]
 
 
@@ -52,10 +66,100 @@ def check_landmarks(prediction: np.ndarray, truth: np.ndarray, with_scale: bool 
     proper = _landmark_rms(prediction, truth)
     mirrored = _landmark_rms(prediction * (-1, 1, 1), truth)
     if proper > _MIRRORED_MM and mirrored < proper / 2:
+        likely = max({"prediction": prediction, "ground truth": truth}.items(), key=lambda item: _unlike_face(item[1]))[
+            0
+        ]
         raise DataError(
-            f"the landmarks fit the scan to {proper:.1f} mm, their mirror image to {mirrored:.1f} mm: the prediction "
+            f"the landmarks fit the scan to {proper:.1f} mm, their mirror image to {mirrored:.1f} mm: the {likely} "
             "is mirrored, or the names left and right are exchanged (right is the person's right)"
         )
+
+
+def _unlike_face(landmarks: np.ndarray) -> float:
+    """Root mean square distance of landmarks (7, 3) from `TYPICAL` ones, after the best similarity, mm."""
+    return _landmark_rms(landmarks, TYPICAL)
+
+
+def check_order(landmarks: np.ndarray, where: str) -> None:
+    """Refuse landmarks (7, 3) of any unit that are no face's, or of a face in another order than their names tell.
+
+    A mirrored face passes: two of them can be compared.
+
+    Raises:
+        DataError: they are not those of a face, or would be in another order.
+    """
+    found = min(_unlike_face(landmarks), _unlike_face(landmarks[list(_EXCHANGED)]))
+    if found <= _UNLIKE_MM:
+        return
+    orders = [list(order) for order in itertools.permutations(range(len(landmarks)))]
+    best, order = min((_unlike_face(landmarks[order]), order) for order in orders)
+    if best < 0.6 * found:
+        wrong = [f"{ALIGNMENT_POINTS[i]} is called {ALIGNMENT_POINTS[k]}" for i, k in enumerate(order) if i != k]
+        raise DataError(
+            f"{where}: the landmarks are in another order than their names tell: likely {', '.join(wrong)} (they are "
+            f"{found:.0f} mm from a face's, and then {best:.0f}); right is the person's right"
+        )
+    if found > _NO_FACE_MM:
+        raise DataError(
+            f"{where}: the landmarks are not those of a face (they are {found:.0f} mm from a face's of the same size "
+            f"and pose); check the numbers and the names {', '.join(ALIGNMENT_POINTS)}"
+        )
+
+
+def check_belonging(surface: Surface, landmarks: np.ndarray, where: str, option: str, units: tuple[str, str]) -> None:
+    """Refuse landmarks (7, 3) mm that are not those of their surface, and say what is likely.
+
+    Args:
+        surface: of the mesh, mm.
+        landmarks: in mm.
+        where: the mesh, for the messages.
+        option: that names it, such as `--prediction`; with `-unit` and `-landmarks-unit` those of the units.
+        units: in which mesh and landmarks were taken to be.
+    Raises:
+        DataError: a landmark is far from the surface.
+    """
+    size = _eye_distance(landmarks)
+    away = length(surface.closest(landmarks).points - landmarks)
+    if away.max() <= _BESIDE * size:
+        return
+    farthest = f"{ALIGNMENT_POINTS[away.argmax()]} is {away.max():.4g} mm from the surface"
+    likely = _likely_change(surface, landmarks)
+    if likely is None:
+        raise DataError(
+            f"{where}: the landmarks are not those of this mesh: {farthest}; one of the two is of another face, or "
+            "was moved since"
+        )
+    factor, axes = likely
+    hints = []
+    if factor != 1:
+        of_mesh = abs(np.log10(size / _OUTER_EYES_MM)) < np.log10(2)  # the landmarks have the size of a face
+        mm = MM_PER_UNIT[units[0]] / factor if of_mesh else MM_PER_UNIT[units[1]] * factor
+        unit = next((name for name, f in MM_PER_UNIT.items() if np.isclose(f, mm)), "another one")
+        mesh_unit, landmarks_unit = (unit, units[1]) if of_mesh else (units[0], unit)
+        hints.append(f"set {option}-unit to {mesh_unit} and {option}-landmarks-unit to {landmarks_unit}")
+    if axes != "x, y, z":
+        hints.append(f"export both with the same axes (those of the mesh are {axes} of the landmarks)")
+    raise DataError(
+        f"{where}: the landmarks do not lie on this mesh: {farthest}; they would if you {' and '.join(hints)}"
+    )
+
+
+def _likely_change(surface: Surface, landmarks: np.ndarray) -> tuple[float, str] | None:
+    """A factor and an exchange of axes by which landmarks (7, 3) come to lie on a surface; None if there are none.
+
+    The simplest: neither before either alone, these before both.
+    """
+    changes = []
+    for order, signs in itertools.product(itertools.permutations(range(3)), itertools.product((1, -1), repeat=3)):
+        axes = ", ".join("-" * (sign < 0) + "xyz"[axis] for axis, sign in zip(order, signs, strict=True))
+        changes += [(10.0**power, axes, landmarks[:, order] * signs) for power in range(-3, 4)]
+    changes.sort(key=lambda change: ((change[0] != 1) + (change[1] != "x, y, z"), change[1].count("-")))
+    moved = np.concatenate([factor * points for factor, _, points in changes])
+    away = length(surface.closest(moved).points - moved).reshape(len(changes), -1).max(1)
+    for (factor, axes, _), distance in zip(changes, away, strict=True):
+        if distance <= _BESIDE * factor * _eye_distance(landmarks):
+            return factor, axes
+    return None
 
 
 def _landmark_rms(source: np.ndarray, target: np.ndarray) -> float:

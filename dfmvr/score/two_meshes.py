@@ -9,21 +9,49 @@ from __future__ import annotations
 import argparse
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from dfmvr.config.evaluation import RegisterSection
 from dfmvr.errors import ConfigError, DataError
 from dfmvr.files import write_json
-from dfmvr.geometry.meshes import MM_PER_UNIT, read_landmarks, read_mesh
+from dfmvr.geometry.meshes import MM_PER_UNIT, Unit, read_landmarks, read_mesh, unit_of
 from dfmvr.geometry.surface import Surface
 from dfmvr.mesh.scan import FaceScan
 from dfmvr.register.crop import crop
-from dfmvr.register.landmarks import check_landmarks
+from dfmvr.register.landmarks import check_belonging, check_landmarks, check_order
 from dfmvr.register.registrations import DEFAULT_PROTOCOL, OK, SET_ASIDE
 from dfmvr.register.surface import register_surface
 from dfmvr.score.distances import measure, statistic, summarise
 
 log = logging.getLogger(__name__)
+
+
+class MeshFiles(NamedTuple):
+    """The files of a face."""
+
+    mesh: Path
+    landmarks: Path  # csv of the seven alignment points
+    unit: Unit | None = None  # of the mesh; None is mm, and m for glTF, whose standard fixes it
+    landmarks_unit: Unit | None = None  # None is that given for the mesh, else mm
+
+    def read(self, option: str) -> tuple[Surface, np.ndarray]:
+        """Read the surface and the landmarks (7, 3), both in mm.
+
+        Args:
+            option: that named the mesh, for the messages.
+        Raises:
+            DataError: a file is broken, or the landmarks are not those of a face or of this mesh.
+        """
+        mesh = read_mesh(self.mesh, self.unit)
+        landmarks_unit = self.landmarks_unit or self.unit or "mm"
+        landmarks = read_landmarks(self.landmarks, landmarks_unit)
+        check_order(landmarks, str(self.landmarks))
+        surface = Surface(mesh.vertices, mesh.triangles)
+        units = unit_of(self.mesh, self.unit), landmarks_unit
+        check_belonging(surface, landmarks, str(self.mesh), option, units)
+        return surface, landmarks
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,8 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="MESH", help="PLY, OBJ, GLB, STL or OFF")
         text = "name,x,y,z of the seven points"
         parser.add_argument(f"--{name}-landmarks", type=Path, required=True, metavar="CSV", help=text)
-        text = "of mesh and landmarks (default: mm)"
-        parser.add_argument(f"--{name}-unit", choices=MM_PER_UNIT, default="mm", help=text)
+        text = "of the mesh (default: mm, and m for GLB and glTF)"
+        parser.add_argument(f"--{name}-unit", choices=MM_PER_UNIT, help=text)
+        text = f"of the landmarks (default: what --{name}-unit says, else mm)"
+        parser.add_argument(f"--{name}-landmarks-unit", choices=MM_PER_UNIT, help=text)
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="scores, .json")
 
 
@@ -41,33 +71,33 @@ def main(args: argparse.Namespace, settings: RegisterSection) -> None:
     """Score one mesh against another."""
     if args.output.suffix != ".json":
         raise ConfigError(f"--output {args.output}: expected a name ending in .json")
-    landmarks = args.prediction_landmarks, args.ground_truth_landmarks
-    units = args.prediction_unit, args.ground_truth_unit
-    result = score_two(args.prediction, args.ground_truth, landmarks, units, settings)
+    prediction, truth = (
+        MeshFiles(*(getattr(args, f"{name}{what}") for what in ("", "_landmarks", "_unit", "_landmarks_unit")))
+        for name in ("prediction", "ground_truth")
+    )
+    result = score_two(prediction, truth, settings)
     write_json(args.output, result)
     for name, row in result["protocols"].items():
         log.info("%s: %s", name, f"{row['error_mm']:.4f} mm" if row["status"] == OK else row["reason"])
 
 
-def score_two(
-    prediction: Path, truth: Path, landmarks: tuple[Path, Path], units: tuple[str, str], settings: RegisterSection
-) -> dict[str, Any]:
+def score_two(prediction: MeshFiles, truth: MeshFiles, settings: RegisterSection) -> dict[str, Any]:
     """Register one mesh to another and score it, under all protocols.
 
     Args:
-        prediction, truth: mesh files.
-        landmarks: csv files of the prediction's and the truth's seven alignment points.
-        units: unit of the prediction's and the truth's files, landmarks included: mm, cm, dm or m.
+        prediction, truth: the files.
         settings: the protocols.
     Returns:
         What the JSON file holds; a protocol that cannot be computed has a status and a reason.
     Raises:
-        DataError: a file is broken, a unit is wrong, the prediction is mirrored, or no protocol can be computed.
+        DataError: a file is broken, a unit is wrong, landmarks are in another order or of another mesh, one of the two
+            is mirrored, or no protocol can be computed.
     """
-    mesh, points = read_mesh(prediction, units[0]), read_landmarks(landmarks[0], units[0])
-    scan = FaceScan(read_mesh(truth, units[1]).vertices, read_landmarks(landmarks[1], units[1]))
+    surface, points = prediction.read("--prediction")
+    measured, landmarks = truth.read("--ground-truth")
+    # Of the vertices of a file, those of its surface: where this is cut, the file has them twice.
+    scan = FaceScan(measured.vertices[np.unique(measured.triangles)], landmarks)
     check_landmarks(points, scan.landmarks)
-    surface = Surface(mesh.vertices, mesh.triangles)
     protocols: dict[str, dict[str, Any]] = {}
     for name, protocol in settings.protocols.items():
         try:
@@ -90,5 +120,5 @@ def score_two(
             **protocol.model_dump(),
         }
     if all(row["status"] == SET_ASIDE for row in protocols.values()):
-        raise DataError(f"{prediction}: {protocols[DEFAULT_PROTOCOL]['reason']}")
-    return {"prediction": str(prediction), "ground_truth": str(truth), "protocols": protocols}
+        raise DataError(f"{prediction.mesh}: {protocols[DEFAULT_PROTOCOL]['reason']}")
+    return {"prediction": str(prediction.mesh), "ground_truth": str(truth.mesh), "protocols": protocols}
