@@ -57,6 +57,8 @@ def writing_folder(path: Path | str, maker: str, about: Mapping[str, Any] | None
     folder = Path(path).resolve()
     try:
         new = not folder.exists()
+        if not new and not folder.is_dir():
+            raise OccupiedError(f"{path}: cannot be written: a file of that name is there; choose another path")
         (folder.parent if new else folder).mkdir(parents=True, exist_ok=True)
         with _hidden_folder(folder.parent if new else folder) as partial:
             yield partial
@@ -82,6 +84,20 @@ def read_written(folder: Path | str, maker: str) -> WrittenFiles:
         return WrittenFiles(contents, bool(told["whole"]), told["about"])
     except (DataError, TypeError, KeyError, AttributeError) as error:
         raise OutputError(f"{manifest}: not a list of what dfmvr wrote; remove it or choose another folder") from error
+
+
+def was_written(folder: Path | str, maker: str, about: Mapping[str, Any] | None, *names: str) -> bool:
+    """Whether a maker has written all of a folder from just this, and left these files, which are as it wrote them.
+
+    Raises:
+        OutputError: the manifest is damaged.
+    """
+    written = read_written(folder, maker)
+    return (
+        written.whole
+        and written.about == about
+        and all(_is_own(Path(folder), name, written.contents.get(name, ())) for name in names)
+    )
 
 
 def check_free(folder: Path | str, maker: str, names: Iterable[str]) -> None:

@@ -459,7 +459,7 @@ def test_no_usable_sample_is_an_error_and_keeps_the_old_output(data, capsys):
     code, _ = run(data)
     assert code == 2
     assert "none of 4 samples can be used, for example: left: no photograph" in capsys.readouterr().err
-    assert sorted(path.name for path in output.iterdir()) == ["images.npy", "manifest.parquet", "samples.npz"]
+    assert sorted(path.name for path in output.glob("[!.]*")) == ["images.npy", "manifest.parquet", "samples.npz"]
     assert [path.name for path in output.parent.iterdir() if path.name.startswith(".")] == []
 
 

@@ -156,13 +156,13 @@ def test_here_and_through_links(tmp_path, monkeypatch):
     assert contents(tmp_path / "real") == OTHERS | {"face.glb": b"3"}
 
 
-@pytest.mark.parametrize("name", ["afile", "afile/x", "link"])
+@pytest.mark.parametrize("name", ["taken", "taken/x", "link"])
 def test_a_file_is_no_folder_and_is_told_before_the_work(tmp_path, name):
-    (tmp_path / "afile").write_bytes(b"mine")
-    (tmp_path / "link").symlink_to("afile")
+    (tmp_path / "taken").write_bytes(b"mine")
+    (tmp_path / "link").symlink_to("taken")
     with pytest.raises(OutputError, match="choose another path"), writing_folder(tmp_path / name, "a"):
         pytest.fail("the work was begun")
-    assert (tmp_path / "afile").read_bytes() == b"mine"
+    assert (tmp_path / "taken").read_bytes() == b"mine"
 
 
 def as_somebody(do):

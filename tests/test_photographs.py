@@ -21,7 +21,6 @@ from dfmvr.geometry.camera import pose, project
 from dfmvr.geometry.meshes import read_mesh
 from dfmvr.networks.checkpoint import read_network
 from dfmvr.parse.parser import load_parser, predict
-from dfmvr.reconstruct.photographs import batch
 from dfmvr.reconstruct.photographs.reconstructor import Reconstructor
 
 PX = 240
@@ -325,12 +324,12 @@ def test_somebody_elses_file_of_a_name_that_is_needed_is_told_before_the_fit(tra
 
 def test_a_file_is_no_place_for_a_face(trained, tmp_path, capsys):
     folder = write_photographs(tmp_path / "photos")
-    (tmp_path / "afile").write_text("mine")
-    for name in ("afile", "afile/x"):
+    (tmp_path / "taken").write_text("mine")
+    for name in ("taken", "taken/x"):
         assert cli.main(["reconstruct", *options(folder, "front"), *use(trained), "-o", str(tmp_path / name)]) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert "choose another path" in line
-    assert (tmp_path / "afile").read_text() == "mine"
+    assert (tmp_path / "taken").read_text() == "mine"
 
 
 def broken_batch(folder):
@@ -361,28 +360,10 @@ def test_a_batch_sets_broken_faces_aside_and_goes_on_where_it_was(trained, tmp_p
     )
     assert rows["good too"]["views"] == "front right"
     assert all(rows[name]["notes"] for name in status if status[name] == "set aside")
-    assert sorted(p.name for p in output.iterdir()) == ["a good one", "good too", "summary.csv"]
+    assert sorted(p.name for p in output.glob("[!.]*")) == ["a good one", "good too", "summary.csv"]
     before = (output / "good too" / "face.ply").stat().st_mtime_ns
     shutil.copytree(folder / "a good one", folder / "no image", dirs_exist_ok=True)
     assert cli.main(arguments) == 0
     assert (output / "good too" / "face.ply").stat().st_mtime_ns == before
     assert (output / "no image" / "face.ply").exists()
     assert "1 done, 2 was there, 3 set aside" in caplog.text
-
-
-def test_a_table_names_photographs(tmp_path):
-    table = tmp_path / "people.csv"
-    table.write_text("name,left,front,right,front_landmarks\nann,,a.jpg,,a.txt\n,b/l.jpg,b/f.jpg,b/r.jpg,\n")
-    first, second = batch.list_faces(table)
-    assert first == batch.FacePhotographs("ann", {"front": tmp_path / "a.jpg"}, {"front": tmp_path / "a.txt"})
-    assert second.name == "00002"
-    assert list(second.photos) == list(VIEWS)
-    for bad, said in {
-        "name,left\n../x,a.jpg\n": "a name of its own",
-        "name,left\na,a.jpg\na,b.jpg\n": "a name of its own",
-        "photo\nx.jpg\n": "expected the columns left, front, right",
-        "left\n": "found no face",
-    }.items():
-        table.write_text(bad)
-        with pytest.raises(DataError, match=said):
-            batch.list_faces(table)

@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,6 +73,13 @@ def open_image(path: Path | str, *formats: str) -> Iterator[Image.Image]:
         ) from None
     except Exception as error:  # Pillow's decoders raise errors of many kinds on damaged files
         raise DataError(f"{path}: not a readable image ({error}); copy or download the file again") from error
+
+
+@cache
+def image_suffixes() -> frozenset[str]:
+    """The suffixes, in small letters, of the files that `open_image` may be able to read."""
+    Image.init()
+    return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in Image.OPEN)
 
 
 def read_image_size(path: Path | str) -> tuple[int, int]:

@@ -9,14 +9,16 @@ What the study runs are commands of their own: `dfmvr reconstruct dataset`, `mea
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dfmvr.align.find import AUTO, FINDERS
 from dfmvr.conventions import VIEWS
 from dfmvr.errors import ConfigError, UnavailableError
+from dfmvr.files import sha256_of
 from dfmvr.folders import check_free, writing_folder
 from dfmvr.reconstruct.sample_files import FORMATS
 
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAKER = "reconstruct"
-"""Whose files a face's are, for `dfmvr.folders`."""
+NOT_OF_A_FACE = ("photos", *VIEWS, "batch", "landmarks", "expression_of", "output", "device", "debug")
+"""Options that tell which face is made and where, not how; all others make it anew in a batch where they change."""
 
 EXAMPLES = """examples:
   dfmvr reconstruct --left a.jpg --front b.jpg --right c.jpg -o face/     three photographs
@@ -114,29 +116,33 @@ def _reconstructor(args: argparse.Namespace) -> Reconstructor:
 
 
 def _write(
-    args: argparse.Namespace, reconstructor: Reconstructor, folder: Path, face: Reconstruction
+    args: argparse.Namespace, reconstructor: Reconstructor, output: Path, folder: Path, face: Reconstruction
 ) -> Reconstruction:
-    """Fit a face to its photographs, unless it shall be fast, and write it; the face that was written."""
-    from dfmvr.reconstruct.export.files import export
+    """Fit a face to its photographs, unless it shall be fast, and write it; the face that was written.
 
+    Args:
+        args: the options.
+        reconstructor: the networks.
+        output: where the files shall be in the end.
+        folder: where to write them.
+        face: the network's answer.
+    """
+    from dfmvr.reconstruct.export.files import MAKER, export, names_of_files
+
+    chosen = {"viewer": args.viewer, "neutral": args.neutral, "texture": args.texture}
+    check_free(output, MAKER, names_of_files([view.name for view in face.views], args.format, **chosen))
     if not args.fast:
         face = reconstructor.fit(face, args.seconds, not args.batch, args.same_expression)
     if args.expression_of:
         face = face.as_in(next(view for view in face.views if view.name == args.expression_of))
-    export(folder, face, args.format, viewer=args.viewer, neutral=args.neutral, texture=args.texture)
+    export(folder, face, args.format, **chosen)
     return face
-
-
-def _names_of_files(args: argparse.Namespace, face: Reconstruction) -> list[str]:
-    """What `_write` will write."""
-    from dfmvr.reconstruct.export.files import names_of_files
-
-    views = [view.name for view in face.views]
-    return names_of_files(views, args.format, viewer=args.viewer, neutral=args.neutral, texture=args.texture)
 
 
 def _one(args: argparse.Namespace, sides: dict[str, Path]) -> None:
     """The face of one to twelve photographs."""
+    from dfmvr.reconstruct.export.files import MAKER
+
     photos = list(sides.values()) or args.photos
     if args.landmarks and len(args.landmarks) != len(photos):
         raise ConfigError(
@@ -152,31 +158,40 @@ def _one(args: argparse.Namespace, sides: dict[str, Path]) -> None:
         names = [view.name for view in face.views]
         if args.expression_of not in (None, *names):
             raise ConfigError(f"--expression-of {args.expression_of}: expected one of {', '.join(names)}")
-        check_free(args.output, MAKER, _names_of_files(args, face))
-        face = _write(args, reconstructor, folder, face)
+        face = _write(args, reconstructor, args.output, folder, face)
     for note in face.notes:
         log.info("note: %s", note)
     views = ", ".join(names)
     log.info("%s: a face from %s", args.output, f"the {views} view" if len(names) == 1 else f"the views {views}")
 
 
+def _options(args: argparse.Namespace) -> dict[str, Any]:
+    """How the faces of a batch are made, as JSON has it; of files, what they hold."""
+
+    def told(path: Path) -> str:
+        return sha256_of(path) if path.is_file() else str(path)
+
+    return json.loads(json.dumps({k: v for k, v in vars(args).items() if k not in NOT_OF_A_FACE}, default=told))
+
+
 def _many(args: argparse.Namespace) -> None:
     """The faces of a folder or a table."""
     from dfmvr.reconstruct.photographs import batch
+    from dfmvr.reconstruct.photographs.faces import list_faces
 
     if args.landmarks:
         raise ConfigError("--landmarks: not together with --batch, which finds {view}.txt beside the photographs")
     if args.expression_of:
         raise ConfigError("--expression-of: not together with --batch, whose faces may lack that photograph")
-    faces = batch.list_faces(args.batch)
+    faces = list_faces(args.batch)
     reconstructor = _reconstructor(args)
     write = partial(_write, args, reconstructor)
-    outcomes = batch.reconstruct_all(reconstructor, faces, args.output, write, args.face)
+    outcomes = batch.reconstruct_all(reconstructor, faces, args.output, write, args.face, _options(args))
     counts = dict.fromkeys((batch.DONE, batch.SKIPPED, batch.SET_ASIDE), 0)
     for one in outcomes:
         counts[one.status] += 1
-        if one.status == batch.SET_ASIDE:
-            log.info("%s: %s", one.name, one.notes)
+        if one.status == batch.SET_ASIDE or (one.status == batch.DONE and one.notes):
+            log.info("%s: %s: %s", one.status, one.name, one.notes)
     log.info("%s: %s; %s tells of each", args.output, ", ".join(f"{n} {s}" for s, n in counts.items()), batch.SUMMARY)
     if not counts[batch.DONE] + counts[batch.SKIPPED]:
         raise UnavailableError(f"{args.batch}: no face could be reconstructed; {args.output / batch.SUMMARY} tells why")

@@ -29,6 +29,9 @@ from dfmvr.reconstruct.export.viewer import write_viewer
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction
 from dfmvr.reconstruct.sample_files import FORMATS, mesh_of
 
+MAKER = "reconstruct"
+"""Whose files these are in their folder, for `dfmvr.folders`."""
+
 TEXTURES = ("photos", "albedo")
 _ENCODING = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, 90], ".png": [cv2.IMWRITE_PNG_COMPRESSION, 1]}
 

@@ -1,40 +1,35 @@
-"""Many faces: a folder or a table of photographs, one face a folder of output; broken ones are listed, not fatal.
+"""Many faces, one folder of output each; broken ones are listed, not fatal.
 
-In     a folder with one subfolder a face, whose files are called left, front and right (any image suffix; one to
-       three of them, and `left.txt` and so on may hold landmarks); or a CSV file with the columns left, front, right
-       and, if you like, name, and {view}_landmarks, its paths relative to the file.
+In     the faces of a folder or a table, see `dfmvr.reconstruct.photographs.faces`.
 Gives  <output>/<name>/ for every face (see `dfmvr.reconstruct.export.files`), and <output>/summary.csv.
 
-A run that was stopped goes on: a face whose folder is there is not done again.
+A run that was stopped goes on: a face that was made from the same photographs, by content, with the same options is not
+made again. The output may be the folder of the photographs itself.
 """
 
 from __future__ import annotations
 
 import csv
-import re
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dfmvr.conventions import VIEWS
-from dfmvr.errors import DataError, DfmvrError, UnavailableError
-from dfmvr.files import writing
-from dfmvr.folders import writing_folder
+from dfmvr.errors import DataError, DfmvrError, OccupiedError, OutputError, UnavailableError
+from dfmvr.files import output_error, read_json, sha256_of
+from dfmvr.folders import check_free, read_written, was_written, writing_folder
+from dfmvr.reconstruct.export.files import MAKER
+from dfmvr.reconstruct.photographs.faces import SUMMARISER, SUMMARY, FacePhotographs
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction
 from dfmvr.reconstruct.photographs.reconstructor import Reconstructor
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-SUMMARY = "summary.csv"
 DONE, SKIPPED, SET_ASIDE = "done", "was there", "set aside"
+_NUMBERS = "face.json"
 
-
-class FacePhotographs(NamedTuple):
-    """The photographs of one face, by view."""
-
-    name: str
-    photos: dict[str, Path]
-    landmarks: dict[str, Path]
+Write = Callable[[Path, Path, Reconstruction], Reconstruction]
+"""Writes a face that belongs into the first folder into the second one, and gives it back with what is to be said."""
 
 
 class Outcome(NamedTuple):
@@ -47,61 +42,13 @@ class Outcome(NamedTuple):
     notes: str  # the reason, if set aside
 
 
-def list_faces(source: Path) -> list[FacePhotographs]:
-    """Find the faces of a folder or a CSV file, by name.
-
-    Raises:
-        DataError: neither, unreadable, or without a face.
-    """
-    faces = _of_folder(source) if source.is_dir() else _of_table(source)
-    if not faces:
-        raise DataError(
-            f"{source}: expected a subfolder with left, front or right (.jpg, .png, ...) for every face, or a CSV file "
-            "with the columns left, front, right; found no face"
-        )
-    return faces
-
-
-def _of_folder(folder: Path) -> list[FacePhotographs]:
-    faces = []
-    for place in sorted(path for path in folder.iterdir() if path.is_dir()):
-        files = {path: path.stem.lower() for path in sorted(place.iterdir()) if path.stem.lower() in VIEWS}
-        photos = {view: path for path, view in files.items() if path.suffix.lower() in SUFFIXES}
-        marks = {view: path for path, view in files.items() if path.suffix.lower() == ".txt"}
-        faces.append(FacePhotographs(place.name, photos, marks))
-    return faces if any(face.photos for face in faces) else []
-
-
-def _of_table(path: Path) -> list[FacePhotographs]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not readable as a folder or CSV file ({error})") from None
-    if rows and not set(VIEWS) & set(rows[0]):
-        raise DataError(f"{path}: expected the columns {', '.join(VIEWS)}, found {', '.join(map(str, rows[0]))}")
-    faces: dict[str, FacePhotographs] = {}
-    for number, row in enumerate(rows, start=1):
-        cells = {key: value.strip() for key, value in row.items() if isinstance(value, str) and value.strip()}
-        name = cells.get("name") or f"{number:05d}"
-        if name in faces or not re.fullmatch(r"[\w.\- ]+", name) or name.startswith("."):
-            raise DataError(
-                f"{path}, line {number + 1}: expected a name of its own that a folder can have, found {name!r}"
-            )
-        photos, marks = (
-            {view: path.parent / cells[view + suffix] for view in VIEWS if view + suffix in cells}
-            for suffix in ("", "_landmarks")
-        )
-        faces[name] = FacePhotographs(name, photos, marks)
-    return list(faces.values())
-
-
 def reconstruct_all(
     reconstructor: Reconstructor,
     faces: list[FacePhotographs],
     output: Path,
-    write: Callable[[Path, Reconstruction], Reconstruction],
+    write: Write,
     face: int = 1,
+    options: Mapping[str, Any] | None = None,
 ) -> list[Outcome]:
     """Reconstruct every face; one that cannot be is set aside with the reason.
 
@@ -109,42 +56,73 @@ def reconstruct_all(
         reconstructor: the networks.
         faces: their photographs.
         output: gets one folder a face, and the summary.
-        write: writes a face into a folder, and gives it back with what there is to say about it.
+        write: writes a face.
         face: which face of photographs with several; see `Reconstructor`.
+        options: all that the faces depend on beside the photographs, as JSON has it.
     Raises:
         UnavailableError: something that all faces need cannot be had.
-        OutputError: the output cannot be written.
+        OutputError: the output cannot be written, or a summary of somebody else is there.
     """
     from tqdm import tqdm
 
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(output, error) from error
+    check_free(output, SUMMARISER, [SUMMARY])
     outcomes = []
     for one in tqdm(faces, desc="reconstruct", unit="face", mininterval=1):
         started, folder = time.monotonic(), output / one.name
-        status, notes = SKIPPED, ""
-        if not folder.exists():
-            found, reason = _attempt(reconstructor, one, face)
-            status, notes = (DONE if found else SET_ASIDE), reason
-            if found:
-                with writing_folder(folder, "reconstruct") as partial:
-                    notes = "; ".join(write(partial, found).notes)
+        about = {"photographs": _digests(one.photos), "landmarks": _digests(one.landmarks), "options": options}
+        if was_written(folder, MAKER, about, _NUMBERS):
+            status, notes = SKIPPED, [*one.notes, *read_json(folder / _NUMBERS)["notes"]]
+        else:
+            status, notes = _make(reconstructor, one, folder, write, face, about)
         views = " ".join(view for view in VIEWS if view in one.photos)
-        outcomes.append(Outcome(one.name, status, views, time.monotonic() - started, notes))
-    with writing(output / SUMMARY) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
-        table = csv.writer(stream)
-        table.writerow(Outcome._fields)
-        table.writerows([*one[:3], f"{one.seconds:.2f}", one.notes] for one in outcomes)
+        outcomes.append(Outcome(_shown(one.name), status, views, time.monotonic() - started, _shown("; ".join(notes))))
+    with writing_folder(output, SUMMARISER) as partial:
+        _summarise(partial / SUMMARY, outcomes)
     return outcomes
 
 
-def _attempt(reconstructor: Reconstructor, one: FacePhotographs, face: int) -> tuple[Reconstruction | None, str]:
-    """A face, or why it cannot be had."""
+def _summarise(path: Path, outcomes: list[Outcome]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        table = csv.writer(stream)
+        table.writerow(Outcome._fields)
+        table.writerows([*one[:3], f"{one.seconds:.2f}", one.notes] for one in outcomes)
+
+
+def _shown(text: str) -> str:
+    """Text that every file can hold: of a name that is not UTF-8, the bytes in hexadecimal digits."""
+    return os.fsencode(text).decode(errors="backslashreplace")
+
+
+def _digests(files: Mapping[str, Path]) -> dict[str, str | None]:
+    """SHA-256 of files; None of those that cannot be read."""
+    found: dict[str, str | None] = {}
+    for name, path in files.items():
+        try:
+            found[name] = sha256_of(path)
+        except OSError:
+            found[name] = None
+    return found
+
+
+def _make(
+    reconstructor: Reconstructor, one: FacePhotographs, folder: Path, write: Write, face: int, about: dict[str, Any]
+) -> tuple[str, list[str]]:
+    """Reconstruct and write one face; what became of it, and what there is to say."""
     try:
-        if not one.photos:
-            raise DataError(
-                f"expected a photograph called {', '.join(VIEWS)} with one of {', '.join(SUFFIXES)}, found none"
-            )
-        return reconstructor(**one.photos, landmarks=one.landmarks, face=face), ""
-    except UnavailableError:
-        raise
+        if one.problem or not one.photos:
+            raise DataError(one.problem or f"expected a photograph called {', '.join(VIEWS)}, found none")
+        earlier = read_written(folder, MAKER).about
+        with writing_folder(folder, MAKER, about) as partial:
+            made = write(folder, partial, reconstructor(**one.photos, landmarks=one.landmarks, face=face))
+        anew = ["made anew, from other photographs or with other options"] if earlier not in (None, about) else []
+        return DONE, [*one.notes, *anew, *made.notes]
     except DfmvrError as error:
-        return None, str(error)
+        of_all = isinstance(error, UnavailableError | OutputError) and not isinstance(error, OccupiedError)
+        if of_all:
+            raise
+        there = ["the face in its folder is an earlier one"] if (folder / _NUMBERS).exists() else []
+        return SET_ASIDE, [str(error), *there, *one.notes]
