@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dfmvr.errors import DataError
+from dfmvr.files import decode_text
 
 MAX_TEXT_BYTES = 8 << 20
 """ASSUME: a list of samples is shorter; that of 8,483 samples has a fortieth of it."""
@@ -38,7 +40,7 @@ def list_subfolders(folder: Path, name: re.Pattern[str]) -> list[str]:
 
 
 def read_lines(path: Path | str, remedy: str, most: int = MAX_TEXT_BYTES, free_lines: int = 0) -> list[str]:
-    """Read the lines of a UTF-8 text file.
+    """Read the lines of a text file: UTF-8, or UTF-16 that begins with its mark.
 
     Args:
         path: the file.
@@ -58,6 +60,8 @@ def read_lines(path: Path | str, remedy: str, most: int = MAX_TEXT_BYTES, free_l
         raise DataError(f"{path}: no such file; {remedy}") from None
     except OSError as error:
         raise DataError(f"{path}: not readable ({error.strerror or error}); copy the file again") from None
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        content = decode_text(content).encode()
     if b"\0" in content:
         raise DataError(f"{path}: not readable as text (zero bytes, as in UTF-16 or binary files); save it as UTF-8")
     lines = []

@@ -10,7 +10,6 @@ GLB  glTF 2.0 binary. Its unit is the metre and its vertex colours are linear, s
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from dfmvr.conventions import ALIGNMENT_POINTS
 from dfmvr.errors import DataError, OutputError
 from dfmvr.files import writing
 from dfmvr.geometry.by_trimesh import GLTF, read_by_trimesh
+from dfmvr.geometry.named_points import read_named_points
 from dfmvr.geometry.normals import mesh_normals
 from dfmvr.geometry.textured import Texture, glb_bytes, mtl_text, obj_text, ply_bytes
 from dfmvr.geometry.wavefront import read_obj
@@ -164,38 +164,18 @@ def _bytes(colours: np.ndarray) -> np.ndarray:
 
 
 def read_landmarks(path: Path | str, unit: Unit = "mm", names: Sequence[str] = ALIGNMENT_POINTS) -> np.ndarray:
-    """Read the seven alignment points from a csv file with the header `name,x,y,z`; further points are passed over.
+    """Read the seven alignment points by their names, see `dfmvr.geometry.named_points`; further ones are passed over.
 
     Returns:
         (7, 3) mm in the order of `names`, by which the file calls them.
     Raises:
-        DataError: missing file, wrong header, a name that is missing or there twice, or no finite number.
+        DataError: the file is missing or damaged, or a name is missing.
     """
-    path = Path(path)
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = [[cell.strip() for cell in row] for row in csv.reader(file, skipinitialspace=True)]
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; check the path") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not readable as csv ({' '.join(str(error).split())}); save it as UTF-8") from error
-    header, *rows = [line for line in lines if any(line)] or [["an empty file"]]
-    if header != ["name", "x", "y", "z"]:
-        raise DataError(f"{path}: expected the header name,x,y,z, found {','.join(header)[:80]}")
-    points: dict[str, list[float]] = {}
-    for name, *cells in rows:
-        if name in points:
-            raise DataError(f"{path}: the landmark {name} is there twice; keep one line of it")
-        try:
-            points[name] = [float(cell) for cell in cells]
-        except ValueError:
-            points[name] = []
-        if len(points[name]) != 3 or not all(map(math.isfinite, points[name])):
-            raise DataError(f"{path}: expected three finite numbers after {name}, found {','.join(cells)[:80]}")
+    points = read_named_points(path)
     missing = [name for name in names if name not in points]
     if missing:
         unknown = [name for name in points if name not in names]
-        problem = f"missing {', '.join(missing)}" + (f"; unknown {', '.join(unknown)}" if unknown else "")
+        problem = f"missing {', '.join(missing)}" + (f"; unknown {', '.join(unknown)[:200]}" if unknown else "")
         raise DataError(f"{path}: {problem}; expected the landmarks {', '.join(names)}")
     return np.array([points[name] for name in names]) * MM_PER_UNIT[unit]
 

@@ -260,7 +260,7 @@ def test_a_name_that_nobody_knows_stays_as_it_is(tmp_path):
 @pytest.mark.parametrize("read", [read_lm2, read_lm3])
 def test_files_that_are_no_text_are_refused(tmp_path, read):
     for content, message in (
-        (LM3.encode("utf-16"), "zero bytes, as in UTF-16"),
+        (LM3.encode("utf-16-le"), "zero bytes, as in UTF-16"),
         (LM3.replace("Outer", "\xc4u\xdfere").encode("latin-1"), "line 7: not readable as text"),
         (b" " * (1 << 21), "expected a text of 1024 KiB at the most"),
     ):

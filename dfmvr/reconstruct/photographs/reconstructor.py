@@ -142,7 +142,7 @@ class Reconstructor:
         focal = read_focal_length(photo) if isinstance(photo, Path | str) else FocalLength(None)
         found: FoundFace | None = None
         if isinstance(landmarks, Path | str):
-            source, landmarks = f", {landmarks}", read_landmark_file(landmarks)
+            source, landmarks = f", {landmarks}", read_landmark_file(landmarks, sides=True)
         elif landmarks is None:
             found = self._find(pixels, face, label)
             landmarks = found.landmarks
