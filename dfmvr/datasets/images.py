@@ -1,21 +1,25 @@
 """Reading and writing of 8-bit colour images.
 
-No file makes a reader allocate more than MAX_PIXELS pixels, nor more than its own size can hold.
+No file makes a reader allocate more than MAX_PIXELS pixels, nor more than its own size can hold. Pixels are sRGB: what
+has a colour profile of another kind is converted by it (`dfmvr.datasets.profiles`).
 """
 
 from __future__ import annotations
 
+import functools
+import io
 import math
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
+from dfmvr.datasets.profiles import to_srgb
 from dfmvr.errors import DataError
 from dfmvr.files import writing
 
@@ -30,21 +34,52 @@ SAME_ASPECT = 0.03
 """Cameras round; a photograph whose sides have another ratio than the camera wrote has been cropped."""
 
 MAX_PIXELS = 100_000_000
-"""ASSUME: no photograph of a face needs more."""
+"""ASSUME: no image of a data set needs more."""
+
+MAX_REDUCED_PIXELS = 110_000_000
+"""Photographs up to this size are read, in a smaller one: telephones have 108 megapixels."""
+
+MAX_JPEG_PIXELS = 210_000_000
+"""The same of JPEG, which is never unpacked at its full size: telephones have 200 megapixels too."""
+
+WORKING_PIXELS = 36_000_000
+"""ASSUME: a photograph of a face tells no more than this at its full size."""
+
+_REDUCED_BY_DECODER = ("JPEG", "MPO")
+_AVIF_BRANDS = (b"avif", b"avis")
+
+_TURNS = dict(
+    zip(
+        range(2, 9),
+        (
+            *(Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM),
+            *(Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE),
+            Image.Transpose.ROTATE_90,
+        ),
+        strict=True,
+    )
+)
+"""What brings an image upright, by the orientation that its EXIF data tell."""
+
+MAX_STREAM_BYTES = 1 << 29
+"""What is no file, such as /dev/stdin, is read up to this."""
 
 MAX_PIXELS_PER_BYTE = 8 * 1032
 """PNG packs the most: eight pixels a byte, deflated 1032-fold at the most. JPEG and BMP stay far below."""
 
 
-def _check_size(path: Path | str, size: tuple[int, int]) -> None:
+# Pillow refuses and warns by a limit of its own, which is below ours; `_check_size` has the word.
+Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS and max(Image.MAX_IMAGE_PIXELS, MAX_JPEG_PIXELS)
+
+
+def _check_size(path: Path | str, size: tuple[int, int], stored: int, most: int) -> None:
     """Refuse an image whose header promises more pixels than are sensible, or than its file can hold."""
     width, height = size
-    if width * height > MAX_PIXELS:
+    if width * height > most:
         raise DataError(
-            f"{path}: {width} x {height} pixels, expected {MAX_PIXELS // 10**6} megapixels at the most; "
+            f"{path}: {width} x {height} pixels, expected {most // 10**6} megapixels at the most; "
             "make the image smaller or copy it again"
         )
-    stored = os.stat(path).st_size
     if width * height > stored * MAX_PIXELS_PER_BYTE:
         raise DataError(
             f"{path}: not a readable image ({stored} bytes cannot hold {width} x {height} pixels); "
@@ -52,21 +87,52 @@ def _check_size(path: Path | str, size: tuple[int, int]) -> None:
         )
 
 
+@functools.cache
+def _learn_heif() -> None:
+    """Let Pillow open HEIC files, which takes a while to import."""
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
+
+
 @contextmanager
-def open_image(path: Path | str, *formats: str) -> Iterator[Image.Image]:
+def _stream(path: Path | str) -> Iterator[tuple[BinaryIO, int]]:
+    """The bytes of a file, or of a pipe, and how many they are."""
+    with Path(path).open("rb") as stream:
+        if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+            yield stream, os.fstat(stream.fileno()).st_size
+        else:
+            content = stream.read(MAX_STREAM_BYTES)
+            yield io.BytesIO(content), len(content)
+
+
+@contextmanager
+def open_image(path: Path | str, *formats: str, reducible: bool = False) -> Iterator[Image.Image]:
     """Open an image of one of the formats, or any, whose header has been checked; its pixels are read when asked for.
 
+    Args:
+        path: the file, or a pipe, which can be opened only once.
+        formats: as Pillow names them; none: all.
+        reducible: it may be as large as what is read in a smaller size.
     Raises:
         DataError: the file is missing, is no image, promises too many pixels, or turns out damaged inside the block.
     """
     try:
-        with Image.open(path, formats=formats or None) as image:
-            _check_size(path, image.size)
-            yield image
+        with _stream(path) as (stream, stored):
+            kind = stream.read(12)
+            stream.seek(0)
+            if kind[4:8] == b"ftyp" and not formats and kind[8:12] not in _AVIF_BRANDS:
+                _learn_heif()
+            with Image.open(stream, formats=formats or None) as image:
+                most = MAX_JPEG_PIXELS if image.format in _REDUCED_BY_DECODER else MAX_REDUCED_PIXELS
+                _check_size(path, image.size, stored, most if reducible else MAX_PIXELS)
+                yield image
     except DataError:
         raise
-    except (FileNotFoundError, IsADirectoryError):
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise DataError(f"{path}: no such image; supply it or leave the sample out") from None
+    except Image.UnidentifiedImageError:
+        raise DataError(f"{path}: not a readable image (of no known kind); copy or download the file again") from None
     except Image.DecompressionBombError:  # Pillow's own limit, beyond ours
         raise DataError(
             f"{path}: expected {MAX_PIXELS // 10**6} megapixels at the most, the header promises more; copy it again"
@@ -75,10 +141,11 @@ def open_image(path: Path | str, *formats: str) -> Iterator[Image.Image]:
         raise DataError(f"{path}: not a readable image ({error}); copy or download the file again") from error
 
 
-@cache
+@functools.cache
 def image_suffixes() -> frozenset[str]:
     """The suffixes, in small letters, of the files that `open_image` may be able to read."""
     Image.init()
+    _learn_heif()
     return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in Image.OPEN)
 
 
@@ -89,21 +156,39 @@ def read_image_size(path: Path | str) -> tuple[int, int]:
         DataError: the file is missing or is no image.
     """
     with open_image(path) as image:
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
-        return image.size if turned else image.size[::-1]
+        return _upright_size(image)
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    """Height and width of an image turned upright."""
+    turned = image.getexif().get(ExifTags.Base.Orientation) in range(5, 9)
+    return image.size if turned and image.format != "TIFF" else image.size[::-1]  # Pillow turns TIFF itself
 
 
 def read_image(path: Path | str) -> np.ndarray:
-    """Read an image as uint8 RGB (H, W, 3), turned upright if its EXIF data asks for it.
+    """Read an image as uint8 sRGB (H, W, 3), turned upright if its EXIF data asks for it.
 
     Raises:
         DataError: the file is missing, is no image, is cut short, has more than 8 bits a channel, or promises more
             pixels than are sensible.
     """
     with open_image(path) as image:
-        if image.mode.startswith(_WIDE_MODES):
-            raise DataError(f"{path}: expected 8 bits a channel, found mode {image.mode}; convert it to 8 bits")
-        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+        return _pixels(path, image, 1)[0]
+
+
+def _pixels(path: Path | str, image: Image.Image, reduced: int) -> tuple[np.ndarray, str]:
+    """The pixels of an opened image, `reduced` each way made one, and what is to be said of their colours."""
+    if image.mode.startswith(_WIDE_MODES):
+        raise DataError(f"{path}: expected 8 bits a channel, found mode {image.mode}; convert it to 8 bits")
+    width, by_decoder = image.width, 1
+    if reduced > 1 and image.format in _REDUCED_BY_DECODER:
+        drafted = image.draft(None, (width // reduced, image.height // reduced))
+        by_decoder = round(width / drafted[1][2]) if drafted else 1
+    image.load()
+    turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))  # as those that Pillow turns now tell too
+    result, doubt = to_srgb(image, reduced // by_decoder)
+    result = result if turn is None else result.transpose(turn)
+    return np.array(result), doubt
 
 
 class FocalLength(NamedTuple):
@@ -121,9 +206,14 @@ def read_focal_length(path: Path | str) -> FocalLength:
     Raises:
         DataError: the file is missing or is no image.
     """
-    with open_image(path) as image:
-        told = image.getexif().get_ifd(ExifTags.IFD.Exif)
-        size = sorted(image.size)
+    with open_image(path, reducible=True) as image:
+        return _focal_length(image)
+
+
+def _focal_length(image: Image.Image) -> FocalLength:
+    """The focal length of an image whose pixels have not been asked for."""
+    told = image.getexif().get_ifd(ExifTags.IFD.Exif)
+    size = sorted(image.size)
     try:
         film = float(told.get(ExifTags.Base.FocalLengthIn35mmFilm) or 0)
         sides = (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight)
@@ -140,6 +230,33 @@ def read_focal_length(path: Path | str) -> FocalLength:
             None, f"its EXIF data tell of {was} pixels, so it has been cropped; the focal length in them is not used"
         )
     return FocalLength(film / FILM_DIAGONAL_MM * math.hypot(*size))
+
+
+class StoredPhotograph(NamedTuple):
+    """A photograph as it was read from its file."""
+
+    pixels: np.ndarray  # (H, W, 3) uint8 sRGB, upright
+    size: tuple[int, int]  # height and width of the file's image, upright
+    reduced: int  # so many pixels of the file, each way, became one
+    focal_px: float | None  # focal length in pixels of the file's image; None: unknown
+    doubts: tuple[str, ...]  # what there is to say
+
+
+def read_photograph(path: Path | str, most: int = WORKING_PIXELS) -> StoredPhotograph:
+    """Read a photograph; one of more pixels than `most` in half its size, a quarter or so on.
+
+    Raises:
+        DataError: as of `read_image`, but larger ones are read.
+    """
+    with open_image(path, reducible=True) as image:
+        focal, size, reduced = _focal_length(image), _upright_size(image), 1
+        while math.prod(size) > most * reduced**2:
+            reduced *= 2
+        pixels, doubt = _pixels(path, image, reduced)
+    doubts = [one for one in (focal.doubt, doubt) if one]
+    if reduced > 1:
+        doubts.append(f"{size[1]} x {size[0]} pixels, read in {pixels.shape[1]} x {pixels.shape[0]}")
+    return StoredPhotograph(pixels, size, reduced, focal.px, tuple(doubts))
 
 
 def write_image(path: Path | str, image: np.ndarray, quality: int = 95) -> None:

@@ -17,18 +17,20 @@ from typing import TYPE_CHECKING, Any
 
 from dfmvr.align.find import AUTO, FINDERS
 from dfmvr.conventions import VIEWS
+from dfmvr.datasets.images import image_suffixes
 from dfmvr.errors import ConfigError, UnavailableError
 from dfmvr.files import sha256_of
 from dfmvr.folders import check_free, writing_folder
 from dfmvr.reconstruct.sample_files import FORMATS
 
 if TYPE_CHECKING:
+    from dfmvr.reconstruct.photographs.landmarks import FaceChoice
     from dfmvr.reconstruct.photographs.reconstruction import Reconstruction
     from dfmvr.reconstruct.photographs.reconstructor import Reconstructor
 
 log = logging.getLogger(__name__)
 
-NOT_OF_A_FACE = ("photos", *VIEWS, "batch", "landmarks", "expression_of", "output", "device", "debug")
+NOT_OF_A_FACE = ("photos", "sides", "batch", "landmarks", "expression_of", "output", "device", "debug")
 """Options that tell which face is made and where, not how; all others make it anew in a batch where they change."""
 
 EXAMPLES = """examples:
@@ -46,20 +48,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog, parser.formatter_class = EXAMPLES, argparse.RawDescriptionHelpFormatter
     photos = parser.add_argument_group("photographs")
     photos.add_argument("photos", type=Path, nargs="*", metavar="PHOTO", help="one to twelve, told apart by the pose")
+    photos.set_defaults(sides=None)
     for view in VIEWS:
-        photos.add_argument(f"--{view}", type=Path, metavar="PHOTO", help=f"photograph of the {view} view")
+        of_view = f"photograph of the {view} view"
+        photos.add_argument(f"--{view}", type=Path, action=_Side, dest="sides", metavar="PHOTO", help=of_view)
     photos.add_argument(
         "--batch",
         type=Path,
         metavar="SOURCE",
         help="many faces: a folder of folders, or a CSV file (left, front, right)",
     )
-    photos.add_argument(
-        "--landmarks", type=Path, nargs="+", metavar="FILE", help="5 or 68 points in pixels, a file for each photograph"
-    )
-    photos.add_argument(
-        "--face", type=int, default=1, metavar="K", help="which face of several, 1 is the largest (default)"
-    )
+    marks = "5 or 68 points in pixels, a file for each photograph, in the order in which these are named"
+    photos.add_argument("--landmarks", type=Path, nargs="+", metavar="FILE", help=marks)
+    which = "which face of several, 1 is the largest (default); of one photograph: front=2, or its number, 3=2"
+    photos.add_argument("--face", action="append", metavar="[VIEW=]K", help=which)
     finder = "of landmarks (default: auto: mediapipe where it is installed, else own, which ships)"
     photos.add_argument("--finder", choices=(AUTO, *FINDERS), default=AUTO, help=finder)
     photos.add_argument("--parser", type=Path, help="face parser (default: the one that the network was trained with)")
@@ -80,8 +82,70 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", type=Path, help="trained network (.safetensors; default: the one that ships)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     parser.add_argument("--face-model", type=Path, help="face model (default: the one trained with)")
-    parser.add_argument("--format", choices=FORMATS, nargs="+", default=FORMATS, help="of the meshes (default: all)")
+    parser.add_argument(
+        "--format", type=_format, choices=FORMATS, nargs="+", default=FORMATS, help="of the meshes (default: all)"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write")
+
+
+class _Side(argparse.Action):
+    """Collects the photographs of named views, in the order of the command line."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Take one photograph."""
+        given = dict(getattr(namespace, self.dest) or {})
+        view = self.option_strings[0].removeprefix("--")
+        if view in given:
+            parser.error(f"--{view}: given twice; a view has one photograph")
+        setattr(namespace, self.dest, given | {view: values})
+
+
+def _faces(told: list[str]) -> FaceChoice:
+    """Which face of photographs with several: `2`, or `front=2` and `3=2` of one of them.
+
+    Raises:
+        ConfigError: neither.
+    """
+    chosen: dict[Any, int] = {}
+    for one in (part for words in told for part in words.split(",")):
+        name, _, number = one.rpartition("=")
+        if not number.isdecimal() or int(number) < 1 or ("=" in one and not name):
+            raise ConfigError(f"--face {one}: expected 1 (the largest) or more, or front=2 of one photograph")
+        chosen[int(name) if name.isdecimal() else name] = int(number)
+    if "" in chosen and len(chosen) > 1:
+        raise ConfigError(f"--face {' --face '.join(told)}: expected one number, or one for each photograph")
+    return chosen.get("", chosen or 1)
+
+
+def _check_swallowed(args: argparse.Namespace) -> None:
+    """Raise ConfigError if an option has taken a photograph for itself."""
+    several = {"--landmarks": args.landmarks or ()}
+    single = {f"--{name.replace('_', '-')}": getattr(args, name) for name in ("parser", "checkpoint", "face_model")}
+    single |= {"--expression-of": args.expression_of, "--device": args.device}
+    for option, words in [*several.items(), *((option, [word]) for option, word in single.items() if word)]:
+        photo = next((word for word in words if _is_photograph(word)), None)
+        if photo is not None:
+            raise ConfigError(
+                f"{option}: has taken the photograph {photo} for itself; name the photographs before all options"
+            )
+
+
+def _is_photograph(word: Path | str) -> bool:
+    """Tell by its name whether a word of the command line is a photograph."""
+    return Path(word).suffix.lower() in image_suffixes()
+
+
+def _format(word: str) -> str:
+    """A format of a mesh, where argparse asks for one."""
+    if _is_photograph(word):
+        raise argparse.ArgumentTypeError(f"has taken the photograph {word} for itself; name the photographs before it")
+    return word
 
 
 def main(args: argparse.Namespace, settings: None) -> None:
@@ -93,7 +157,8 @@ def main(args: argparse.Namespace, settings: None) -> None:
         OutputError: the folder cannot be written.
         UnavailableError: no face of a batch could be reconstructed, or the finder is not to be had here.
     """
-    sides = {view: getattr(args, view) for view in VIEWS if getattr(args, view)}
+    sides, args.face = args.sides or {}, _faces(args.face or [])
+    _check_swallowed(args)
     ways = [name for name, given in (("PHOTO", args.photos), ("--batch", args.batch), ("--left, ...", sides)) if given]
     if len(ways) > 1:
         raise ConfigError(f"{' and '.join(ways)}: give one of them")
@@ -109,8 +174,6 @@ def _reconstructor(args: argparse.Namespace) -> Reconstructor:
     """The networks for photographs."""
     from dfmvr.reconstruct.photographs.reconstructor import Reconstructor
 
-    if args.face < 1:
-        raise ConfigError(f"--face {args.face}: expected 1 (the largest) or more")
     files = {"parser": args.parser, "face_model": args.face_model}
     return Reconstructor.load(args.checkpoint, **files, finder=args.finder, device=args.device)
 
@@ -151,7 +214,7 @@ def _one(args: argparse.Namespace, sides: dict[str, Path]) -> None:
     with writing_folder(args.output, MAKER) as folder:
         reconstructor = _reconstructor(args)
         if sides:
-            marks = dict(zip(sides, args.landmarks or (), strict=False))
+            marks = dict(zip(sides, args.landmarks or (), strict=False))  # both in the order of the command line
             face = reconstructor(**sides, landmarks=marks, face=args.face)
         else:
             face = reconstructor.from_any(args.photos, args.landmarks, args.face)
@@ -178,11 +241,13 @@ def _many(args: argparse.Namespace) -> None:
     """The faces of a folder or a table."""
     from dfmvr.reconstruct.photographs import batch
     from dfmvr.reconstruct.photographs.faces import list_faces
+    from dfmvr.reconstruct.photographs.landmarks import check_choice
 
     if args.landmarks:
         raise ConfigError("--landmarks: not together with --batch, which finds {view}.txt beside the photographs")
     if args.expression_of:
         raise ConfigError("--expression-of: not together with --batch, whose faces may lack that photograph")
+    check_choice(args.face, VIEWS)
     faces = list_faces(args.batch)
     reconstructor = _reconstructor(args)
     write = partial(_write, args, reconstructor)

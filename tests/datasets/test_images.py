@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from PIL import Image
 
-from dfmvr.datasets.images import read_image, read_image_size, write_image
+from dfmvr.datasets.images import read_image, read_image_size, read_photograph, write_image
 from dfmvr.errors import DataError
 
 pytestmark = pytest.mark.filterwarnings("ignore:Image size:PIL.Image.DecompressionBombWarning")
@@ -100,3 +100,62 @@ def test_image_cut_anywhere_or_with_flipped_bytes_is_refused_or_read(suffix, tmp
     assert read == 0
     tried, _ = read_all(read_image, path, flips(whole, 700))
     assert tried == 700
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_a_large_photograph_is_read_in_a_smaller_size_in_place(suffix, orientation, tmp_path):
+    """Squares of two or more pixels become one, however the file is turned and though its sides are odd."""
+    plain = np.array(Image.fromarray(noise(9, 13)).resize((131, 91), Image.Resampling.BICUBIC))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif.get_ifd(0x8769)[0xA405] = 26
+    Image.fromarray(plain).save(tmp_path / f"a.{suffix}", exif=exif, **({"quality": 98} if suffix == "jpg" else {}))
+    whole = read_photograph(tmp_path / f"a.{suffix}")
+    assert (whole.reduced, whole.doubts, whole.size) == (1, (), whole.pixels.shape[:2])
+    for most, reduced in ((91 * 131, 1), (91 * 131 - 1, 2), (1000, 4)):
+        found = read_photograph(tmp_path / f"a.{suffix}", most)
+        height, width = (-(-side // reduced) for side in whole.size)
+        assert (found.reduced, found.size, found.focal_px) == (reduced, whole.size, whole.focal_px)
+        assert found.pixels.shape[:2] == (height, width)
+        inside = [slice(1, side // reduced - 1) for side in whole.size]  # what sides are rounded to is at either end
+        if orientation == 1:
+            squares = np.array(Image.fromarray(whole.pixels).reduce(reduced))
+            assert np.abs(found.pixels.astype(int) - squares)[tuple(inside)].mean() < (2.5 if suffix == "jpg" else 0.01)
+        assert ("read in" in " ".join(found.doubts)) == (reduced > 1)
+
+
+def test_a_photograph_of_108_megapixels_is_read_in_little_memory(tmp_path):
+    """Of 412 MiB that its pixels take."""
+    Image.new("RGB", (12_000, 9_000), (90, 70, 60)).save(tmp_path / "a.jpg", quality=50)
+    code = f"""
+import resource, sys, warnings
+warnings.simplefilter("error")
+from dfmvr.datasets.images import read_photograph
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+found = read_photograph({str(tmp_path / "a.jpg")!r})
+assert found.pixels.shape == (4500, 6000, 3) and found.reduced == 2
+unit = 1 if sys.platform == "darwin" else 1024
+print(unit * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 20)
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(result.stdout) < 350
+
+
+def test_more_than_the_decoder_can_make_smaller_is_refused(tmp_path):
+    (tmp_path / "a.png").write_bytes(png(12_000, 10_000))
+    with pytest.raises(DataError, match="expected 110 megapixels at the most"):
+        read_photograph(tmp_path / "a.png")
+
+
+def test_a_pipe_is_read_once(tmp_path):
+    write_image(tmp_path / "a.png", noise(20, 30))
+    code = "import sys; from dfmvr.datasets.images import read_photograph; "
+    code += "print(read_photograph('/dev/stdin').pixels.sum(), file=sys.stdout)"
+    command = f"cat '{tmp_path}/a.png' | '{sys.executable}' -c \"{code}\""
+    result = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    assert int(result.stdout) == noise(20, 30).sum()
+    empty = subprocess.run(
+        ["sh", "-c", f"'{sys.executable}' -c \"{code}\" < /dev/null"], capture_output=True, text=True
+    )
+    assert "/dev/stdin: not a readable image" in empty.stderr.splitlines()[-1]

@@ -40,16 +40,16 @@ def document(face: Reconstruction) -> dict[str, Any]:
             for name, index in zip(ALIGNMENT_POINTS, model.alignment.tolist(), strict=True)
         },
         "notes": list(face.notes),
-        "views": [_view(face, view) for view in face.views],
+        "views": [_view(face, view.in_file) for view in face.views],
     }
 
 
 def _view(face: Reconstruction, view: SeenView) -> dict[str, Any]:
-    """What the document tells of a photograph."""
+    """What the document tells of a photograph, in pixels of its file."""
     camera = face.camera(view)
     landmarks = face.vertices_in(view)[face.model.landmarks_68.numpy()]
     expression = face.as_in(view).coefficients.expression
-    height, width = view.photo.shape[:2]
+    height, width = view.file_size or view.photo.shape[:2]
     return {
         "name": view.name,
         "photo": {"width": width, "height": height},
@@ -79,7 +79,7 @@ def arrays(face: Reconstruction) -> dict[str, np.ndarray]:
     given = face.coefficients.of_views([view.place for view in face.views])
     return {name: tensor[0].numpy() for name, tensor in given._asdict().items()} | {
         "views": np.array([view.name for view in face.views]),
-        "canonical_to_photo": np.stack([face.camera(view).matrix for view in face.views]),
+        "canonical_to_photo": np.stack([face.camera(view.in_file).matrix for view in face.views]),
         "vertices": face.vertices,
         "triangles": face.triangles.astype(np.int32),
         "albedo": face.albedo,

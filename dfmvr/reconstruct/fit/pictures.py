@@ -9,10 +9,14 @@ import cv2
 import numpy as np
 
 from dfmvr.align.crop import crop_photo, map_points
+from dfmvr.align.frame import inverse_affine
 from dfmvr.reconstruct.photographs.reconstruction import SeenView
 
 DETAIL = 1 / 80
 """ASSUME: what is wider than this part of the crop (some 3 mm) is light as much as skin."""
+
+EDGE = 1.5
+"""So much of that width beside the photograph's edges is not compared."""
 
 NOISE = 2.0
 """ASSUME: differences below this, of 255, are the sensor's."""
@@ -27,7 +31,7 @@ class Picture(NamedTuple):
     enlarged: float  # px of the crop to one of the photograph
     crop: np.ndarray  # (S, S, 3) uint8 RGB
     evened: np.ndarray  # (S, S) uint8, see `evened`
-    face: np.ndarray  # (S, S) float32, 1 where the mask says face, 0 where it says background
+    face: np.ndarray  # (S, S) float32, 1 where the mask says face, 0 where it says background or no photograph is
     landmarks: np.ndarray  # (68, 2) px, NaN where unknown
     dense: np.ndarray | None  # (478, 2) px, see `dfmvr.align.dense`; None where not found
 
@@ -38,12 +42,21 @@ def picture_of(view: SeenView, size: int) -> Picture:
     affine = view.affine * (size / seen)
     mask = np.ones((seen, seen), np.uint8) if view.mask is None else view.mask
     face = cv2.resize((mask > 0).astype(np.float32), (size, size), interpolation=cv2.INTER_NEAREST)
+    face[~_in_photograph(affine, view.photo.shape, size)] = 0
     landmarks = np.full((68, 2), np.nan)
     if len(view.landmarks) == len(landmarks):
         landmarks = map_points(affine, view.landmarks)
     dense = None if view.dense is None else map_points(affine, view.dense)
     crop = crop_photo(view.photo, affine, size)
     return Picture(size, math.hypot(*affine[:, 0]), crop, evened(crop), face, landmarks, dense)
+
+
+def _in_photograph(affine: np.ndarray, shape: tuple[int, ...], size: int) -> np.ndarray:
+    """Which pixels (S, S) of a crop the photograph has, but those beside its edges, whose surroundings are unknown."""
+    rows, columns = np.mgrid[:size, :size] + 0.5
+    places = map_points(inverse_affine(affine), np.stack((columns.ravel(), rows.ravel()), 1))
+    rim = EDGE * DETAIL * size / math.hypot(*affine[:, 0])
+    return ((places > rim) & (places < np.array(shape[1::-1]) - rim)).all(1).reshape(size, size)
 
 
 def evened(crop: np.ndarray) -> np.ndarray:

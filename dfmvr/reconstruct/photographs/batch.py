@@ -22,6 +22,7 @@ from dfmvr.files import output_error, read_json, sha256_of
 from dfmvr.folders import check_free, read_written, was_written, writing_folder
 from dfmvr.reconstruct.export.files import MAKER
 from dfmvr.reconstruct.photographs.faces import SUMMARISER, SUMMARY, FacePhotographs
+from dfmvr.reconstruct.photographs.landmarks import FaceChoice
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction
 from dfmvr.reconstruct.photographs.reconstructor import Reconstructor
 
@@ -47,7 +48,7 @@ def reconstruct_all(
     faces: list[FacePhotographs],
     output: Path,
     write: Write,
-    face: int = 1,
+    face: FaceChoice = 1,
     options: Mapping[str, Any] | None = None,
 ) -> list[Outcome]:
     """Reconstruct every face; one that cannot be is set aside with the reason.
@@ -109,7 +110,12 @@ def _digests(files: Mapping[str, Path]) -> dict[str, str | None]:
 
 
 def _make(
-    reconstructor: Reconstructor, one: FacePhotographs, folder: Path, write: Write, face: int, about: dict[str, Any]
+    reconstructor: Reconstructor,
+    one: FacePhotographs,
+    folder: Path,
+    write: Write,
+    face: FaceChoice,
+    about: dict[str, Any],
 ) -> tuple[str, list[str]]:
     """Reconstruct and write one face; what became of it, and what there is to say."""
     try:

@@ -38,6 +38,8 @@ class SeenView(NamedTuple):
     zoom: float = 1.0  # focal length of the crop's camera, in that of the camera that the network knows
     focal_px: float | None = None  # focal length of the camera that took it, px; None where that is not known
     expression: np.ndarray | None = None  # (E,) of this photograph; None: the face's
+    file_size: tuple[int, int] | None = None  # height and width of the photograph's file; None: those of `photo`
+    reduced: int = 1  # so many pixels of the file, each way, are one of `photo`
 
     @property
     def place(self) -> int:
@@ -45,6 +47,15 @@ class SeenView(NamedTuple):
         if self.name in VIEWS:
             return VIEWS.index(self.name)
         return len(VIEWS) - 1 + int(self.name.removeprefix(FURTHER))
+
+    @property
+    def in_file(self) -> SeenView:
+        """The same view with places and lengths in pixels of the photograph's file, which `photo` may have fewer of."""
+        if self.reduced == 1:
+            return self
+        affine = self.affine / (self.reduced, self.reduced, 1)
+        focal = None if self.focal_px is None else self.focal_px * self.reduced
+        return self._replace(affine=affine, landmarks=self.landmarks * self.reduced, focal_px=focal, reduced=1)
 
     @property
     def known_zoom(self) -> float | None:

@@ -17,15 +17,23 @@ from dfmvr.align.find import AUTO, FINDERS, FoundFace, find_faces
 from dfmvr.assets.files import asset
 from dfmvr.assets.shipped import SHIPPED
 from dfmvr.conventions import REFERENCE_SIZE_PX, VIEWS
-from dfmvr.datasets.images import FocalLength, read_focal_length
+from dfmvr.datasets.images import WORKING_PIXELS
 from dfmvr.datasets.landmark_files import read_landmark_file
-from dfmvr.errors import ConfigError, DataError
+from dfmvr.errors import ConfigError, DataError, UnavailableError
 from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.face_model.packed import read_model
 from dfmvr.networks.checkpoint import Trained, file_beside
 from dfmvr.networks.df_mvr import DFMVR
 from dfmvr.parse.parser import FaceParser, load_parser, predict
+from dfmvr.reconstruct.photographs.landmarks import (
+    FaceChoice,
+    check_choice,
+    choose_face,
+    contradiction,
+    face_of,
+    within,
+)
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
 from dfmvr.reconstruct.photographs.views import (
     MOST_PHOTOS,
@@ -33,7 +41,7 @@ from dfmvr.reconstruct.photographs.views import (
     Photo,
     put_by_pose,
     put_in_place,
-    read_pixels,
+    read_photo,
     side_of,
 )
 from dfmvr.reconstruct.regression import read_regressor, regress
@@ -41,9 +49,8 @@ from dfmvr.reconstruct.regression import read_regressor, regress
 if TYPE_CHECKING:
     from dfmvr.reconstruct.fit.fitter import FaceFitter
 
-MAX_OUTSIDE = 0.25
-"""ASSUME: of a face of which more landmarks are cut off the photograph tells too little."""
-
+MOST_PIXELS = 3 * WORKING_PIXELS
+"""ASSUME: so many pixels of all photographs of a face are kept; with more, each is read in a smaller size."""
 
 FACE_MM = 140.0
 """Width of a face."""
@@ -122,15 +129,21 @@ class Reconstructor:
         return self.about["image_size"]
 
     def see(
-        self, photo: Photo, landmarks: Landmarks | None = None, face: int = 1, label: str = "photograph"
+        self,
+        photo: Photo,
+        landmarks: Landmarks | None = None,
+        face: int = 1,
+        label: str = "photograph",
+        most: int = WORKING_PIXELS,
     ) -> SeenView:
         """Read a photograph and cut out its face.
 
         Args:
             photo: the photograph.
-            landmarks: of the face; None: they are found.
+            landmarks: of the face, in pixels of the photograph's file; None: they are found.
             face: which face of a photograph with several, 1 being the largest.
             label: what messages call a photograph that is no file.
+            most: pixels; a photograph of more is read in a smaller size.
         Returns:
             The photograph, whose place among the views is not known yet: its name is empty.
         Raises:
@@ -138,58 +151,54 @@ class Reconstructor:
             UnavailableError: the finder's weights cannot be had.
         """
         label = str(photo) if isinstance(photo, Path | str) else label
-        pixels, source = read_pixels(photo, label), ""
-        focal = read_focal_length(photo) if isinstance(photo, Path | str) else FocalLength(None)
-        found: FoundFace | None = None
-        if isinstance(landmarks, Path | str):
-            source, landmarks = f", {landmarks}", read_landmark_file(landmarks, sides=True)
-        elif landmarks is None:
-            found = self._find(pixels, face, label)
-            landmarks = found.landmarks
-        points, notes = np.asarray(landmarks, np.float64), ()
-        if found is not None:
-            points, notes = self._known(found, pixels.shape, label)
+        stored = read_photo(photo, label, most)
+        pixels, source, dense = stored.pixels, label, None
+        notes = tuple(f"{label}: {doubt}" for doubt in stored.doubts)
+        if landmarks is None:
+            found, said = self._find(pixels, face, label, stored.reduced)
+            points, dense = found.landmarks.astype(np.float64), found.dense
+            notes += said
+        elif isinstance(landmarks, Path | str):
+            source = f"{label}, {landmarks}"
+            points = read_landmark_file(landmarks, sides=True) / stored.reduced
+        else:
+            points = np.asarray(landmarks, np.float64) / stored.reduced
+        points, said = within(points, pixels.shape, source, given=landmarks is not None)
+        notes += said
         try:
             crop, alignment = align_photo(pixels, points, self._standard, self.image_size, level=True)
         except DataError as error:
-            raise DataError(f"{label}{source}: {error}") from None
-        notes += (f"{label}: {focal.doubt}",) if focal.doubt else ()
+            raise DataError(f"{source}: {error}") from None
+        if isinstance(landmarks, Path | str) and (wrong := self._contradiction(pixels, points, stored.reduced)):
+            notes += (f"{source}: {wrong}",)
         width = FACE_MM * PX_PER_MM_AT_REFERENCE * self.image_size / REFERENCE_SIZE_PX
         width /= math.hypot(*alignment.affine[:, 0])
         if width < SMALL_FACE_PX:
             notes += (f"{label}: the face is only {width:.0f} px wide; one of 200 px tells more",)
-        seen = SeenView("", pixels, points, alignment.affine, crop, alignment.yaw_deg, label, notes=notes)
-        return seen._replace(focal_px=focal.px, dense=None if found is None else found.dense)
+        if dense is not None:
+            inside = ((dense >= 0) & (dense <= pixels.shape[1::-1])).all(1)
+            dense = np.where(inside[:, None], dense, np.nan)
+        seen = SeenView("", pixels, points, alignment.affine, crop, alignment.yaw_deg, label, notes=notes, dense=dense)
+        focal = None if stored.focal_px is None else stored.focal_px / stored.reduced
+        return seen._replace(focal_px=focal, file_size=stored.size, reduced=stored.reduced)
 
-    def _known(self, found: FoundFace, shape: tuple[int, ...], label: str) -> tuple[np.ndarray, tuple[str, ...]]:
-        """The landmarks (68, 2) px of a found face, NaN where they are guesses beyond the photograph; what to say."""
-        notes, points = [], found.landmarks.astype(np.float64)
-        if self._finder == AUTO and found.finder != "mediapipe" and is_available():
-            notes.append(
-                f"{label}: mediapipe finds no face; the landmarks are those of the finder that ships, and less sure"
-            )
-        outside = ((points < 0) | (points > shape[1::-1])).any(1)
-        if outside.mean() > MAX_OUTSIDE:
-            raise DataError(
-                f"{label}: {outside.sum()} of {len(points)} landmarks would be outside the photograph; use one that "
-                "shows more of the face"
-            )
-        if outside.any():
-            notes.append(f"{label}: the face is cut off; {outside.sum()} of {len(points)} landmarks are left out")
-        points[outside] = np.nan
-        return points, tuple(notes)
-
-    def _find(self, pixels: np.ndarray, face: int, label: str) -> FoundFace:
-        """The face that is asked for."""
+    def _find(self, pixels: np.ndarray, face: int, label: str, reduced: int) -> tuple[FoundFace, tuple[str, ...]]:
+        """The face that is asked for, and what is to be said."""
         faces = find_faces(pixels, self._finder, self._standard, str(self.device))
-        if not faces:
-            raise DataError(
-                f"{label}: no face found; use a photograph in which the face is larger and sharper, or give a file of "
-                "its landmarks"
+        found, notes = choose_face(faces, face, label, reduced)
+        if self._finder == AUTO and found.finder != "mediapipe" and is_available():
+            notes += (
+                f"{label}: mediapipe finds no face; the landmarks are those of the finder that ships, and less sure",
             )
-        if face > len(faces):
-            raise DataError(f"{label}: expected {face} faces or more, found {len(faces)}; choose another with --face")
-        return faces[face - 1]
+        return found, notes
+
+    def _contradiction(self, pixels: np.ndarray, points: np.ndarray, reduced: int) -> str:
+        """How the landmarks of a file contradict the faces that are found; empty if they do not or none is."""
+        try:
+            faces = find_faces(pixels, self._finder, self._standard, str(self.device))
+        except UnavailableError:
+            return ""  # the file may be given for that very reason
+        return contradiction(points, faces, self._standard, reduced)
 
     def __call__(
         self,
@@ -198,22 +207,23 @@ class Reconstructor:
         right: Photo | None = None,
         *,
         landmarks: Mapping[str, Landmarks] | None = None,
-        face: int = 1,
+        face: FaceChoice = 1,
     ) -> Reconstruction:
         """Reconstruct the face of photographs whose sides are known.
 
         Args:
             left, front, right: the photographs; the nose points to the image's left in the left one. One is enough.
             landmarks: of some of them, by the view's name; the others' are found.
-            face: which face of photographs with several, 1 being the largest.
+            face: which face of photographs with several, 1 being the largest; or by the view's name.
         Raises:
-            ConfigError: no photograph.
+            ConfigError: no photograph, or a choice of a face that cannot be.
             DataError: a file is not there, or landmarks that no face can have; all photographs are damaged or show no
                 face, of which some would be left out with a note.
         """
         given = {name: photo for name, photo in zip(VIEWS, (left, front, right), strict=True) if photo is not None}
         if not given:
             raise ConfigError("photographs: expected one to three, found none")
+        check_choice(face, VIEWS)
         marks = landmarks or {}
         pairs = {name: (photo, marks.get(name)) for name, photo in given.items()}
         seen, left_out = self._see_all(pairs, face, "{} photograph")
@@ -221,7 +231,7 @@ class Reconstructor:
         return self.from_views([views], [[*left_out, *notes]])[0]
 
     def from_any(
-        self, photos: Sequence[Photo], landmarks: Sequence[Landmarks | None] | None = None, face: int = 1
+        self, photos: Sequence[Photo], landmarks: Sequence[Landmarks | None] | None = None, face: FaceChoice = 1
     ) -> Reconstruction:
         """Reconstruct the face of one to twelve photographs in any order; which is which follows from their poses.
 
@@ -231,13 +241,14 @@ class Reconstructor:
         Args:
             photos: the photographs.
             landmarks: of each; None where they are to be found.
-            face: which face of photographs with several, 1 being the largest.
+            face: which face of photographs with several, 1 being the largest; or by the photograph's number.
         Raises:
-            ConfigError: none, or more than twelve.
+            ConfigError: none, or more than twelve, or a choice of a face that cannot be.
             DataError: as of a call, of all photographs.
         """
         if not 1 <= len(photos) <= MOST_PHOTOS:
             raise ConfigError(f"photographs: expected one to {MOST_PHOTOS}, found {len(photos)}")
+        check_choice(face, range(1, len(photos) + 1))
         marks = landmarks or [None] * len(photos)
         pairs = dict(enumerate(zip(photos, marks, strict=True), start=1))
         seen, notes = self._see_all(pairs, face, "photograph {}")
@@ -251,21 +262,22 @@ class Reconstructor:
         return self.from_views([put_by_pose(kept)], [notes])[0]
 
     def _see_all(
-        self, given: Mapping[Any, tuple[Photo, Landmarks | None]], face: int, label: str
+        self, given: Mapping[Any, tuple[Photo, Landmarks | None]], face: FaceChoice, label: str
     ) -> tuple[dict[Any, SeenView], list[str]]:
         """Read photographs; those that are damaged or show no face are left out and told of.
 
         Args:
             given: photographs and their landmarks by name or number.
-            face: which face of photographs with several.
+            face: which face of photographs with several; of all, or by their names or numbers.
             label: what messages call one that is no file, with a place for its name or number.
         Raises:
             DataError: none can be used, a file is not there, or the landmarks given with one are wrong.
         """
         seen, notes, first = {}, [], None
+        most = min(WORKING_PIXELS, MOST_PIXELS // len(given))
         for key, (photo, marks) in given.items():
             try:
-                seen[key] = self.see(photo, marks, face, label.format(key))
+                seen[key] = self.see(photo, marks, face_of(face, key), label.format(key), most)
             except DataError as error:
                 if marks is not None or (isinstance(photo, Path | str) and not Path(photo).exists()):
                     raise

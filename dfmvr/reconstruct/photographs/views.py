@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dfmvr.conventions import VIEWS
-from dfmvr.datasets.images import read_image
+from dfmvr.datasets.images import WORKING_PIXELS, StoredPhotograph, read_photograph
 from dfmvr.errors import DataError
 from dfmvr.face_model.coefficients import MEAN_YAW_DEG
 from dfmvr.reconstruct.photographs.reconstruction import FURTHER, SeenView
@@ -26,20 +26,24 @@ TURNED_DEG = 12.0
 MOST_PHOTOS = 12
 
 
-def read_pixels(photo: Photo, label: str) -> np.ndarray:
-    """The pixels (H, W, 3) uint8 of a photograph, which messages call `label` if it is no file.
+def read_photo(photo: Photo, label: str, most: int = WORKING_PIXELS) -> StoredPhotograph:
+    """Read a photograph, which messages call `label` if it is no file.
 
+    Args:
+        photo: a file, or the pixels.
+        label: what messages call it.
+        most: pixels; a file of more is read in a smaller size.
     Raises:
         DataError: unreadable, or an array of another kind.
     """
     if isinstance(photo, Path | str):
-        return read_image(photo)
+        return read_photograph(photo, most)
     pixels = np.asarray(photo)
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, -1)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[-1] != 3 or not pixels.size:
         raise DataError(f"{label}: expected uint8 pixels (H, W, 3), found {pixels.dtype} {pixels.shape}; convert it")
-    return pixels
+    return StoredPhotograph(pixels, pixels.shape[:2], 1, None, ())
 
 
 def put_in_place(given: Mapping[str, SeenView]) -> tuple[list[SeenView], list[str]]:
