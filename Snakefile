@@ -1,15 +1,23 @@
 """DF-MVR: from a face model to Table I, one stage after the other.
 
-`snakemake --cores all` makes results/report.html on the open stand-ins; another configuration is given with
-`--configfile`. Each stage is a file of workflow/rules/, a module of dfmvr/ and a section of the configuration.
+`snakemake --cores all` makes results/report.html on the open stand-ins, in the folder where it is called or in
+`--directory`; another configuration is given with `--configfile`. Each stage is a file of workflow/rules/, a module of
+dfmvr/ and a section of the configuration.
 """
 
+import os
+
+from dfmvr.folders import hold
 from snakemake.utils import min_version
 
 min_version("9.25")
 
 
-configfile: "config/config.yaml"
+configfile: os.path.join(workflow.basedir, "config", "config.yaml")
+
+
+if workflow.is_main_process:
+    hold(".snakemake", leftovers="locks")  # of a run that was killed
 
 
 container: "docker://python:3.11-slim-bookworm"

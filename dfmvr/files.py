@@ -12,11 +12,13 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import uuid
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,34 @@ def decode_text(content: bytes) -> str:
         return content.decode("utf-8")
     except UnicodeDecodeError:
         return content.decode("cp1252", "replace")
+
+
+def is_somebodys(name: str) -> bool:
+    """Whether a person has put a file of this name where it is; systems add some where a folder is looked at."""
+    return not name.startswith(".") and name.lower() not in ("thumbs.db", "desktop.ini")
+
+
+@cache
+def listing_of(*folders: Path | None) -> str:
+    """Digest of the names, sizes and times of all files below folders, to tell whether anything has been changed there.
+
+    It is looked up once a process. Hidden files and those that systems add do not count; links are followed, but no
+    folder is visited twice. What is not there or cannot be read has no files.
+    """
+    digest, visited = hashlib.sha256(), set()
+    waiting = [(str(folder), str(number)) for number, folder in enumerate(folders) if folder]
+    while waiting:
+        place, name = waiting.pop()
+        with suppress(OSError):
+            status = os.stat(place)
+            if not stat.S_ISDIR(status.st_mode):
+                told = f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0"
+                digest.update(told.encode(errors="surrogateescape"))
+            elif (status.st_dev, status.st_ino) not in visited:
+                visited.add((status.st_dev, status.st_ino))
+                found = sorted(filter(is_somebodys, os.listdir(place)))
+                waiting += [(os.path.join(place, one), f"{name}/{one}") for one in found]
+    return digest.hexdigest()
 
 
 def find_below(folder: Path, name: str) -> Path | None:

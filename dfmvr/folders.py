@@ -201,6 +201,26 @@ def _hidden_folder(parent: Path) -> Iterator[Path]:
             shutil.rmtree(made, ignore_errors=True)
 
 
+def hold(folder: Path | str, leftovers: str) -> None:
+    """Hold a folder for the life of this process, together with others, and remove what they left if none is alive.
+
+    A program that marks its folder with files, as Snakemake does, leaves the marks when it is killed. The lock that is
+    taken here ends with its process, however that ends.
+
+    Args:
+        folder: made if it is not there.
+        leftovers: a folder in it, which marks that the processes that hold it are at work.
+    """
+    with suppress(OSError):  # no such locks here: what is left must be removed by hand
+        Path(folder).mkdir(exist_ok=True)
+        place = os.open(folder, os.O_RDONLY)  # and never closed
+        if fcntl is not None:
+            with suppress(BlockingIOError):
+                fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(Path(folder, leftovers), ignore_errors=True)
+            fcntl.flock(place, fcntl.LOCK_SH)
+
+
 @contextmanager
 def _locked(folder: Path, wait: bool = True) -> Iterator[None]:
     """Have a folder to oneself among processes that ask.

@@ -132,7 +132,12 @@ def test_variants_given_join_the_built_in_ones():
 
 def test_the_workflow_asks_the_configuration_where_data_are_and_how_to_read_them():
     settings = configuration.load(None, ["datasets.bosphorus.root=b", "face_model.folder=f"])
-    assert settings.supplied() == [Path("b"), Path("f")]
+    assert settings.supplied("bosphorus") == [Path("b")]
+    assert settings.supplied(settings.face_model.source) == [Path("f")]
+    assert settings.supplied("resnet50") == settings.supplied("pixel_face") == []
+    for method, places in (("shang", [Path("w")]), ("dfmvr", [])):
+        tests = f'study.tests={{"pixel_face": ["{method}"]}}'
+        assert configuration.load(None, ["train.shang.imagenet_weights=w", tests]).supplied("resnet50") == places
     roots = [settings.datasets.root_of(name) for name in ("bosphorus", "pixel_face", "pixel_face_ict")]
     assert roots == [Path("b"), None, None]
     assert settings.datasets.layout_of("pixel_face_ict") == "pixel_face"

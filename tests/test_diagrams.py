@@ -329,5 +329,5 @@ def test_boxes_stand_apart_text_fits_and_arrows_meet_boxes(which, request):
 def test_without_df_mvr_there_is_nothing_to_draw(tmp_path):
     tests = "study.tests={pixel_face: [mean_face, deng, floor]}"
     assert cli.main(["report", "diagrams", "--set", tests, "--output", str(tmp_path / "d")]) == 0
-    assert [file.name for file in (tmp_path / "d").iterdir()] == ["figures.json"]
+    assert [file.name for file in (tmp_path / "d").glob("[!.]*")] == ["figures.json"]
     assert json.loads((tmp_path / "d" / "figures.json").read_text()) == {}

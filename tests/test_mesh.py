@@ -317,7 +317,7 @@ def root(tmp_path):
 def test_a_data_set_by_the_command(root, tmp_path, caplog):
     with caplog.at_level("INFO"):
         assert cli.main(["mesh", "--data", str(root), "--output", str(tmp_path / "out")]) == 0
-    names = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    names = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("[!.]*") if path.is_file()}
     scans = {f"scans/bs00{i}_N_N_0.npz" for i in range(4)}
     assert names == {"scans.csv", "landmarks_101.npz", *scans}
     table = pd.read_csv(tmp_path / "out" / "scans.csv", index_col="scan")

@@ -55,7 +55,9 @@ def test_the_licensed_data_are_one_file(tmp_path):
     assert len(baselines) == 4
     assert all("data/resnet50-0676ba61.pth" in job["input"] for job in baselines)
     found = counts(dry_run(tmp_path, "--configfile", "config/paper.yaml"))
-    assert found["check_data"] == found["import_face_model"] == 1
+    assert found["import_face_model"] == 1
+    checks = {job["wildcards"]["dataset"] for job in jobs if job["rule"] == "check_data"}
+    assert checks == {"pixel_face", "multi_pie", "bosphorus", "celebamask_hq", "bfm_2009", "face_alignment", "resnet50"}
     assert "simulate_dataset" not in found
     assert found["train_variant"] == 13
     assert found["score_meshes"] == 28

@@ -51,10 +51,17 @@ class Config(Section):
         """Give the section of a stage by the stage's name."""
         return getattr(self, "register_" if name == "register" else name)
 
-    def supplied(self) -> list[Path]:
-        """The folders of the data that the user supplies."""
-        folders = [part.root for _, part in self.datasets]
-        return [folder for folder in (*folders, self.face_model.folder) if folder]
+    def supplied(self, name: str) -> list[Path]:
+        """The folders and files that the user supplies of a data set, model or weights, by their names in `fetch`."""
+        places = [self.datasets.root_of(name)]
+        if name == self.face_model.source:
+            places.append(self.face_model.folder)
+        if name == "resnet50":
+            methods = {self.variant(training).method for training in self.trained_on()}
+            places += [
+                getattr(self.train, method).imagenet_weights for method in ("deng", "shang") if method in methods
+            ]
+        return [place for place in places if place]
 
     def variant(self, name: str) -> TrainSection:
         """Give the section `train` with the overrides of one variant, or of another training of it.

@@ -14,7 +14,7 @@ rule align_dataset:
     input:
         code=lambda wildcards: code("align.command", reader_of(wildcards.dataset)),
         data=lambda wildcards: data_of(wildcards.dataset),
-        checked=lambda wildcards: checked(study.datasets.root_of(wildcards.dataset)),
+        checked=lambda wildcards: checked(wildcards.dataset, "face_alignment"),
         landmarks=lambda wildcards: (
             f"<results>/mesh/{wildcards.dataset}/landmarks_101.npz"
             if layout_of(wildcards.dataset) in layouts.LANDMARKED
@@ -31,6 +31,7 @@ rule align_dataset:
         settings=study.align.as_json(),
         format=lambda wildcards: layout_of(wildcards.dataset),
         reading=lambda wildcards: study.datasets.reading(wildcards.dataset),
+        listing=lambda wildcards: listing_of(study.datasets.root_of(wildcards.dataset)),
         # the manifest names the scans without a look
         scans=lambda wildcards, output: (
             f"--mesh {output[0].replace('align', 'mesh')}"

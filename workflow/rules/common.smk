@@ -8,6 +8,7 @@ from dfmvr import dependencies
 from dfmvr.config import configuration
 from dfmvr.datasets import layouts
 from dfmvr.errors import ConfigError
+from dfmvr.files import listing_of
 from dfmvr.study.methods import read_key
 from dfmvr.study.paper import COMPARISONS
 
@@ -54,9 +55,7 @@ def of_tests(pattern):
 
 def of_trainings(pattern):
     """What gives `pattern` filled in for every training that the tests of the wildcard `page` need."""
-    return lambda wildcards: expand(
-        pattern, method=list(study.trained_on(wildcards.page))
-    )
+    return lambda wildcards: expand(pattern, method=study.trained_on(wildcards.page))
 
 
 def of_data(pattern):
@@ -83,9 +82,10 @@ def data_of(dataset):
     return str(study.datasets.root_of(dataset) or f"<results>/simulate/{dataset}")
 
 
-def checked(supplied):
-    """What tells that data that the user supplied are fit for use; nothing for a stand-in."""
-    return "<results>/fetch/found.json" if supplied else []
+def checked(*names):
+    """What tells that what the user supplied of these is fit for use; nothing for a stand-in."""
+    needed = [n for n in names if study.supplied(n) or n == study.align.landmarks]
+    return [f"<results>/fetch/{name}.json" for name in needed]
 
 
 def code(*modules):

@@ -61,7 +61,7 @@ else:
                 "face_model.command", f"face_model.{MAKERS[study.face_model.source]}"
             ),
             folder=study.face_model.folder or [],
-            checked=checked(study.face_model.folder),
+            checked=checked(study.face_model.source),
             open_model="<results>/face_model/open_model.npz",
             pixel_face=study.datasets.pixel_face.root or [],
         output:
@@ -73,6 +73,9 @@ else:
             "<benchmarks>/face_model/import.jsonl"
         params:
             settings=study.face_model.as_json(),
+            listing=lambda wildcards: listing_of(
+                study.face_model.folder, study.datasets.pixel_face.root
+            ),
             keypoints=lambda wildcards, input: (
                 (
                     f" --pixel-face {shlex.quote(input.pixel_face)}"

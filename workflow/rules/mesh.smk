@@ -14,7 +14,7 @@ rule normalise_scans:
             "mesh.command", f"mesh.{layout_of(wildcards.dataset)}"
         ),
         data=lambda wildcards: data_of(wildcards.dataset),
-        checked=lambda wildcards: checked(study.datasets.root_of(wildcards.dataset)),
+        checked=lambda wildcards: checked(wildcards.dataset),
     output:
         scans=directory("<results>/mesh/{dataset}/scans"),
         landmarks="<results>/mesh/{dataset}/landmarks_101.npz",
@@ -30,6 +30,7 @@ rule normalise_scans:
         ),
         format=lambda wildcards: layout_of(wildcards.dataset),
         reading=lambda wildcards: study.datasets.reading(wildcards.dataset),
+        listing=lambda wildcards: listing_of(study.datasets.root_of(wildcards.dataset)),
     message:
         "Make the scans of {wildcards.dataset} alike"
     shell:

@@ -18,7 +18,7 @@ rule pretrain_parser:
     input:
         code=code("parse.pretrain"),
         data=data_of("celebamask_hq"),
-        checked=checked(study.datasets.celebamask_hq.root),
+        checked=checked("celebamask_hq"),
     output:
         weights="<results>/parse/parser.safetensors",
         metrics="<results>/parse/metrics.json",
@@ -34,6 +34,7 @@ rule pretrain_parser:
     params:
         settings=study.parse.as_json(),
         reading=study.datasets.reading("celebamask_hq"),
+        listing=lambda wildcards: listing_of(study.datasets.celebamask_hq.root),
         image_size=study.align.image_size,
     message:
         "Pretrain the face parse net"

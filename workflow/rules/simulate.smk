@@ -38,6 +38,7 @@ rule photograph_real_scan:
         "<logs>/simulate/real_scan.log",
     params:
         settings=study.simulate.for_dataset("real_scan"),
+        listing=lambda wildcards: listing_of(study.simulate.real_scan),
     message:
         "Photograph the head scan {input.scan}"
     shell:

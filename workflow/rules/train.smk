@@ -20,7 +20,9 @@ rule train_variant:
         model="<results>/face_model/face_model.npz",
         parser="<results>/parse/parser.safetensors",
         public=lambda wildcards: study.variant(wildcards.method).files,
-        checked=lambda wildcards: checked(study.variant(wildcards.method).files),
+        checked=lambda wildcards: checked(
+            *["resnet50"] * bool(study.variant(wildcards.method).files)
+        ),
     output:
         weights="<results>/train/{method}/weights.safetensors",
         metrics="<results>/train/{method}/metrics.csv",

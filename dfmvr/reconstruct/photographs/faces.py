@@ -26,6 +26,7 @@ from typing import NamedTuple
 from dfmvr.conventions import VIEWS
 from dfmvr.datasets.images import image_suffixes
 from dfmvr.errors import DataError
+from dfmvr.files import is_somebodys
 from dfmvr.folders import read_written
 from dfmvr.reconstruct.export.files import MAKER
 
@@ -43,7 +44,6 @@ MAX_BYTES = 64 << 20
 
 MAX_NAME_BYTES = 200
 _NO_NAME = re.compile(r'[\x00-\x1f\x7f/\\<>:"|?*]|^\.|\.$')
-_OF_SYSTEMS = ("thumbs.db", "desktop.ini")
 _MARKED = (
     *((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF8, "utf-8-sig")),
     *((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")),
@@ -81,17 +81,12 @@ def _named(names: list[str]) -> str:
 
 
 def _of_folder(folder: Path) -> list[FacePhotographs]:
-    visible = [path for path in sorted(folder.iterdir()) if _is_somebodys(path)]
+    visible = [path for path in sorted(folder.iterdir()) if is_somebodys(path.name)]
     faces = [_of_subfolder(path) for path in visible if path.is_dir() and not read_written(path, SUMMARISER).contents]
     beside = [path.name for path in visible if path.suffix.lower() in image_suffixes() and not path.is_dir()]
     if beside:
         log.info("note: %s: left aside, since each face has a folder of its own: %s", folder, _named(beside))
     return faces if any(face.photos or face.problem for face in faces) else []
-
-
-def _is_somebodys(path: Path) -> bool:
-    """Whether a person has put it there, and not the system."""
-    return not path.name.startswith(".") and path.name.lower() not in _OF_SYSTEMS
 
 
 def _of_subfolder(place: Path) -> FacePhotographs:
@@ -100,7 +95,7 @@ def _of_subfolder(place: Path) -> FacePhotographs:
     aside: list[str] = []
     own = read_written(place, MAKER).contents
     for path in sorted(place.iterdir()):
-        if path.name in own or path.is_dir() or not _is_somebodys(path):
+        if path.name in own or path.is_dir() or not is_somebodys(path.name):
             continue
         view, suffix = path.stem.strip().casefold(), path.suffix.strip().lower()
         kind = marks if suffix in LANDMARK_SUFFIXES else photos if suffix in ("", *image_suffixes()) else None
