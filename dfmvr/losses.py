@@ -80,8 +80,10 @@ def photo_loss(rendered: Tensor, photo: Tensor, coverage: Tensor, weights: Tenso
     Returns:
         Scalar in [0, sqrt 3] for colours in range, mean over samples and views.
     """
-    # vector_norm's gradient at equal colours is 0, not NaN.
-    distance = torch.linalg.vector_norm(rendered - photo, dim=2)
+    red, green, blue = (rendered - photo).unbind(2)
+    squares = red.square() + green.square() + blue.square()  # many times faster than a norm over planes
+    differs = squares > 0  # the gradient of equal colours is 0, not NaN
+    distance = squares.where(differs, 1).sqrt() * differs
     return _weighted_mean(distance, weights.to(distance.dtype) * coverage.detach())
 
 

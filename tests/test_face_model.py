@@ -128,6 +128,16 @@ def test_coarse_model_is_the_same_face(model):
     assert 4 * len(coarse.triangles) == len(model.triangles)
 
 
+def test_landmarks_alone_are_those_of_the_whole_face(model):
+    alone, generator = model.landmarks_alone(), torch.Generator().manual_seed(0)
+    alpha, beta = (torch.randn(2, k, generator=generator) for k in (model.identity_size, model.expression_size))
+    part, whole = alone.shape(alpha, beta), model.shape(alpha, beta)
+    assert part.shape[1] <= 68 + 106
+    for name in ("landmarks_68", "landmarks_101"):
+        assert_allclose(part[:, getattr(alone, name)], whole[:, getattr(model, name)], atol=1e-4)
+    assert alone.double().landmarks_alone().mean.dtype == torch.double
+
+
 def test_shape_is_linear(model):
     alpha = torch.zeros(1, model.identity_size)
     beta = torch.zeros(1, model.expression_size)

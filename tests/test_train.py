@@ -156,7 +156,8 @@ def test_the_mask_loss_falls_when_followed(samples):
     batch = batch._replace(masks=parser(batch.images.flatten(0, 1)).argmax(1).unflatten(0, (2, 3)).clamp_min(1))
     network = small_network().train()
     system = training(network, parser=parser, **(NO_WEIGHTS | {"mask": 1.0}))
-    history = learn(network, lambda _: system.losses(batch).total, 50, 3e-3)
+    # at 3e-3 the way is chaotic: rounding alone decides whether it ends above the start
+    history = learn(network, lambda _: system.losses(batch).total, 50, 1e-3)
     assert np.mean(history[-5:]) < 0.9 * history[0]
 
 

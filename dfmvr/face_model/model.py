@@ -174,14 +174,24 @@ class MorphableModel(torch.nn.Module):
         landmarks = np.concatenate((fine["landmarks_68"], fine["landmarks_106"]))
         extra = np.unique(landmarks[landmarks >= self.coarse_vertices])
         kept = np.concatenate((np.arange(self.coarse_vertices), extra))
-        place = np.full(len(fine["mean"]), -1)
+        return self._part(fine, kept, triangles=fine["coarse_triangles"])
+
+    def landmarks_alone(self) -> MorphableModel:
+        """Give the same model of nothing but its landmarks, without triangles; they are told by their new indices."""
+        whole = self.arrays()
+        kept = np.unique(np.concatenate((whole["landmarks_68"], whole["landmarks_106"])))
+        none = np.zeros((0, 3), np.int32)
+        return self._part(whole, kept, triangles=none, coarse_triangles=none, coarse_vertices=np.array(0, np.int32))
+
+    def _part(self, whole: dict[str, np.ndarray], kept: np.ndarray, **changed: np.ndarray) -> MorphableModel:
+        """The model of the vertices `kept`, all landmarks among them, from the arrays of the whole, some changed."""
+        place = np.full(len(whole["mean"]), -1)
         place[kept] = np.arange(len(kept))
-        result = dict(fine)
+        result = whole | changed
         for name in ("mean", "albedo_mean", "labels", "regions", "skin"):
-            result[name] = fine[name][kept]
+            result[name] = whole[name][kept]
         for name in ("identity", "expression", "albedo"):
-            result[name] = fine[name][:, kept]
+            result[name] = whole[name][:, kept]
         for name in ("landmarks_68", "landmarks_106"):
-            result[name] = place[fine[name]]
-        result["triangles"] = fine["coarse_triangles"]
-        return MorphableModel(result, f"{self.name}, coarse")
+            result[name] = place[whole[name]]
+        return MorphableModel(result, f"{self.name}, in part").to(self.mean)

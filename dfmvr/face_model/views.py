@@ -68,7 +68,7 @@ def render_views(
     # Normals turn with the face: one set for the neutral pose, rotated into each view, since lighting is per view.
     # Code: the released code has one lighting and rotates them with the right view's rotation for all views; that is
     # `train.released.shared_lighting`, which tells the same light to each view in its own frame.
-    normals = normals_of(vertices, model.triangles)[:, None] @ euler_to_rotmat(angles).transpose(-1, -2)
+    normals = (euler_to_rotmat(angles) @ normals_of(vertices, model.triangles).transpose(-1, -2)[:, None]).mT
     albedo = model.albedo(texture)
     of_views = albedo[:, None].expand(-1, views, -1, -1)
     colours = shade(of_views.flatten(0, 1), normals.flatten(0, 1), lighting.flatten(0, 1))

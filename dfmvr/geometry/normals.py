@@ -58,7 +58,7 @@ def vertex_normals(vertices: Tensor, triangles: Tensor) -> Tensor:
         total.append(around)
     # clamped, the gradient stays finite at vertices without a triangle
     scale = (total[0].square() + total[1].square() + total[2].square()).clamp_min(_LEAST).rsqrt()
-    return torch.stack([(plane * scale).T for plane in total], -1)
+    return torch.stack([(plane * scale).T for plane in total], -2).mT
 
 
 def _laid_out(gradient: Tensor | None) -> Tensor | None:

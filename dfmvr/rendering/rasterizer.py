@@ -125,7 +125,7 @@ def locate(projected: Tensor, triangles: Tensor, pix_to_face: Tensor) -> Hits:
 def gather_corners(values: Tensor, corner: Tensor) -> Tensor:
     """Pick vertex values (B, V, C) at flat corner indices (3, M): (C, 3, M)."""
     # one plane a channel: both this and its backward, a scatter-add, are several times faster than on rows of C
-    planes = torch.stack(values.reshape(-1, values.shape[-1]).unbind(-1))
+    planes = values.reshape(-1, values.shape[-1]).T.contiguous()
     return planes.gather(1, corner.reshape(1, -1).expand(planes.shape[0], -1)).view(planes.shape[0], *corner.shape)
 
 

@@ -33,7 +33,8 @@ def sh_basis(normals: Tensor) -> Tensor:
 
 def _basis_planes(normals: Tensor) -> Tensor:
     """`sh_basis` with a plane a harmonic, (..., 9, V): six times faster to multiply with the lighting."""
-    x, y, z = (component.contiguous() for component in normals.unbind(-1))
+    # parted as planes: the gradient is then put together by copying whole planes
+    x, y, z = (component.contiguous() for component in normals.transpose(-1, -2).unbind(-2))
     return torch.stack(
         (
             torch.full_like(x, _DEGREE_0),

@@ -50,6 +50,7 @@ class TrainingSystem:
     ) -> None:
         self.network, self.parser, self.image_size = network, parser, image_size
         self.model = coarse_for(model, image_size)
+        self.landmarks = self.model.landmarks_alone()
         self.precision = PRECISIONS[settings.precision]
 
     @staticmethod
@@ -97,6 +98,10 @@ class TrainingSystem:
         Without rendering, those of landmarks and coefficients alone.
         """
         raise NotImplementedError
+
+    def model_of(self, rendered: bool) -> MorphableModel:
+        """The face model of a step: its landmarks are all that one without renderings looks at."""
+        return self.model if rendered else self.landmarks
 
     def autocast(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """A network under mixed precision where that is asked for; geometry and rendering are always float32."""

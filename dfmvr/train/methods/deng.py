@@ -67,7 +67,7 @@ class DengTraining(SingleImageTraining):
     def losses_of(self, per_view: Coefficients, batch: Batch, rendered: bool = True) -> DengLossTerms:
         """All losses of coefficients (B, 3, ...) of single photographs."""
         coefficients = as_samples(per_view)
-        views = render_views(self.model, coefficients, self.image_size, rendered)
+        views = render_views(self.model_of(rendered), coefficients, self.image_size, rendered)
         photo, landmark_2d, perceptual = self.of_photographs(views, batch)
         terms = {
             "photo": photo,

@@ -46,7 +46,7 @@ class DFMVRTraining(TrainingSystem):
         """All losses of a batch (Eqs. 2 to 8); without rendering, those of landmarks and coefficients alone."""
         coefficients = self.autocast(self.network)(*what_is_seen(batch))
         views = self.see(coefficients, rendered)
-        landmarks_3d = views.vertices[:, self.model.landmarks_101]
+        landmarks_3d = views.vertices[:, self.model_of(rendered).landmarks_101]
         outlines = rendered and self.parser is not None and self.weights.silhouette
         prediction = Prediction(
             *(views.image, views.alpha, views.landmarks, landmarks_3d, coefficients),
@@ -57,7 +57,7 @@ class DFMVRTraining(TrainingSystem):
 
     def see(self, coefficients: Coefficients, rendered: bool) -> Views:
         """What the three cameras see of the coefficients."""
-        return render_views(self.model, coefficients, self.image_size, rendered)
+        return render_views(self.model_of(rendered), coefficients, self.image_size, rendered)
 
     def compare(
         self, prediction: Prediction, target: LossTarget, parser: Callable[[Tensor], Tensor] | None, views: Views

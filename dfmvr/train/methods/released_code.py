@@ -73,7 +73,7 @@ class ReleasedTraining(DFMVRTraining):
     def see(self, coefficients: Coefficients, rendered: bool) -> Views:
         """What the three cameras see of the coefficients; `alpha` is what a pixel weighs in the photo loss."""
         normals_of = unit_vertex_normals if self.released.unit_normals else vertex_normals
-        views = render_views(self.model, coefficients, self.image_size, rendered, normals_of)
+        views = render_views(self.model_of(rendered), coefficients, self.image_size, rendered, normals_of)
         if self.released.small_screen:
             views = views._replace(landmarks=on_their_screen(views.landmarks, self.image_size))
         if rendered and self.released.alpha_weight:

@@ -97,7 +97,7 @@ class ShangTraining(SingleImageTraining):
     def losses_of(self, per_view: Coefficients, batch: Batch, rendered: bool = True) -> ShangLossTerms:
         """All losses of coefficients (B, 3, ...) of three views."""
         coefficients = as_samples(per_view)
-        views = render_views(self.model, coefficients, self.image_size, rendered)
+        views = render_views(self.model_of(rendered), coefficients, self.image_size, rendered)
         photo, landmark_2d, perceptual = self.of_photographs(views, batch)
         poses = zip(pairs_of(per_view.angles), pairs_of(per_view.translation), strict=True)
         motion = motion_between(*(Pose(*pose) for pose in poses))
