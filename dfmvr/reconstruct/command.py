@@ -125,7 +125,7 @@ def _faces(told: list[str]) -> FaceChoice:
 
 def _check_swallowed(args: argparse.Namespace) -> None:
     """Raise ConfigError if an option has taken a photograph for itself."""
-    several = {"--landmarks": args.landmarks or ()}
+    several = {"--landmarks": args.landmarks or (), "--face": args.face or ()}
     single = {f"--{name.replace('_', '-')}": getattr(args, name) for name in ("parser", "checkpoint", "face_model")}
     single |= {"--expression-of": args.expression_of, "--device": args.device}
     for option, words in [*several.items(), *((option, [word]) for option, word in single.items() if word)]:
@@ -157,8 +157,8 @@ def main(args: argparse.Namespace, settings: None) -> None:
         OutputError: the folder cannot be written.
         UnavailableError: no face of a batch could be reconstructed, or the finder is not to be had here.
     """
-    sides, args.face = args.sides or {}, _faces(args.face or [])
     _check_swallowed(args)
+    sides, args.face = args.sides or {}, _faces(args.face or [])
     ways = [name for name, given in (("PHOTO", args.photos), ("--batch", args.batch), ("--left, ...", sides)) if given]
     if len(ways) > 1:
         raise ConfigError(f"{' and '.join(ways)}: give one of them")
