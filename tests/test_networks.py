@@ -178,6 +178,23 @@ def test_resnet_gives_maps_of_rednets_size(depth, stem_pool, side):
     assert (net.out_channels, net.stride) == (128, 32 if stem_pool else 16)
 
 
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (50, 60)])
+def test_a_backbone_hands_on_the_finer_map_place_by_place(height, width):
+    torch.manual_seed(0)
+    net, x = ResNet(8, 14, 4, False, fine=3).eval(), torch.rand(2, 8, height, width)
+    coarse = copy.deepcopy(net)
+    coarse.fine = None
+    out, last = net(x), coarse(x)
+    assert net.out_channels == 128 + 3 * 16
+    assert torch.equal(out[:, :128], last)
+    second = net.fine(net.layer2(net.layer1(net.stem(x))))
+    rows, columns = second.shape[-2:]
+    for row, column in ((0, 0), (5, 6), (rows - 1, columns - 1)):
+        channels = 128 + torch.arange(3) * 16 + row % 4 * 4 + column % 4
+        assert torch.equal(out[:, channels, row // 4, column // 4], second[:, :, row, column])
+    check_gradients(net, torch.rand(2, 8, 20, 24, dtype=torch.double))
+
+
 def check_gradients(module, x):
     """Compare the gradients of the input and of all weights with finite differences, each in a random direction."""
     module = module.double()

@@ -97,6 +97,12 @@ class NetworkSection(Section):
     )
     stem_pool: bool = Field(False, description="Max pooling in the backbone's stem; RedNet has it, for 224 px.")
     neck: int = Field(256, ge=0, description="Units of a layer that sees the whole last map; 0: its mean.")
+    fine: int = Field(
+        0,
+        ge=0,
+        description="Channels of the backbone's second stage that the neck sees too, four times as fine as the last "
+        "map; 0: the last map alone, as in the paper.",
+    )
     quick_start: bool = Field(True, description="Initial weights for a short training; false: RedNet's own.")
 
 
@@ -209,6 +215,12 @@ class SingleImageSection(Section):
     depth: Literal[14, 26, 38, 50] = Field(14, description="Depth; the papers have 50.")
     stem_pool: bool = Field(False, description="Max pooling in the stem; ResNet has it, for 224 px.")
     neck: int = Field(256, ge=0, description="Units of a layer that sees the whole last map; 0: its mean.")
+    fine: int = Field(
+        0,
+        ge=0,
+        description="Channels of the backbone's second stage that the neck sees too, four times as fine as the last "
+        "map; 0: the last map alone, as in the paper.",
+    )
     quick_start: bool = Field(True, description="Initial weights for a short training; false: ResNet's own.")
 
 

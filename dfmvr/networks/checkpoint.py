@@ -55,7 +55,7 @@ def _as_written_today(about: dict[str, Any]) -> dict[str, Any]:
     Raises:
         DataError: it was trained on colours that networks no longer get.
     """
-    network, kind = dict(about["network"]), about.get("method", "df_mvr")
+    network, kind = {"fine": 0} | about["network"], about.get("method", "df_mvr")
     if "released_concat" in network:
         network["last_concat"] = network.pop("released_concat")
     inputs, lighting = (network.pop(name, False) for name in ("released_inputs", "shared_lighting"))

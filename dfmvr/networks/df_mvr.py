@@ -51,7 +51,7 @@ class DFMVR(CoefficientRegressor):
     def __init__(self, settings: NetworkSection, sizes: NetworkSizes, lightings: int = len(VIEWS)) -> None:
         fusion = build_fusion(settings)
         backbone = BACKBONES[settings.backbone](
-            fusion.out_channels, settings.depth, settings.backbone_width, settings.stem_pool
+            fusion.out_channels, settings.depth, settings.backbone_width, settings.stem_pool, settings.fine
         )
         super().__init__(settings, sizes, backbone, len(VIEWS), lightings)
         self.fusion, self.face_mask, self.precision = fusion, settings.face_mask, torch.float32

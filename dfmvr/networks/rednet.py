@@ -20,10 +20,12 @@ class RedNet(ResidualNet):
 
     Args:
         in_channels: channels of the input.
-        depth, width, stem_pool: see `ResidualNet`.
+        depth, width, stem_pool, fine: see `ResidualNet`.
     """
 
-    def __init__(self, in_channels: int, depth: int = 50, width: int = 64, stem_pool: bool = True) -> None:
+    def __init__(
+        self, in_channels: int, depth: int = 50, width: int = 64, stem_pool: bool = True, fine: int = 0
+    ) -> None:
         if width < GROUP_CHANNELS or width % GROUP_CHANNELS:
             raise ConfigError(f"backbone: expected a width divisible by {GROUP_CHANNELS}, found {width}")
         # The stem's own width is half of the net's but has to hold a whole group of channels.
@@ -35,4 +37,4 @@ class RedNet(ResidualNet):
             nn.ReLU(inplace=True),
             ConvBN(half, width, 3),
         ]
-        super().__init__(stem, depth, width, stem_pool, lambda channels, stride: Involution(channels, 7, stride))
+        super().__init__(stem, depth, width, stem_pool, fine, lambda channels, stride: Involution(channels, 7, stride))

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dfmvr.errors import ConfigError
 from dfmvr.networks.involution import Involution
-from dfmvr.networks.layers import initialise_convolutions, shortcut
+from dfmvr.networks.layers import ConvBN, initialise_convolutions, shortcut
+
+FINER = 4
+"""How many times as fine as the last map that of the second stage is."""
 
 BLOCKS = {14: (1, 1, 1, 1), 26: (1, 2, 4, 1), 38: (2, 3, 5, 2), 50: (3, 4, 6, 3)}
 EXPANSION = 4
@@ -50,11 +55,21 @@ class ResidualNet(nn.Module):
         width: channels after the stem and in the bottlenecks of the first stage; 64 is the original. Stages double it.
         stem_pool: whether the stem ends with a max pooling, as in the original. Without it all maps are twice as large:
             at 64 px the last one then has 4 x 4 places instead of 2 x 2 (at 224 px the original's has 7 x 7).
+        fine: hand on so many channels of the second stage too, each 4 x 4 of its places as 16 channels of one place.
+            ASSUME: within its 4 x 4 places, the last map tells where something lies by its channels alone, which long
+            trainings learn; from histograms of gradients on so coarse a grid, least squares find a third of what they
+            find on one four times as fine (docs/limits.md).
         spatial: makes the layer that looks around, from channels and stride.
     """
 
     def __init__(
-        self, stem: list[nn.Module], depth: int, width: int, stem_pool: bool, spatial: Callable[[int, int], nn.Module]
+        self,
+        stem: list[nn.Module],
+        depth: int,
+        width: int,
+        stem_pool: bool,
+        fine: int,
+        spatial: Callable[[int, int], nn.Module],
     ) -> None:
         super().__init__()
         if depth not in BLOCKS:
@@ -70,7 +85,8 @@ class ResidualNet(nn.Module):
                 channels = EXPANSION * mid
             stages.append(nn.Sequential(*layers))
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
-        self.out_channels, self.stride = channels, 32 if stem_pool else 16
+        self.fine = ConvBN(EXPANSION * 2 * width, fine, 1) if fine else None
+        self.out_channels, self.stride = channels + fine * FINER**2, 32 if stem_pool else 16
         initialise_convolutions(self, "fan_out")
 
     def start_quickly(self) -> None:
@@ -86,5 +102,15 @@ class ResidualNet(nn.Module):
                 nn.init.constant_(module.bn3.weight, 0.2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, in_channels, H, W) to features (B, 32 width, ceil(H / stride), ceil(W / stride))."""
-        return self.layer4(self.layer3(self.layer2(self.layer1(self.stem(x)))))
+        """Map (B, in_channels, H, W) to features (B, out_channels, ceil(H / stride), ceil(W / stride))."""
+        return self.after_first(self.layer1(self.stem(x)))
+
+    def after_first(self, first: Tensor) -> Tensor:
+        """Map what the first stage gives to what the network gives."""
+        second = self.layer2(first)
+        last = self.layer4(self.layer3(second))
+        if self.fine is None:
+            return last
+        (height, width), (h, w) = second.shape[-2:], last.shape[-2:]
+        fine = F.pad(self.fine(second), (0, FINER * w - width, 0, FINER * h - height))
+        return torch.cat((last, F.pixel_unshuffle(fine, FINER)), 1)

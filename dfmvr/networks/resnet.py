@@ -18,10 +18,12 @@ class ResNet(ResidualNet):
 
     Args:
         in_channels: channels of the input.
-        depth, width, stem_pool: see `ResidualNet`.
+        depth, width, stem_pool, fine: see `ResidualNet`.
     """
 
-    def __init__(self, in_channels: int, depth: int = 50, width: int = 64, stem_pool: bool = True) -> None:
+    def __init__(
+        self, in_channels: int, depth: int = 50, width: int = 64, stem_pool: bool = True, fine: int = 0
+    ) -> None:
         stem = [
             nn.Conv2d(in_channels, width, 7, 2, 3, bias=False),
             nn.BatchNorm2d(width),
@@ -32,5 +34,6 @@ class ResNet(ResidualNet):
             depth,
             width,
             stem_pool,
+            fine,
             lambda channels, stride: nn.Conv2d(channels, channels, 3, stride, 1, bias=False),
         )

@@ -45,7 +45,7 @@ class SingleImageRegressor(CoefficientRegressor):
     """
 
     def __init__(self, settings: SingleImageSection, sizes: NetworkSizes) -> None:
-        backbone = ResNet(3, settings.depth, settings.backbone_width, settings.stem_pool)
+        backbone = ResNet(3, settings.depth, settings.backbone_width, settings.stem_pool, settings.fine)
         super().__init__(settings, sizes, backbone, views=1, lightings=1)
         self.to(memory_format=torch.channels_last)
 
@@ -58,8 +58,7 @@ class SingleImageRegressor(CoefficientRegressor):
         size, hint = self.image_size, "align them at the size that the network was made for"
         expect_shape(images, "network: expected images", ("B", "V", 3, size, size), hint)
         first = self.backbone.layer1(self.backbone.stem(2 * images.flatten(0, 1) - 1))
-        last = self.backbone.layer4(self.backbone.layer3(self.backbone.layer2(first)))
-        return Features(first, self.neck(at_least_single(last)))
+        return Features(first, self.neck(at_least_single(self.backbone.after_first(first))))
 
     def coefficients(self, features: Features, views: int) -> Coefficients:
         """Coefficients of the photographs of B samples in V views, seen as B * V.
