@@ -149,3 +149,14 @@ def test_a_stand_in_feels_no_key_of_another():
     keys = {name: set(json.loads(SimulateSection().for_dataset(name))) for name in ("pixel_face", "pixel_face_ict")}
     assert "bosphorus" not in keys["pixel_face"]
     assert keys["pixel_face_ict"] - keys["pixel_face"] == {"ict_facekit", "ict_test_subjects"}
+
+
+def test_a_path_at_home_is_told_in_full(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "a.yaml").write_text("datasets: {bosphorus: {root: ~/data}}")
+    found = configuration.load(tmp_path / "a.yaml", ["simulate.real_scan=~/scan"])
+    assert (found.datasets.bosphorus.root, found.simulate.real_scan) == (tmp_path / "data", tmp_path / "scan")
+    assert found.datasets.bosphorus.as_json() == configuration.load(tmp_path / "a.yaml").datasets.bosphorus.as_json()
+    with pytest.raises(ConfigError, match=r"bosphorus.root: .*write the path in full, found '~no_such_user/x'"):
+        configuration.load(None, ["datasets.bosphorus.root=~no_such_user/x"])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 from pydantic.fields import FieldInfo
 
 
@@ -14,6 +15,17 @@ class Section(BaseModel):
     """Base of all sections: strict keys, immutable, every key described."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*")
+    @classmethod
+    def _at_home(cls, value: Any) -> Any:
+        """Paths that begin with `~` lie in a home folder, as they would in a shell."""
+        if not isinstance(value, Path):
+            return value
+        try:
+            return value.expanduser()
+        except RuntimeError as error:
+            raise ValueError(f"{error}; write the path in full") from None
 
     @classmethod
     def leaves(cls, above: str = "") -> Iterator[tuple[str, FieldInfo]]:
