@@ -26,7 +26,6 @@ class Case(NamedTuple):
     files: dict[str, bytes]
     read: bool = True  # False: an error of one line will do as well
     ordered: bool = True  # the vertices are in their order
-    factor: float = 1.0  # of the file's lengths to mm, by what is known of the file
     tolerance: float = 1e-3  # mm
 
 

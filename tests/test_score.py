@@ -1,5 +1,6 @@
 """Scores: distances known in closed form, the two ways of calling, and every broken input."""
 
+import itertools
 import json
 
 import numpy as np
@@ -14,15 +15,18 @@ from toy_manifest import scanned, write_manifest
 from dfmvr.cli import main
 from dfmvr.config.evaluation import ProtocolSection, RegisterSection
 from dfmvr.conventions import REGIONS
-from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
+from dfmvr.errors import DataError
+from dfmvr.geometry.meshes import MM_PER_UNIT, Mesh, write_landmarks, write_mesh
 from dfmvr.geometry.normals import mesh_normals
 from dfmvr.geometry.surface import Surface
 from dfmvr.mesh.scan import FaceScan, write_scan
 from dfmvr.register.crop import crop
 from dfmvr.register.icp import Registration
+from dfmvr.register.landmarks import check_landmarks
 from dfmvr.register.surface import register_surface
 from dfmvr.score.distances import by_region, correspondence_by_region, measure, measure_correspondence, summarise
 from dfmvr.score.samples import score_sample
+from dfmvr.score.two_meshes import MeshFiles
 
 STILL = Registration(1.0, np.eye(3), np.zeros(3))
 COLUMNS = ["sample", "subject", "method", "dataset", "protocol", "region", "rmse_mm", "mean_mm", "points"]
@@ -233,6 +237,32 @@ def test_mesh_and_landmarks_have_units_of_their_own(pair, tmp_path):
     write_mesh(tmp_path / "p.glb", Mesh(vertices, triangles))
     metres = {"--prediction": str(tmp_path / "p.glb"), "--prediction-unit": "m"}
     assert protocols_of(tmp_path, pair | metres)["metrical"]["rmse_mm"] < 1e-3
+
+
+UNITS = list(MM_PER_UNIT)
+
+
+@pytest.mark.parametrize("mesh_unit", UNITS)
+@pytest.mark.parametrize("landmarks_unit", UNITS)
+def test_a_unit_is_right_or_refused(tmp_path, mesh_unit, landmarks_unit):
+    """Of all units that may be said of a mesh and its landmarks, only the right ones pass; the others name these."""
+    vertices, triangles, landmarks = face(20)
+    write_mesh(tmp_path / "p.ply", Mesh(vertices / MM_PER_UNIT[mesh_unit], triangles))
+    write_landmarks(tmp_path / "p.csv", landmarks / MM_PER_UNIT[landmarks_unit])
+    for said in itertools.product(UNITS, UNITS):
+        files = MeshFiles(tmp_path / "p.ply", tmp_path / "p.csv", *said)
+        if said == (mesh_unit, landmarks_unit):
+            surface, found = files.read("--prediction")
+            assert_allclose(surface.vertices, vertices, atol=1e-3)
+            assert_allclose(found, landmarks, atol=2e-3)
+            check_landmarks(found, landmarks)
+        elif MM_PER_UNIT[said[0]] / MM_PER_UNIT[mesh_unit] == MM_PER_UNIT[said[1]] / MM_PER_UNIT[landmarks_unit]:
+            with pytest.raises(DataError, match=r"times too (small|large): its unit is another one"):
+                check_landmarks(files.read("--prediction")[1], landmarks)
+        else:
+            right = f"set --prediction-unit to {mesh_unit} and --prediction-landmarks-unit to {landmarks_unit}$"
+            with pytest.raises(DataError, match=right):
+                files.read("--prediction")
 
 
 def test_a_prediction_without_unit_is_scored_with_a_free_scale_only(pair, tmp_path):

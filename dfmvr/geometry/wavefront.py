@@ -9,8 +9,8 @@ Source: Wavefront, Advanced Visualizer manual, appendix B1 ("Object files").
 
 from __future__ import annotations
 
-import itertools
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,8 +20,9 @@ from dfmvr.errors import DataError
 from dfmvr.files import decode_text
 
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")
-_REMARK = re.compile(r"(?:^|\s)#")  # not that of 1.#QNAN
 _CONTINUED = re.compile(r"\\(\r\n|\r|\n)")
+_REMARK = re.compile(r"(?:^|\s)#")  # not that of 1.#QNAN
+_INTEGER = re.compile(r"[+-]?\d+")
 
 
 class ObjSurface(NamedTuple):
@@ -32,88 +33,121 @@ class ObjSurface(NamedTuple):
     colours: np.ndarray | None  # (V, 3) float64 in [0, 1], sRGB-encoded: of the vertices, else of the texture
 
 
-class _Corners:
-    """The corners of triangles, and how many there are before each material."""
+class _Lines:
+    """The lines of an OBJ file that matter here.
 
-    def __init__(self) -> None:
-        self.vertex: list[int] = []
-        self.texture: list[int] = []  # -1 where a corner has no place in the texture
-        self.materials: list[tuple[str, int]] = []
+    They stay strings until they are needed: millions of lists would keep the garbage collector busy.
+    """
 
-    def add(self, words: list[str], vertices: int, places: int) -> None:
-        """Add the corners `v`, `v/t`, `v//n` or `v/t/n` of one polygon, after so many vertices and places."""
-        corners = []
-        for word in words:
-            first, _, rest = word.partition("/")
-            second = rest.partition("/")[0]
-            corners.append((_index(first, vertices), _index(second, places) if second else -1))
-        for pair in itertools.pairwise(corners[1:]):
-            for vertex, texture in (corners[0], *pair):
-                self.vertex.append(vertex)
-                self.texture.append(texture)
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: dict[str, list[str]] = {"v": [], "vt": [], "f": []}
+        self.numbers: dict[str, list[int]] = {"v": [], "vt": [], "f": []}
+        self.before: dict[str, list[int]] = {"v": [], "vt": []}  # how many, before each polygon
+        self.materials: list[tuple[str, int]] = []  # each with the number of polygons before it
+        self.libraries: list[str] = []
+        text = _CONTINUED.sub(" ", decode_text(path.read_bytes()))
+        for number, line in enumerate(_LINE_ENDS.split(text), start=1):
+            kind, *rest = line.split(None, 1) or [""]
+            if kind in self.rows:
+                row = rest[0] if rest else ""
+                if kind == "f":
+                    for name, before in self.before.items():
+                        before.append(len(self.rows[name]))
+                self.rows[kind].append(_REMARK.split(row)[0] if "#" in row else row)
+                self.numbers[kind].append(number)
+            elif kind == "usemtl" and rest:
+                self.materials.append((rest[0].strip(), len(self.rows["f"])))
+            elif kind == "mtllib" and rest:
+                self.libraries.append(rest[0].strip())
+
+    def floats(self, kind: str, size: int) -> np.ndarray:
+        """The first numbers (N, size) of the lines of a kind.
+
+        Raises:
+            DataError: a line has fewer, or something else.
+        """
+
+        def numbers(row: str) -> list[float]:
+            words = row.split()[:size]
+            if len(words) < size:
+                raise ValueError(f"expected {size} numbers, found {len(words)}")
+            return [float(word) for word in words]
+
+        return np.fromiter(self._each(kind, numbers), np.float64).reshape(-1, size)
+
+    def corners(self) -> np.ndarray:
+        """The vertex of each corner of the polygons (N,), counted from 0.
+
+        Raises:
+            DataError: a corner has no index, 0, or one that counts back beyond the first vertex.
+        """
+        found = np.fromiter(self._each("f", lambda row: [int(w.partition("/")[0]) for w in row.split()]), np.int64)
+        corners = _from_zero(found, np.repeat(self.before["v"], self.sizes()))
+        if (wrong := np.flatnonzero(corners < 0)).size:
+            number = np.repeat(self.numbers["f"], self.sizes())[wrong[0]]
+            raise DataError(f"{self.path}, line {number}: there is no vertex {found[wrong[0]]} so far; export it again")
+        return corners
+
+    def places(self) -> np.ndarray:
+        """The line `vt` of each corner of the polygons (N,), counted from 0; below 0 where it has none that counts."""
+
+        def indices(row: str) -> list[int]:
+            words = [(*word.split("/", 2), "")[1] for word in row.split()]
+            return [int(word) if _INTEGER.fullmatch(word) else 0 for word in words]
+
+        return _from_zero(np.fromiter(self._each("f", indices), np.int64), np.repeat(self.before["vt"], self.sizes()))
+
+    def sizes(self) -> np.ndarray:
+        """The number of corners of each polygon."""
+        return np.array([len(row.split()) for row in self.rows["f"]], np.int64)
+
+    def _each(self, kind: str, convert: Callable[[str], list[Any]]) -> Iterator[Any]:
+        """The numbers that all lines of a kind are converted to.
+
+        Raises:
+            DataError: a line cannot be converted.
+        """
+        for row, number in zip(self.rows[kind], self.numbers[kind], strict=True):
+            try:
+                yield from convert(row)
+            except ValueError as error:
+                raise DataError(f"{self.path}, line {number}: not readable as OBJ ({error}); export it again") from None
 
 
-def _index(word: str, count: int) -> int:
-    """Count from 0 what OBJ counts from 1, or backwards from the last of the `count` read so far."""
-    index = int(word)
-    if index == 0 or index < -count:
-        raise ValueError(f"index {index} after {count} points")
-    return index - 1 if index > 0 else count + index
+def _from_zero(indices: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Count from 0 what OBJ counts from 1, or back from the last of those `before`; below 0 what is none."""
+    return np.where(indices > 0, indices - 1, np.where(indices < 0, np.maximum(before + indices, -1), -1))
 
 
 def read_obj(path: Path) -> ObjSurface:
     """Read an OBJ file.
 
     Raises:
-        DataError: a line of a vertex or a face cannot be read; the line is told.
+        DataError: a line of a vertex or a face cannot be read; its number is told.
         OSError: the file cannot be read.
     """
-    points: list[list[float]] = []
-    places: list[list[float]] = []
-    corners, libraries = _Corners(), []
-    text = _CONTINUED.sub(" ", decode_text(path.read_bytes()))
-    for number, line in enumerate(_LINE_ENDS.split(text), start=1):
-        kind, *words = line.split(None, 1) or [""]
-        values = _REMARK.split(words[0])[0].split() if words else []
-        try:
-            if kind == "v":
-                points.append(_numbers(values, 3))
-            elif kind == "vt":
-                places.append(_numbers(values, 1))
-            elif kind == "f":
-                corners.add(values, len(points), len(places))
-            elif kind == "usemtl" and words:
-                corners.materials.append((words[0].strip(), len(corners.vertex)))
-            elif kind == "mtllib" and words:
-                libraries.append(words[0].strip())
-        except ValueError as error:
-            raise DataError(f"{path}, line {number}: not readable as OBJ ({error}): {line.strip()[:60]!r}") from None
-    vertices = np.array([point[:3] for point in points], np.float64).reshape(-1, 3)
-    triangles = np.array(corners.vertex, np.int64).reshape(-1, 3)
-    colours = _vertex_colours(points)
-    if colours is None and libraries and places:
-        colours = _texture_colours(path, libraries, np.array([(*p[:2], 0.0)[:2] for p in places]), corners, len(points))
-    return ObjSurface(vertices, triangles, colours)
+    lines = _Lines(path)
+    vertices, corners, sizes = lines.floats("v", 3), lines.corners(), lines.sizes()
+    fans = np.maximum(sizes - 2, 0)  # triangles of each polygon
+    first = np.repeat(np.cumsum(sizes) - sizes, fans)
+    step = np.arange(fans.sum()) - np.repeat(np.cumsum(fans) - fans, fans)
+    triangles = corners[np.stack([first, first + step + 1, first + step + 2], -1)]
+    colours = _vertex_colours(lines)
+    if colours is None and lines.libraries and lines.rows["vt"]:
+        colours = _texture_colours(lines, corners, len(vertices))
+    return ObjSurface(vertices, triangles.reshape(-1, 3), colours)
 
 
-def _numbers(words: list[str], least: int) -> list[float]:
-    """The numbers of a line."""
-    if len(words) < least:
-        raise ValueError(f"expected {least} numbers, found {len(words)}")
-    return [float(word) for word in words]
-
-
-def _vertex_colours(points: list[list[float]]) -> np.ndarray | None:
+def _vertex_colours(lines: _Lines) -> np.ndarray | None:
     """Colours that stand after the coordinates: `x y z r g b`, in [0, 1] or, by some programs, to 255."""
-    if not points or min(map(len, points)) < 6:
+    if min((len(row.split()) for row in lines.rows["v"]), default=0) < 6:
         return None
-    colours = np.array([point[3:6] for point in points])
+    colours = lines.floats("v", 6)[:, 3:]
     return colours / 255 if colours.max() > 1 else colours
 
 
-def _texture_colours(
-    path: Path, libraries: list[str], places: np.ndarray, corners: _Corners, count: int
-) -> np.ndarray | None:
+def _texture_colours(lines: _Lines, corners: np.ndarray, count: int) -> np.ndarray | None:
     """Colours (count, 3) of the vertices in the images of their materials; None if no image is to be had.
 
     Where a seam gives a vertex several places in the texture, the first one counts.
@@ -122,25 +156,23 @@ def _texture_colours(
     from trimesh.resolvers import FilePathResolver
     from trimesh.visual.color import uv_to_color
 
-    resolver = FilePathResolver(str(path))
+    resolver = FilePathResolver(str(lines.path))
     images: dict[str, Any] = {}
-    for library in libraries:
+    for library in lines.libraries:
         try:
-            images |= {
-                name: material.get("image") for name, material in parse_mtl(resolver.get(library), resolver).items()
-            }
+            materials = parse_mtl(resolver.get(library), resolver)
+            images |= {name: material.get("image") for name, material in materials.items()}
         except Exception:
             continue  # whatever is wrong with a material, the geometry stands without its colours
     if not any(images.values()):
         return None
-    colours = np.full((count, 3), 0.5)
-    vertex, texture = np.array(corners.vertex), np.array(corners.texture)
-    starts = [start for _, start in corners.materials]
-    for (name, start), end in reversed(list(zip(corners.materials, [*starts[1:], len(vertex)], strict=True))):
-        image = images.get(name)
-        chosen = np.arange(start, end)[::-1]  # reversed: where a seam gives several places, the first one stays
-        chosen = chosen[(texture[chosen] >= 0) & (texture[chosen] < len(places))]
-        chosen = chosen[vertex[chosen] < count]
-        if image is not None and len(chosen):
-            colours[vertex[chosen]] = uv_to_color(places[texture[chosen]], image)[:, :3] / 255
+    colours, uv, place = np.full((count, 3), 0.5), lines.floats("vt", 2), lines.places()
+    known = (place >= 0) & (place < len(uv)) & (corners < count)
+    ends = np.append(0, np.cumsum(lines.sizes()))  # corners before each polygon
+    spans = zip(lines.materials, [*(start for _, start in lines.materials[1:]), len(ends) - 1], strict=True)
+    for (name, start), end in reversed(list(spans)):
+        chosen = np.arange(ends[start], ends[end])[::-1]  # reversed: the first place of a vertex is the last to be set
+        chosen = chosen[known[chosen]]
+        if images.get(name) is not None and len(chosen):
+            colours[corners[chosen]] = uv_to_color(uv[place[chosen]], images[name])[:, :3] / 255
     return colours

@@ -48,7 +48,7 @@ def check_landmarks(prediction: np.ndarray, truth: np.ndarray, with_scale: bool 
     }
     for name, size in sizes.items():
         option = f"--{name.replace(' ', '-')}-unit"
-        power = round(np.log10(max(size, 1e-9) / _OUTER_EYES_MM))
+        power = _power_of_size(size)
         near = abs(np.log10(max(size, 1e-9) / _OUTER_EYES_MM) - power) < np.log10(2)
         # A prediction of no unit at all (a size that is no power of ten off) may still be scored with a free scale.
         if power and (near or name == "ground truth"):
@@ -132,11 +132,13 @@ def check_belonging(surface: Surface, landmarks: np.ndarray, where: str, option:
     factor, axes = likely
     hints = []
     if factor != 1:
-        of_mesh = abs(np.log10(size / _OUTER_EYES_MM)) < np.log10(2)  # the landmarks have the size of a face
-        mm = MM_PER_UNIT[units[0]] / factor if of_mesh else MM_PER_UNIT[units[1]] * factor
-        unit = next((name for name, f in MM_PER_UNIT.items() if np.isclose(f, mm)), "another one")
-        mesh_unit, landmarks_unit = (unit, units[1]) if of_mesh else (units[0], unit)
-        hints.append(f"set {option}-unit to {mesh_unit} and {option}-landmarks-unit to {landmarks_unit}")
+        # the landmarks tell how large they should be, and the factor how large the mesh
+        right = 10.0 ** -_power_of_size(size)
+        lengths = MM_PER_UNIT[units[0]] * right / factor, MM_PER_UNIT[units[1]] * right
+        names = [
+            next((n for n, mm in MM_PER_UNIT.items() if np.isclose(mm, found)), "another one") for found in lengths
+        ]
+        hints.append(f"set {option}-unit to {names[0]} and {option}-landmarks-unit to {names[1]}")
     if axes != "x, y, z":
         hints.append(f"export both with the same axes (those of the mesh are {axes} of the landmarks)")
     raise DataError(
@@ -152,7 +154,7 @@ def _likely_change(surface: Surface, landmarks: np.ndarray) -> tuple[float, str]
     changes = []
     for order, signs in itertools.product(itertools.permutations(range(3)), itertools.product((1, -1), repeat=3)):
         axes = ", ".join("-" * (sign < 0) + "xyz"[axis] for axis, sign in zip(order, signs, strict=True))
-        changes += [(10.0**power, axes, landmarks[:, order] * signs) for power in range(-3, 4)]
+        changes += [(10.0**power, axes, landmarks[:, order] * signs) for power in range(-6, 7)]
     changes.sort(key=lambda change: ((change[0] != 1) + (change[1] != "x, y, z"), change[1].count("-")))
     moved = np.concatenate([factor * points for factor, _, points in changes])
     away = length(surface.closest(moved).points - moved).reshape(len(changes), -1).max(1)
@@ -166,6 +168,11 @@ def _landmark_rms(source: np.ndarray, target: np.ndarray) -> float:
     """Root mean square distance of the landmarks after the best similarity, mm."""
     residual = align_landmarks(source, target).apply(source) - target
     return float(np.sqrt((residual**2).sum(1).mean()))
+
+
+def _power_of_size(size: float) -> int:
+    """The power of ten by which a distance of outer eye corners is too large."""
+    return round(np.log10(max(size, 1e-9) / _OUTER_EYES_MM))
 
 
 def _eye_distance(landmarks: np.ndarray) -> float:
