@@ -241,4 +241,4 @@ def read_json(path: Path | str) -> Any:
         DataError: the file is missing or not JSON.
     """
     with _reading(path, "readable as JSON", (OSError, ValueError)):
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))

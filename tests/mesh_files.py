@@ -487,7 +487,7 @@ def unusual_gltf_cases():
     uri = "data:application/octet-stream;base64," + base64.b64encode(b.buffer).decode()
     yield Case("gltf with its data", {"a.gltf": b.gltf(uri)})
     yield Case("gltf with a file", {"a.gltf": b.gltf("a.bin"), "a.bin": b.buffer})
-    yield Case("gltf with a name of blanks", {"a.gltf": b.gltf("a%20b.bin"), "a b.bin": b.buffer}, False)
+    yield Case("gltf with a name of blanks", {"a.gltf": b.gltf("a%20b.bin"), "a b.bin": b.buffer})
     yield Case("gltf without its file", {"a.gltf": b.gltf("a.bin")}, False)
     yield Case("gltf with a short file", {"a.gltf": b.gltf("a.bin"), "a.bin": b.buffer[:-40]}, False)
     yield Case("gltf with bom", {"a.gltf": b"\xef\xbb\xbf" + b.gltf(uri)}, False)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dfmvr.errors import DataError, OutputError
-from dfmvr.files import read_json, read_npz, write_json, write_npz, writing
+from dfmvr.files import decode_text, read_json, read_npz, write_json, write_npz, writing
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -66,6 +66,16 @@ def test_a_truncated_archive_is_an_error(tmp_path, kept):
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(DataError, match=r"a\.npz: not a readable"):
         read_npz(path)
+
+
+def test_json_may_begin_with_the_mark_of_an_editor(tmp_path):
+    (tmp_path / "a.json").write_bytes(b'\xef\xbb\xbf{"x": 1}')
+    assert read_json(tmp_path / "a.json") == {"x": 1}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_texts_of_all_encodings_are_decoded(encoding):
+    assert decode_text("Gesichtsöffnung, 1 µm".encode(encoding)) == "Gesichtsöffnung, 1 µm"
 
 
 def test_json_refuses_what_it_cannot_hold(tmp_path):

@@ -13,7 +13,7 @@ from dfmvr.config.evaluation import ProtocolSection, RegisterSection
 from dfmvr.conventions import ALIGNMENT_POINTS
 from dfmvr.errors import ConfigError, DataError
 from dfmvr.geometry.normals import mesh_normals
-from dfmvr.geometry.surface import Surface, barycentric_of_closest, open_boundary
+from dfmvr.geometry.surface import Surface, barycentric_of_closest, open_boundary, turned_share
 from dfmvr.mesh.scan import FaceScan
 from dfmvr.register.crop import crop
 from dfmvr.register.icp import Registration, icp, take_evenly
@@ -162,6 +162,16 @@ def test_a_plane_is_registered_in_the_directions_it_determines():
     flat, lift = vertices * (1, 1, 0), np.array((0, 0, 2))
     found = icp(Surface(flat, triangles), flat[400:600] + lift, Registration(1, np.eye(3), np.zeros(3)), True, 20)
     assert_allclose(found.apply(flat), flat + lift, atol=1e-6)
+
+
+def test_edges_between_opposite_triangles_are_counted():
+    triangles = face(9)[1]
+    assert turned_share(triangles) == turned_share(triangles[:, ::-1]) == turned_share(triangles[:1]) == 0
+    inner = 3 * len(triangles) - open_boundary(triangles, 81).edges.sum()
+    open_edges = open_boundary(triangles, 81).edges.sum(1)
+    one = triangles.copy()
+    one[np.flatnonzero(open_edges == 0)[0]] = one[np.flatnonzero(open_edges == 0)[0], ::-1]
+    assert_allclose(turned_share(one), 3 / (inner / 2))
 
 
 @pytest.mark.parametrize("factor", [0.001, 0.01, 0.1, 10, 100, 1000])

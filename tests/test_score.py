@@ -228,6 +228,23 @@ def test_the_format_of_a_mesh_does_not_change_its_error(uneven, tmp_path, role, 
         assert found[name]["points"] == row["points"]
 
 
+def test_landmarks_lie_beside_their_mesh(uneven, tmp_path):
+    options, _ = uneven
+    plain = protocols_of(tmp_path, options)
+    for name in "pg":
+        (tmp_path / f"{name}.csv").rename(tmp_path / f"{name}.landmarks.csv")
+    assert protocols_of(tmp_path, {k: v for k, v in options.items() if "landmarks" not in k}) == plain
+
+
+def test_a_mesh_inside_out_has_the_same_error(uneven, tmp_path):
+    options, meshes = uneven
+    plain = protocols_of(tmp_path, options)
+    mesh = meshes["--prediction"]
+    write_mesh(tmp_path / "p.ply", Mesh(mesh.vertices, mesh.triangles[:, ::-1]))
+    for name, row in protocols_of(tmp_path, options).items():
+        assert_allclose(row["error_mm"], plain[name]["error_mm"], atol=1e-5)
+
+
 def test_mesh_and_landmarks_have_units_of_their_own(pair, tmp_path):
     vertices, triangles, landmarks = face(70)
     write_mesh(tmp_path / "p.ply", Mesh(vertices / 10, triangles))
@@ -298,7 +315,15 @@ def mesh_of(change):
     return lambda folder: write_mesh(folder / "p.ply", Mesh(change(face(70)[0]), face(70)[1]))
 
 
+def turn_over(folder):
+    """Turn every third triangle of the prediction over."""
+    vertices, triangles, _ = face(70)
+    triangles[::3] = triangles[::3, ::-1]
+    write_mesh(folder / "p.ply", Mesh(vertices, triangles))
+
+
 BAD = {
+    "sides of triangles": (turn_over, {}, "% of its edges lie between triangles that face opposite ways"),
     "landmarks in m": (
         landmarks_of(lambda p: p / 1e3),
         {},

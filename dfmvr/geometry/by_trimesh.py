@@ -7,6 +7,7 @@ import struct
 import warnings
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -47,15 +48,23 @@ def read_by_trimesh(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | No
     return np.array(loaded.vertices, np.float64), np.array(loaded.faces, np.int64), colours
 
 
-def _load(path: Path, **options: bool) -> Any:
+def _load(path: Path, **options: Any) -> Any:
     """Let trimesh read a file."""
     import trimesh  # here, as writing a mesh needs none of it
+    from trimesh.resolvers import FilePathResolver
+
+    class Resolver(FilePathResolver):
+        """Finds the files that a glTF file names by their URI, in which blanks are %20."""
+
+        def get(self, name: str) -> bytes:
+            return super().get(name if (path.parent / name).exists() else unquote(name))
 
     with warnings.catch_warnings():
         # at a number that it cannot read numpy only warns, and trimesh goes on with those before it
         warnings.simplefilter("error", DeprecationWarning)
         # not trimesh.load_mesh, which makes a scene of every file and takes seven times as long; fix_texture cuts a PLY
-        loaded = trimesh.load(str(path), process=False, maintain_order=True, fix_texture=False, **options)
+        options |= {"process": False, "maintain_order": True, "fix_texture": False}
+        loaded = trimesh.load(str(path), resolver=Resolver(str(path)), **options)
     return loaded.to_mesh() if isinstance(loaded, trimesh.Scene) else loaded
 
 

@@ -120,6 +120,17 @@ def open_boundary(triangles: np.ndarray, vertex_count: int) -> Boundary:
     return Boundary(alone, vertices)
 
 
+def turned_share(triangles: np.ndarray) -> float:
+    """The share of the edges of two triangles that both run through in one direction: one of the two is turned over.
+
+    Normals of vertices mean nothing where there are many.
+    """
+    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]).astype(np.int64)
+    _, inverse, counts = np.unique(np.sort(edges, 1), axis=0, return_inverse=True, return_counts=True)
+    balance = np.bincount(inverse.ravel(), np.sign(edges[:, 1] - edges[:, 0]))
+    return float((balance[counts == 2] != 0).mean()) if (counts == 2).any() else 0.0
+
+
 class Surface:
     """A triangle mesh prepared for closest-point queries.
 
