@@ -46,6 +46,7 @@ WORKING_PIXELS = 36_000_000
 """ASSUME: a photograph of a face tells no more than this at its full size."""
 
 _REDUCED_BY_DECODER = ("JPEG", "MPO")
+_KIND_OF_PART, _PREVIEW = 254, 1  # of a TIFF file, whose first picture is a preview in cameras' raw files
 _AVIF_BRANDS = (b"avif", b"avis")
 
 _TURNS = dict(
@@ -180,6 +181,8 @@ def _pixels(path: Path | str, image: Image.Image, reduced: int) -> tuple[np.ndar
     """The pixels of an opened image, `reduced` each way made one, and what is to be said of their colours."""
     if image.mode.startswith(_WIDE_MODES):
         raise DataError(f"{path}: expected 8 bits a channel, found mode {image.mode}; convert it to 8 bits")
+    if image.format == "TIFF" and image.tag_v2.get(_KIND_OF_PART, 0) == _PREVIEW:
+        raise DataError(f"{path}: a camera's raw file, or a preview alone; save the photograph itself as JPEG or PNG")
     width, by_decoder = image.width, 1
     if reduced > 1 and image.format in _REDUCED_BY_DECODER:
         drafted = image.draft(None, (width // reduced, image.height // reduced))
@@ -187,6 +190,8 @@ def _pixels(path: Path | str, image: Image.Image, reduced: int) -> tuple[np.ndar
     image.load()
     turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))  # as those that Pillow turns now tell too
     result, doubt = to_srgb(image, reduced // by_decoder)
+    if "icc_profile" not in image.info and image.getexif().get_ifd(ExifTags.IFD.Interop).get(1) == "R03":
+        doubt = "its EXIF data tell of Adobe RGB, but no profile is there; its colours are taken as sRGB"
     result = result if turn is None else result.transpose(turn)
     return np.array(result), doubt
 

@@ -3,6 +3,7 @@ import subprocess
 import sys
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from damage import flips, read_all, truncations
@@ -159,3 +160,23 @@ def test_a_pipe_is_read_once(tmp_path):
         ["sh", "-c", f"'{sys.executable}' -c \"{code}\" < /dev/null"], capture_output=True, text=True
     )
     assert "/dev/stdin: not a readable image" in empty.stderr.splitlines()[-1]
+
+
+def test_a_preview_in_a_raw_file_is_not_the_photograph(tmp_path):
+    Image.fromarray(noise(12, 16)).save(tmp_path / "a.nef", "TIFF", tiffinfo={254: 1})
+    with pytest.raises(DataError, match="raw file, or a preview alone"):
+        read_photograph(tmp_path / "a.nef")
+
+
+def test_a_colour_space_that_exif_data_alone_tell_is_said(tmp_path):
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA005] = {1: "R03"}  # DCF 2.0: Adobe RGB
+    Image.fromarray(noise(12, 16)).save(tmp_path / "a.jpg", exif=exif)
+    assert "Adobe RGB" in read_photograph(tmp_path / "a.jpg").doubts[0]
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_of_16_bits_a_channel_the_upper_8_count(suffix, tmp_path):
+    pixels = noise(30, 20)
+    cv2.imwrite(str(tmp_path / f"a.{suffix}"), pixels[..., ::-1].astype(np.uint16) * 257)
+    assert_array_equal(read_image(tmp_path / f"a.{suffix}"), pixels)
