@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -19,7 +20,7 @@ from dfmvr.face_model.coefficients import mean_faces
 from dfmvr.face_model.packed import read_model
 from dfmvr.face_model.views import render_views
 from dfmvr.geometry.camera import focal_px
-from dfmvr.reconstruct.fit.agreement import add_agreement, find_agreement
+from dfmvr.reconstruct.fit.agreement import Agreement, add_agreement, find_agreement
 from dfmvr.reconstruct.fit.equations import POSE, NormalEquations
 from dfmvr.reconstruct.fit.fitter import PAIRS, FaceFitter, pairs_of
 from dfmvr.reconstruct.fit.pictures import evened, picture_of, sample
@@ -336,3 +337,12 @@ def test_the_dense_landmarks_are_those_of_one_mesh(open_model, known):
         for points in (None, dense)
     ]
     assert torch.equal(fits[0].coefficients.identity, fits[1].coefficients.identity)
+
+
+def test_what_a_photograph_misses_is_told_in_mm_whatever_its_size():
+    """The camera shows 1.015 px a mm in a crop of 224 px."""
+    for size in (224, 448):
+        pixels = np.random.default_rng(0).uniform(0, size, (9, 2))
+        off = np.array((3, 4)) * size / 224
+        found = Agreement(np.arange(5), pixels[:5] + off, 0.1, np.ones(5), np.ones(5))
+        assert found.missed(SimpleNamespace(pixels=pixels, size=size)) == pytest.approx(5 / 1.015)

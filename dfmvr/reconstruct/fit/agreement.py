@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from dfmvr.reconstruct.fit.equations import NormalEquations, robust_weight
+from dfmvr.reconstruct.fit.landmarks import PX_PER_MM
 from dfmvr.reconstruct.fit.pictures import MIDDLE, Picture, sample
 from dfmvr.reconstruct.fit.seeing import Seen
 
@@ -49,8 +50,9 @@ class Agreement(NamedTuple):
     shown: np.ndarray  # (M,) how well both show the point
 
     def missed(self, second: Seen) -> float:
-        """How far the second photograph is from what the first shows, in the middle, by the spread."""
-        return float(np.median(np.linalg.norm(self.target - second.pixels[self.points], axis=1)) / self.spread)
+        """How far the second photograph is from what the first shows, in the middle, mm of the face."""
+        distance = np.median(np.linalg.norm(self.target - second.pixels[self.points], axis=1))
+        return float(distance / (PX_PER_MM * second.size))
 
 
 def find_agreement(first: Seen, second: Seen, pictures: tuple[Picture, Picture]) -> Agreement | None:

@@ -58,7 +58,7 @@ BEST_TURN_DEG, LEAST_TURN_DEG = 30.0, 4.0
 """ASSUME: photographs tell most of the surface when the face is turned by so much from one to the other, and nothing
 when it is turned by less than the second."""
 
-ANOTHER = 2.8
+ANOTHER_MM = 1.03
 """A photograph that misses all others by so much (`Agreement.missed`) is said to be of another person, perhaps."""
 
 DENSE_ON = ("anny", 10157)
@@ -226,7 +226,7 @@ class _State:
             torch.from_numpy(part).to(known.identity)[None] for part in (self.identity, self.expressions[0])
         )
         found = known._replace(identity=identity, expression=expression, angles=angles, translation=translation)
-        others = [view.label for view, apart in zip(views, self.apart, strict=True) if ANOTHER < apart < np.inf]
+        others = [view.label for view, apart in zip(views, self.apart, strict=True) if ANOTHER_MM < apart < np.inf]
         notes = [f"{label}: agrees with no other photograph; is it of another person?" for label in others]
         fitted = dataclasses.replace(face, coefficients=found, views=tuple(views), notes=(*face.notes, *notes))
         return fitted.as_in(fitted.shown)
