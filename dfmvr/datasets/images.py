@@ -190,10 +190,23 @@ def _pixels(path: Path | str, image: Image.Image, reduced: int) -> tuple[np.ndar
     image.load()
     turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))  # as those that Pillow turns now tell too
     result, doubt = to_srgb(image, reduced // by_decoder)
-    if "icc_profile" not in image.info and image.getexif().get_ifd(ExifTags.IFD.Interop).get(1) == "R03":
-        doubt = "its EXIF data tell of Adobe RGB, but no profile is there; its colours are taken as sRGB"
+    if "icc_profile" not in image.info and (space := _told_space(image)):
+        doubt = f"it tells of {space}, but has no colour profile; its colours are taken as sRGB"
     result = result if turn is None else result.transpose(turn)
     return np.array(result), doubt
+
+
+def _told_space(image: Image.Image) -> str:
+    """The colour space that an image without a profile says it has; empty if it says none or sRGB.
+
+    Sources: DCF 2.0, of EXIF data; ITU-T H.273, of the numbers in HEIC.
+    """
+    if image.getexif().get_ifd(ExifTags.IFD.Interop).get(1) == "R03":
+        return "Adobe RGB"
+    coded = image.info.get("nclx_profile") or {}
+    curves, primaries = {16: "PQ (HDR)", 18: "HLG (HDR)"}, {9: "Rec. 2020", 11: "DCI-P3", 12: "Display P3"}
+    curve = curves.get(coded.get("transfer_characteristics"))
+    return curve or primaries.get(coded.get("color_primaries"), "")
 
 
 class FocalLength(NamedTuple):

@@ -5,6 +5,7 @@ import zlib
 
 import cv2
 import numpy as np
+import pillow_heif
 import pytest
 from damage import flips, read_all, truncations
 from hypothesis import given, settings
@@ -173,6 +174,15 @@ def test_a_colour_space_that_exif_data_alone_tell_is_said(tmp_path):
     exif.get_ifd(0x8769)[0xA005] = {1: "R03"}  # DCF 2.0: Adobe RGB
     Image.fromarray(noise(12, 16)).save(tmp_path / "a.jpg", exif=exif)
     assert "Adobe RGB" in read_photograph(tmp_path / "a.jpg").doubts[0]
+
+
+@pytest.mark.parametrize(("numbers", "said"), [((12, 13), "Display P3"), ((9, 16), "PQ"), ((1, 13), "")])
+def test_a_colour_space_that_heic_tells_by_numbers_is_said(numbers, said, tmp_path):
+    pillow_heif.register_heif_opener()
+    told = dict(zip(("color_primaries", "transfer_characteristics"), numbers, strict=True))
+    Image.fromarray(noise(64, 64)).save(tmp_path / "a.heic", **told)
+    doubts = read_photograph(tmp_path / "a.heic").doubts
+    assert (said in doubts[0] and "taken as sRGB" in doubts[0]) if said else doubts == ()
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])

@@ -21,7 +21,8 @@ MAX_OUTSIDE = 0.25
 """ASSUME: a face that lacks some of these tells enough if no more than this part of all landmarks is cut off."""
 
 SAME_YAW_DEG = 20.0
-"""ASSUME: five points and the finders tell the yaw of a face alike to this."""
+"""ASSUME: given points and found ones tell the yaw of a face alike to this; of 33 photographs of stand-ins they did to
+12 degrees."""
 
 
 def face_of(choice: FaceChoice, photograph: str | int) -> int:
