@@ -14,6 +14,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from dfmvr import __version__
@@ -108,9 +109,26 @@ def _configuration(section: str, args: argparse.Namespace) -> Config:
     return configuration.validate(told if section == WHOLE else {section: told}, "--settings")
 
 
+def _check_output(args: argparse.Namespace) -> None:
+    """Check that no file that is read is to be replaced by what is made of it.
+
+    Raises:
+        ConfigError: the output is one of the inputs.
+    """
+    output = getattr(args, "output", None)
+    if output is None or not os.path.isfile(output):
+        return
+    for name, given in vars(args).items():
+        for path in given if isinstance(given, list) else [given]:
+            is_file = name != "output" and isinstance(path, Path | str) and os.path.isfile(path)
+            if is_file and os.path.samefile(path, output):
+                raise ConfigError(f"--output {output}: also given as --{name.replace('_', '-')}; name another file")
+
+
 def run(command: Command, arguments: Sequence[str]) -> None:
     """Run one command with its arguments."""
     args = command_parser(command).parse_args(arguments)
+    _check_output(args)
     settings = None
     if command.section:
         args.configuration = _configuration(command.section, args)  # for a command that looks beyond its own section

@@ -55,3 +55,19 @@ def test_who_has_read_enough_gets_no_traceback():
         running.stdout.close()
         assert running.stderr.read() == ""
     assert running.returncode == 141
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_no_input_is_replaced_by_its_output(tmp_path, capsys, link):
+    files = {name: tmp_path / name for name in ("a.ply", "b.ply")}
+    for path in files.values():
+        path.write_text("mine")
+    output = files["b.ply"]
+    if link:
+        output = tmp_path / "c.json"
+        output.symlink_to("b.ply")
+    given = ["--prediction", files["a.ply"], "--ground-truth", files["b.ply"], "--output", output]
+    marks = [f"--{mesh}-landmarks={files['a.ply']}" for mesh in ("prediction", "ground-truth")]
+    assert cli.main(["score", "two_meshes", *map(str, given), *marks]) == 2
+    assert f"{output}: also given as --ground-truth" in capsys.readouterr().err
+    assert files["b.ply"].read_text() == "mine"
