@@ -19,6 +19,7 @@ from dfmvr.errors import ConfigError, DataError
 from dfmvr.geometry.rotation import euler_to_rotmat
 from dfmvr.reconstruct.export.numbers import document
 from dfmvr.reconstruct.fit.pictures import picture_of
+from dfmvr.reconstruct.photographs import reconstructor
 from dfmvr.reconstruct.photographs.landmarks import ALIGNING
 from dfmvr.reconstruct.photographs.reconstructor import Reconstructor
 
@@ -72,6 +73,11 @@ def test_a_choice_that_cannot_be_is_refused(shipped):
         shipped.from_any([hopper(), hopper()], face={3: 1})
     with pytest.raises(DataError, match="expected 2 faces or more, found 1"):
         shipped(front=hopper(), face={"front": 2})
+
+
+def test_a_choice_for_a_batch_is_of_a_view(tmp_path, capsys):
+    assert cli.main(["reconstruct", "--batch", str(tmp_path), "--face", "3=2", "-o", str(tmp_path / "o")]) == 2
+    assert "expected a photograph of left, front, right" in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("wrong", ["0", "front=0", "=2", "two", "front=2,3", "1.5"])
@@ -179,6 +185,18 @@ def test_places_are_told_in_pixels_of_the_file(shipped, whole, tmp_path):
         assert_allclose(one, other, rtol=0.02, atol=0.02 * np.abs(other).max() if atol is None else atol)
     assert told[0]["photo"] == told[1]["photo"] == {"width": 2048, "height": 2400}
     assert told[1]["focal_length"]["known"]
+
+
+def test_many_large_photographs_are_read_in_a_smaller_size(shipped, whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(reconstructor, "MOST_PIXELS", 2 * hopper()[..., 0].size - 1)
+    paths = [tmp_path / name for name in ("a.png", "b.png")]
+    for number, path in enumerate(paths):
+        write_image(path, np.roll(hopper(), number, 2))
+    views = shipped.from_any(paths).views
+    assert [view.reduced for view in views] == [2, 2]
+    assert apart(views[0].in_file.landmarks, whole.landmarks) < 5
+    assert "read in 256 x 300" in views[0].notes[0]
+    assert [view.reduced for view in shipped.from_any(paths[:1]).views] == [1]
 
 
 SWALLOWED = {

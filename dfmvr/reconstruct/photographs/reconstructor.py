@@ -49,8 +49,9 @@ from dfmvr.reconstruct.regression import read_regressor, regress
 if TYPE_CHECKING:
     from dfmvr.reconstruct.fit.fitter import FaceFitter
 
-MOST_PIXELS = 3 * WORKING_PIXELS
-"""ASSUME: so many pixels of all photographs of a face are kept; with more, each is read in a smaller size."""
+MOST_PIXELS = 90_000_000
+"""So many of all photographs of a face are kept; with more, each is read in a smaller size. With three of 27 megapixels
+that the face fills, the program takes 1.45 GiB."""
 
 FACE_MM = 140.0
 """Width of a face."""
