@@ -230,9 +230,46 @@ def ply_cases():
         yield Case(f"ply {form}, cut", {"a.ply": data[:-20]}, False)
         yield Case(f"ply {form}, one byte more", {"a.ply": data + b"\n"}, False)
         yield Case(f"PLY {form}", {"A.PLY": data})
+    yield from odd_ply_cases()
     yield Case(
         "ply of strips", {"a.ply": ply(polygons=STRIPS, called="vertex_indices").replace(b"face", b"tristrips")}, False
     )
+
+
+def odd_ply_cases():
+    """What the header may tell in another order, and rows that do not hold to it."""
+    text = ply().decode()
+    turned = text.splitlines()
+    start = turned.index("end_header") + 1
+    for i in range(start, start + len(VERTICES)):
+        turned[i] = " ".join(turned[i].split()[::-1])
+    for a, b in (("x", "q"), ("z", "x"), ("q", "z")):
+        turned = [f"property float {b}" if line == f"property float {a}" else line for line in turned]
+    yield Case("ply, z first", {"a.ply": "\n".join([*turned, ""]).encode()})
+    material = "element material 1\nproperty int kind\n"
+    first, last = text.index("element vertex"), text.index("end_header")
+    before = text[:first] + material + text[first:].replace("end_header\n", "end_header\n7\n")
+    yield Case("ply with an element before", {"a.ply": before.encode()})
+    yield Case("ply with an element after", {"a.ply": (text[:last] + material + text[last:] + "7\n").encode()})
+    flags = text.replace("end_header", "property uchar flags\nend_header").splitlines()
+    flags = [line + " 1" if line.startswith("3 ") else line for line in flags]
+    yield Case("ply, flags of faces after", {"a.ply": "\n".join([*flags, ""]).encode()})
+    flags = text.replace("property list", "property uchar flags\nproperty list").splitlines()
+    flags = ["1 " + line if line.startswith("3 ") else line for line in flags]
+    yield Case("ply, flags of faces before", {"a.ply": "\n".join([*flags, ""]).encode()})
+    rows = text.splitlines()
+    for name, row in {
+        "short": "3 0 1",
+        "long": rows[-1] + " 5",
+        "empty": "0",
+        "a line": "2 0 1",
+        "of a word": "3 0 1 x",
+    }.items():
+        yield Case(f"ply, a row of a face that is {name}", {"a.ply": "\n".join([*rows[:-1], row, ""]).encode()}, False)
+    middle = start + 7
+    for name, row in {"short": "1 2", "long": rows[middle] + " 5", "of a word": "1 2 z", "nan": "1 2 nan"}.items():
+        broken = [*rows[:middle], row, *rows[middle + 1 :], ""]
+        yield Case(f"ply, a row of a vertex that is {name}", {"a.ply": "\n".join(broken).encode()}, False)
 
 
 # ---- STL and OFF ----------------------------------------------------------------------------------------------------
@@ -260,6 +297,16 @@ def stl_cases():
     yield from (Case(f"stl {name}", {"a.stl": data}, read, False) for name, data, read in texts)
     for name in ("", "two words", "vertex", "solid", "endsolid", "normal", "Müller", "facet 1 2 3"):
         yield Case(f"stl called `{name}`", {"a.stl": stl_text(name).encode()}, name in ("", "two words"), False)
+    text = stl_text()
+    last = text.rindex("vertex")
+    for name, row in {
+        "short": "vertex 1 2",
+        "of a word": "vertex 1 2 z",
+        "nan": "vertex 1 2 nan",
+        "missing": "",
+    }.items():
+        data = (text[:last] + row + text[text.index("\n", last) :]).encode()
+        yield Case(f"stl, a vertex that is {name}", {"a.stl": data}, False, False)
     for parts in (2, 3, 7):
         yield Case(f"stl of {parts} solids", {"a.stl": stl_text(parts=parts).encode()}, ordered=False)
     for header in (b"", b"solid face", b"STLB ATF 10.2 COLOR=abcd", "Müller".encode("cp1252"), b"facet normal vertex"):
@@ -297,6 +344,15 @@ def off_cases():
     }.items():
         yield Case(f"off {head}", {"a.off": off_text(head, extra=extra).encode()}, False)
     yield Case("off 4OFF", {"a.off": off_text("4OFF", extra=" 2").encode()}, False)
+    rows = off_text().splitlines()
+    for name, row in {"short": "3 0 1", "too long": "4 0 1 2", "of a word": "3 0 1 x", "a line": "2 0 1"}.items():
+        yield Case(f"off, a row of a face that is {name}", {"a.off": "\n".join([*rows[:-1], row, ""]).encode()}, False)
+    for name, row in {"short": "1 2", "of a word": "1 2 z", "nan": "1 2 nan"}.items():
+        yield Case(
+            f"off, a row of a vertex that is {name}",
+            {"a.off": "\n".join([*rows[:9], row, *rows[10:], ""]).encode()},
+            False,
+        )
     yield Case("off, counts in the first line", {"a.off": off_text(joined=True).encode()})
     yield Case("off without head", {"a.off": off_text()[4:].encode()}, False)
     yield Case("off binary", {"a.off": off_text("OFF BINARY").encode()}, False)
@@ -409,6 +465,14 @@ def gltf_cases():
     }
     for name, (node, places) in nodes.items():
         yield glb_case(f"node {name}", simple(places.astype("f4"), node=node))
+    mirrored = simple((METRES * (-1, 1, 1)).astype("f4"), TRIANGLES[:, ::-1], node={"scale": [-1, 1, 1]})
+    yield glb_case("node mirrored", mirrored)
+    b = simple()
+    b.node(False, mesh=b.mesh({"attributes": {"POSITION": b.accessor(METRES[[0, 1, 8]] + np.float32(9))}}))
+    b.tree["scenes"].append({"nodes": [1]})
+    yield glb_case("of two scenes", b, False)
+    b.tree["scenes"], b.tree["scene"] = b.tree["scenes"][::-1], 1
+    yield glb_case("of two scenes, the second shown", b, False)
     b = simple((METRES * 100).astype("f4"))
     b.tree["scenes"][0]["nodes"] = [b.node(False, children=[0], scale=[0.1] * 3)]
     b.tree["scenes"][0]["nodes"] = [b.node(False, children=b.tree["scenes"][0]["nodes"], scale=[0.1] * 3)]

@@ -17,6 +17,7 @@ from dfmvr.files import decode_text
 
 GLTF = (".glb", ".gltf")
 _HARMLESS = ("KHR_materials_", "KHR_texture_", "EXT_texture_", "KHR_lights_", "KHR_xmp", "KHR_mesh_quantization")
+_CORNERS = ("vertex_index", "vertex_indices")
 _JSON, _TRIANGLES, _STRIP, _FAN, _FLOAT = 0x4E4F534A, 4, 5, 6, 5126
 
 
@@ -72,18 +73,22 @@ def _check_ply(path: Path, loaded: Any) -> None:
     """Refuse a file that is cut, and a binary one of triangles and larger polygons, which trimesh takes to be alike.
 
     Raises:
-        DataError: fewer vertices or faces than the header tells, or polygons of several sizes.
+        DataError: fewer vertices or faces than the header tells, polygons of several sizes, or of two corners.
     """
     for kind, element in loaded.metadata["_ply_raw"].items():
-        data = element.get("data", ())
-        names = getattr(getattr(data, "dtype", None), "names", None) or ()
-        found = len(data) if names else min(map(len, data.values()), default=0) if isinstance(data, dict) else len(data)
+        data = element.get("data", {})  # of a text by column, of a binary file a structured array
+        columns = data if isinstance(data, dict) else {name: data[name] for name in data.dtype.names}
+        found = min(map(len, columns.values()), default=0)
         if found != element["length"]:
             raise DataError(f"{path}: expected {element['length']} of {kind}, found {found}: it is cut; copy it again")
-        for name in names:
-            if data[name].dtype.names and len(sizes := np.unique(data[name]["f0"])) > 1:
+        for name, values in columns.items():
+            binary = values.dtype.names is not None
+            if not binary and name not in _CORNERS:
+                continue
+            sizes = np.unique(values["f0"] if binary else [len(polygon) for polygon in values])
+            if (name in _CORNERS and sizes[0] < 3) or (binary and len(sizes) > 1):
                 raise DataError(
-                    f"{path}: a binary PLY with polygons of {sizes[0]} to {sizes[-1]} corners; export it as triangles"
+                    f"{path}: a PLY with faces of {sizes[0]} to {sizes[-1]} corners; export it as triangles"
                 )
 
 
@@ -101,6 +106,9 @@ def _check_off(path: Path) -> None:
     expected = int(counts[0]) + int(counts[1])
     if len(rest) < expected:
         raise DataError(f"{path}: expected {expected} vertices and faces, found {len(rest)}: it is cut; copy it again")
+    for row in rest[int(counts[0]) : expected]:
+        if not row[0].isdecimal() or not 3 <= int(row[0]) < len(row):
+            raise DataError(f"{path}: expected a face of three corners or more, found {' '.join(row)[:60]!r}; mend it")
 
 
 def _check_gltf(path: Path) -> None:

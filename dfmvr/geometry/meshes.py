@@ -74,7 +74,7 @@ def read_mesh(path: Path | str, unit: Unit | None = None) -> Mesh:
         ) from error
     mesh = Mesh(vertices * MM_PER_UNIT[unit_of(path, unit)], triangles, colours)
     check_mesh(mesh, str(path))
-    return replace(mesh, triangles=_joined(mesh.vertices, mesh.triangles))
+    return replace(mesh, triangles=joined(mesh.vertices, mesh.triangles))
 
 
 def unit_of(path: Path, unit: Unit | None = None) -> Unit:
@@ -82,16 +82,16 @@ def unit_of(path: Path, unit: Unit | None = None) -> Unit:
     return unit or ("m" if path.suffix.lower() in GLTF else "mm")
 
 
-def _joined(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+def joined(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """Triangles (F', 3) that name, of vertices at one place, the first; without those that are there twice or a line.
 
     STL has vertices for each triangle, GLB and OBJ where a texture is cut: unjoined, the surface is open there. The
     vertices stay as they are, so that their order is the file's.
     """
-    joined = _first_equal(vertices)[triangles]
-    corners = np.sort(joined, 1)
+    place = _first_equal(vertices)[triangles]
+    corners = np.sort(place, 1)
     once = _first_equal(corners) == np.arange(len(corners))
-    return joined[once & (np.diff(corners) != 0).all(1)]
+    return place[once & (np.diff(corners) != 0).all(1)]
 
 
 def _first_equal(rows: np.ndarray) -> np.ndarray:

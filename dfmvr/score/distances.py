@@ -21,6 +21,7 @@ import numpy as np
 
 from dfmvr.config.evaluation import ProtocolSection
 from dfmvr.conventions import REGIONS
+from dfmvr.geometry.meshes import joined
 from dfmvr.geometry.surface import Surface
 from dfmvr.geometry.vectors import length
 from dfmvr.mesh.scan import FaceScan
@@ -73,7 +74,8 @@ def measure_correspondence(
     There are none where the truth is not known in the topology of the prediction.
     """
     truth = scan.registered_vertices
-    if truth is None or not np.array_equal(scan.registered_triangles, surface.triangles):
+    # vertices at one place are joined in what is read from a file
+    if truth is None or not np.array_equal(joined(truth, scan.registered_triangles), surface.triangles):
         return VertexErrors(np.zeros(0), np.zeros(0, np.int64))
     centre, radius = crop_sphere(scan, protocol)
     inside = np.flatnonzero(in_sphere(truth, centre, radius))
