@@ -51,7 +51,7 @@ def writing_folder(path: Path | str, maker: str, about: Mapping[str, Any] | None
         maker: the command; only its own earlier files are replaced or deleted.
         about: what the files are made from, for `read_written`; the block may still add to it.
     Raises:
-        OccupiedError: other files have the names of those that were made; nothing was written.
+        OccupiedError: other files have the names of those that were made, or the manifest is damaged.
         OutputError: the folder cannot be made or written to, as it was found before the block or after it.
     """
     folder = Path(path).resolve()
@@ -73,7 +73,7 @@ def read_written(folder: Path | str, maker: str) -> WrittenFiles:
     """Read the manifest of what a command has written into a folder; nothing and not whole if there is none.
 
     Raises:
-        OutputError: the manifest is damaged.
+        OccupiedError: the manifest is damaged.
     """
     manifest = _manifest(Path(folder), maker)
     if not os.path.lexists(manifest):
@@ -83,14 +83,16 @@ def read_written(folder: Path | str, maker: str) -> WrittenFiles:
         contents = {str(name): [str(digest) for digest in digests] for name, digests in told["contents"].items()}
         return WrittenFiles(contents, bool(told["whole"]), told["about"])
     except (DataError, TypeError, KeyError, AttributeError) as error:
-        raise OutputError(f"{manifest}: not a list of what dfmvr wrote; remove it or choose another folder") from error
+        raise OccupiedError(
+            f"{manifest}: not a list of what dfmvr wrote; remove it or choose another folder"
+        ) from error
 
 
 def was_written(folder: Path | str, maker: str, about: Mapping[str, Any] | None, *names: str) -> bool:
     """Whether a maker has written all of a folder from just this, and left these files, which are as it wrote them.
 
     Raises:
-        OutputError: the manifest is damaged.
+        OccupiedError: the manifest is damaged.
     """
     written = read_written(folder, maker)
     return (
@@ -104,8 +106,7 @@ def check_free(folder: Path | str, maker: str, names: Iterable[str]) -> None:
     """Check before the work that nobody else's files have the names of those that shall be written.
 
     Raises:
-        OccupiedError: they have.
-        OutputError: the manifest is damaged.
+        OccupiedError: they have, or the manifest is damaged.
     """
     folder, contents = Path(folder), read_written(folder, maker).contents
     taken = [name for name in names if _is_occupied(folder, name) and not _is_own(folder, name, contents.get(name, ()))]

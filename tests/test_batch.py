@@ -76,6 +76,11 @@ def test_what_is_done_is_told_by_photographs_and_options(people, tmp_path):
     assert (output / "ann" / "face.ply").read_bytes() == before
     assert statuses(run(people, output, "--format", "obj")[1]) == {"ann": "done", "bob": "done"}
     assert not (output / "ann" / "face.ply").exists()
+    shutil.copy(left, left.with_suffix(".tif"))
+    code, rows = run(people, output, "--format", "obj")
+    assert statuses(rows) == {"ann": "set aside", "bob": "was there"}
+    assert "left.png, left.tif: expected one of them" in rows["ann"]["notes"]
+    left.with_suffix(".tif").unlink()
     (output / "bob" / "face.json").unlink()
     right.write_bytes(b"no image any more")
     for path in (left, people / "ann" / "front.png"):
@@ -109,6 +114,11 @@ def test_what_others_put_into_the_output_stays(people, tmp_path, capsys):
     assert (code, statuses(rows)) == (0, {"ann": "set aside", "bob": "done"})
     assert "face.obj: there already, and not as dfmvr (reconstruct) wrote it" in rows["ann"]["notes"]
     assert {name: (output / name).read_bytes() for name in mine} == mine
+    (output / "bob" / ".dfmvr-reconstruct.json").write_text("damaged")
+    (output / "ann" / "face.obj").unlink()
+    code, rows = run(people, output)
+    assert (code, statuses(rows)) == (0, {"ann": "done", "bob": "set aside"})
+    assert "not a list of what dfmvr wrote" in rows["bob"]["notes"]
     (output / "summary.csv").write_text("my own summary now")
     before = contents(output)
     capsys.readouterr()

@@ -75,10 +75,7 @@ def reconstruct_all(
     for one in tqdm(faces, desc="reconstruct", unit="face", mininterval=1):
         started, folder = time.monotonic(), output / one.name
         about = {"photographs": _digests(one.photos), "landmarks": _digests(one.landmarks), "options": options}
-        if was_written(folder, MAKER, about, _NUMBERS):
-            status, notes = SKIPPED, [*one.notes, *read_json(folder / _NUMBERS)["notes"]]
-        else:
-            status, notes = _make(reconstructor, one, folder, write, face, about)
+        status, notes = _make(reconstructor, one, folder, write, face, about)
         views = " ".join(view for view in VIEWS if view in one.photos)
         outcomes.append(Outcome(_shown(one.name), status, views, time.monotonic() - started, _shown("; ".join(notes))))
     with writing_folder(output, SUMMARISER) as partial:
@@ -117,10 +114,12 @@ def _make(
     face: FaceChoice,
     about: dict[str, Any],
 ) -> tuple[str, list[str]]:
-    """Reconstruct and write one face; what became of it, and what there is to say."""
+    """Reconstruct and write one face, unless it is there; what became of it, and what there is to say."""
     try:
         if one.problem or not one.photos:
             raise DataError(one.problem or f"expected a photograph called {', '.join(VIEWS)}, found none")
+        if was_written(folder, MAKER, about, _NUMBERS):
+            return SKIPPED, [*one.notes, *read_json(folder / _NUMBERS)["notes"]]
         earlier = read_written(folder, MAKER).about
         with writing_folder(folder, MAKER, about) as partial:
             made = write(folder, partial, reconstructor(**one.photos, landmarks=one.landmarks, face=face))
