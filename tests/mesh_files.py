@@ -307,7 +307,7 @@ def stl_cases():
     }.items():
         data = (text[:last] + row + text[text.index("\n", last) :]).encode()
         yield Case(f"stl, a vertex that is {name}", {"a.stl": data}, False, False)
-    for parts in (2, 3, 7):
+    for parts in (2, 7, 72):
         yield Case(f"stl of {parts} solids", {"a.stl": stl_text(parts=parts).encode()}, ordered=False)
     for header in (b"", b"solid face", b"STLB ATF 10.2 COLOR=abcd", "Müller".encode("cp1252"), b"facet normal vertex"):
         yield Case(f"stl binary, {header!r}", {"a.stl": stl_bytes(header)}, ordered=False)
@@ -583,13 +583,30 @@ def other_cases():
         yield Case(f"noise called .{suffix}", {f"a.{suffix}": np.random.default_rng(0).bytes(3000)}, False, False)
 
 
+def hostile_cases():
+    """Counts and loops that a reader might follow without end."""
+    many = b"99999999999"
+    yield Case("ply of a vertex count beyond all", {"a.ply": ply().replace(b"vertex 49", b"vertex " + many)}, False)
+    binary = ply("binary_little_endian")
+    yield Case(
+        "binary ply of a vertex count beyond all", {"a.ply": binary.replace(b"vertex 49", b"vertex " + many)}, False
+    )
+    yield Case("ply whose header has no end", {"a.ply": b"ply\nformat ascii 1.0\n" + b"comment x\n" * 50_000}, False)
+    yield Case(
+        "off of a vertex count beyond all", {"a.off": off_text().replace("49 ", "99999999999 ", 1).encode()}, False
+    )
+    yield Case("obj of an index beyond all", {"a.obj": (obj_text() + "f 99999999999999999999 1 2\n").encode()}, False)
+    soup = "".join(f"usemtl m{i}\nf -1 -2 -3\n" for i in range(5000))
+    yield Case("obj of many materials", {"a.obj": (obj_text() + soup.replace("-1 -2 -3", "1 2 9")).encode()})
+    polygon = "f " + "1 2 9 " * 50_000
+    yield Case("obj of a polygon of many corners", {"a.obj": f"{obj_text()}{polygon}\n".encode()}, False)
+    yield Case("stl that begins without end", {"a.stl": b"solid a\n" * 5000}, False)
+    b = simple()
+    b.tree["nodes"][0]["children"] = [0]
+    yield glb_case("whose nodes go round", b, False)
+    yield glb_case("of a count beyond all", simple(place={"count": 10**12}), False)
+
+
 def all_cases():
-    return [
-        *obj_cases(),
-        *ply_cases(),
-        *stl_cases(),
-        *off_cases(),
-        *gltf_cases(),
-        *unusual_gltf_cases(),
-        *other_cases(),
-    ]
+    makers = (obj_cases, ply_cases, stl_cases, off_cases, gltf_cases, unusual_gltf_cases, other_cases, hostile_cases)
+    return [case for maker in makers for case in maker()]
