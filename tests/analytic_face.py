@@ -1,4 +1,4 @@
-"""A face-like surface in closed form, for tests whose answer must be known: half an ellipsoid, nose, eyes and mouth."""
+"""Surfaces in closed form, for tests whose answer must be known: half an ellipsoid with a nose, and a flat square."""
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -24,3 +24,11 @@ def face(n=90, width=85.0, tall=110.0):
     triangles = np.concatenate([np.stack([a, b, c], -1), np.stack([a, c, d], -1)])
     vertices = np.stack([x, y, height(x, y)], -1).reshape(-1, 3)
     return vertices, triangles, np.column_stack([SEVEN, height(*SEVEN.T)])
+
+
+def grid(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """A flat triangulated square of n x n vertices."""
+    x, y = np.meshgrid(np.arange(n), np.arange(n), indexing="ij")
+    a = (np.arange(n - 1)[:, None] * n + np.arange(n - 1)).ravel()
+    faces = np.concatenate((np.stack((a, a + n, a + n + 1), -1), np.stack((a, a + n + 1, a + 1), -1)))
+    return np.stack((x.ravel(), y.ravel(), np.zeros(n * n)), -1).astype(float), faces

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from analytic_face import grid
 from numpy.testing import assert_allclose
 from scipy.spatial.transform import Rotation
 from toy_model import toy_coefficients, toy_model
@@ -20,9 +21,11 @@ from dfmvr.face_model.coefficients import mean_faces
 from dfmvr.face_model.packed import read_model
 from dfmvr.face_model.views import render_views
 from dfmvr.geometry.camera import focal_px
-from dfmvr.reconstruct.fit.agreement import Agreement, add_agreement, find_agreement
-from dfmvr.reconstruct.fit.equations import POSE, NormalEquations
-from dfmvr.reconstruct.fit.fitter import PAIRS, FaceFitter, pairs_of
+from dfmvr.geometry.subdivision import subdivide
+from dfmvr.reconstruct.fit.agreement import Agreement, Asked, add_agreement, find_agreement
+from dfmvr.reconstruct.fit.displacement import BEND, DISPLACED_MM, Displacer, bending, on_fine_mesh
+from dfmvr.reconstruct.fit.equations import POSE, NormalEquations, left_of
+from dfmvr.reconstruct.fit.fitter import PAIRS, REST_MM, FaceFitter, pairs_of
 from dfmvr.reconstruct.fit.pictures import evened, picture_of, sample
 from dfmvr.reconstruct.fit.seeing import FacePose, Seen
 from dfmvr.reconstruct.fit.shapes import FitShapes
@@ -151,7 +154,7 @@ def test_agreement_leads_toward_the_true_pose(known):
     for place, hold in holds:
         size = place.stop - place.start
         equations.add_prior(place, np.eye(size) * hold, np.zeros(size))
-    *_, moves = equations.solve()
+    *_, moves = equations.parts(equations.solve())
     assert_allclose(moves[0][:3], -step[:3], atol=0.006)
 
 
@@ -278,6 +281,85 @@ def test_one_photograph_is_fitted_by_its_landmarks(known):
     assert torch.equal(found.coefficients.angles[:, others], alone.coefficients.angles[:, others])
 
 
+def test_steps_end_where_the_face_rests(known, monkeypatch):
+    """Nothing but the prior: the first step of each size stays at the network's answer."""
+    moved = []
+    taken = FaceFitter._step
+
+    def counted(*args):
+        state = taken(*args)
+        moved.append(state.moved)
+        return state
+
+    monkeypatch.setattr(FaceFitter, "_step", counted)
+    FaceFitter(known.model, ()).fit(off_by(known, 5))
+    assert len(moved) == 2
+    assert max(moved) < REST_MM
+
+
+def test_a_face_that_the_model_lacks_is_displaced(known):
+    """A cheek that no coefficients have: the model that draws the photographs has another mean."""
+    x, y, _ = known.model.mean.T
+    bump = 4.0 * torch.exp(-((x - 30) ** 2 + (y + 5) ** 2) / (2 * 10.0**2))
+    truth = copy.deepcopy(known.model)
+    truth.mean = known.model.mean + bump[:, None] * torch.tensor([0.0, 0.0, 1.0])
+    shown = render_views(truth, known.coefficients, SIZE)
+    images = [(one.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy() for one in shown.image[0]]
+    views = tuple(view._replace(photo=one, crop=one) for view, one in zip(known.views, images, strict=True))
+    face, fitter = dataclasses.replace(known, views=views), FaceFitter(known.model)
+    found, within = fitter.fit(face), fitter.fit(face, within_model=True)
+    assert within.displacement is None
+    wanted = dataclasses.replace(known, model=truth).vertices[:, 2]
+    of_cheek = (bump > 1).numpy()
+    missed = [np.abs((one.vertices[:, 2] - wanted)[of_cheek]).mean() for one in (found, within, known)]
+    assert missed[0] < 0.8 * missed[1] < missed[2]
+    assert_allclose(found.neutral().displacement, found.displacement)
+    away = np.linalg.norm(found.vertices - dataclasses.replace(found, displacement=None).vertices, axis=1)
+    assert_allclose(away, np.abs(found.displacement), atol=1e-6)
+
+
+def test_a_plane_does_not_bend():
+    flat, triangles = grid(6)
+    bend = bending(triangles, len(flat))
+    assert_allclose(bend.sum(1), 0, atol=1e-12)
+    inner = (np.abs(flat[:, :2] - 2.5) < 2).all(1)
+    assert_allclose((bend @ (3 * flat[:, 0] - flat[:, 1]))[inner], 0, atol=1e-12)
+    lonely = bending(triangles, len(flat) + 1)
+    assert not lonely[[-1]].toarray().any()
+
+
+def test_displacements_are_those_of_least_squares(known):
+    rng, shapes = np.random.default_rng(0), FitShapes(known.model)
+    points = rng.permutation(shapes.drawn)[:200]
+    one = Asked(points, [], rng.normal(size=(200, 2)), rng.uniform(0.5, 2, 200), rng.normal(size=(200, 2)))
+    start = 0.1 * rng.normal(size=shapes.drawn)
+    found = start
+    for _ in range(3):  # what a step leaves is taken up by the next
+        rest = one.residual - one.along_normal * (found - start)[points, None]
+        found = Displacer(shapes).step(found, [(one, rest)])
+    bend = bending(shapes.triangles.numpy(), shapes.drawn).toarray()
+    rows = np.zeros((400, shapes.drawn))
+    for k, point in enumerate(points):
+        rows[2 * k : 2 * k + 2, point] = np.sqrt(one.weight[k]) * one.along_normal[k]
+    target = np.sqrt(one.weight).repeat(2) * (one.residual + one.along_normal * start[points, None]).ravel()
+    every = np.concatenate((rows, np.sqrt(BEND) * bend, np.eye(shapes.drawn) / DISPLACED_MM))
+    naive = np.linalg.lstsq(every, np.concatenate((target, np.zeros(2 * shapes.drawn))), rcond=None)[0]
+    assert_allclose(found, naive, atol=1e-4 * np.abs(naive).max())
+
+
+def test_a_finer_mesh_is_displaced_as_the_coarse_one_is():
+    flat, triangles = grid(5)
+    matrix, levels = subdivide(triangles, len(flat), 1)
+    along = 2 * flat[:, 0] + flat[:, 1]
+    found = on_fine_mesh(along, levels[1], matrix.shape[0], len(flat))
+    ends = np.concatenate((flat, np.zeros((matrix.shape[0] - len(flat), 3))))
+    for new in range(len(flat), matrix.shape[0]):  # the middle of the edge that it halves
+        near = np.unique(levels[1][(levels[1] == new).any(1)])
+        ends[new] = flat[near[near < len(flat)]].mean(0)
+    assert_allclose(found, 2 * ends[:, 0] + ends[:, 1], atol=1e-12)
+    assert_allclose(on_fine_mesh(along[:10], triangles, 25, 0)[:10], along[:10])
+
+
 def test_the_same_photographs_give_the_same_face(known):
     off = off_by(known, 3)
     first, second = (FaceFitter(known.model).fit(off) for _ in range(2))
@@ -296,7 +378,8 @@ def test_equations_are_those_of_least_squares(same):
     shape = 2 + 3 * equations.expressions
     equations.add_prior(slice(0, shape), np.eye(shape), np.ones(shape))
     equations.add_prior(equations.pose(0), np.eye(POSE), np.zeros(POSE))
-    identity, expressions, moves = equations.solve()
+    step = equations.solve()
+    identity, expressions, moves = equations.parts(step)
     of_expressions = [first[..., 2:] + second[..., 2:]] if same else [first[..., 2:], second[..., 2:]]
     columns = np.concatenate((first[..., :2] + second[..., :2], *of_expressions, of_pose), 2)
     root = np.sqrt(weight)[:, None, None]
@@ -304,6 +387,8 @@ def test_equations_are_those_of_least_squares(same):
     naive = np.linalg.lstsq(matrix, np.concatenate(((residual * root).ravel(), np.ones(shape))), rcond=None)[0]
     assert_allclose(np.concatenate((identity, expressions.ravel(), moves[1])), naive, rtol=1e-4, atol=1e-5)
     assert_allclose(moves[0], 0, atol=1e-12)
+    left = residual[..., 0] - np.einsum("mip,p->mi", columns, naive)
+    assert_allclose(left_of(residual[..., 0], terms, step), left, atol=1e-4)
 
 
 def test_an_expression_that_the_landmarks_show_is_followed():

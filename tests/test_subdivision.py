@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from analytic_face import grid
 from numpy.testing import assert_allclose
 from scipy.spatial import cKDTree
 
@@ -10,14 +11,6 @@ from dfmvr.geometry.subdivision import loop_subdivision, subdivide
 
 TETRAHEDRON = np.array([[1, 1, 1], [-1, -1, 1], [-1, 1, -1], [1, -1, -1]], float)
 TETRAHEDRON_FACES = np.array([[0, 1, 3], [0, 2, 1], [0, 3, 2], [1, 2, 3]])
-
-
-def grid(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """A flat triangulated square of n x n vertices."""
-    x, y = np.meshgrid(np.arange(n), np.arange(n), indexing="ij")
-    a = (np.arange(n - 1)[:, None] * n + np.arange(n - 1)).ravel()
-    faces = np.concatenate((np.stack((a, a + n, a + n + 1), -1), np.stack((a, a + n + 1, a + 1), -1)))
-    return np.stack((x.ravel(), y.ravel(), np.zeros(n * n)), -1).astype(float), faces
 
 
 def test_tetrahedron_in_closed_form():

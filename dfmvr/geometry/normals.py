@@ -29,6 +29,11 @@ def mesh_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     return total * scale[:, None]
 
 
+def displaced(vertices: np.ndarray, triangles: np.ndarray, along: np.ndarray | None) -> np.ndarray:
+    """Vertices (V, 3) of a mesh moved so far, (V,), along their normals; None: where they are."""
+    return vertices if along is None else vertices + along[:, None] * mesh_normals(vertices, triangles)
+
+
 def vertex_normals(vertices: Tensor, triangles: Tensor) -> Tensor:
     """Area-weighted mean of the adjacent triangles' normals, of unit length.
 

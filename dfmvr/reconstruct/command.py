@@ -77,6 +77,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "front or, without it, the first)",
     )
     photos.add_argument("--fast", action="store_true", help="the network's answer alone, without the fit")
+    within = "a shape that the face model's coefficients give, without the displacement along the normals"
+    photos.add_argument("--within-model", action="store_true", help=within)
     fit = "time of the fit at the most; what has been reached by then counts (default: %(default)s)"
     photos.add_argument("--seconds", type=float, default=60.0, metavar="S", help=fit)
     parser.add_argument("--checkpoint", type=Path, help="trained network (.safetensors; default: the one that ships)")
@@ -195,7 +197,7 @@ def _write(
     chosen = {"viewer": args.viewer, "neutral": args.neutral, "texture": args.texture}
     check_free(output, MAKER, names_of_files([view.name for view in face.views], args.format, **chosen))
     if not args.fast:
-        face = reconstructor.fit(face, args.seconds, not args.batch, args.same_expression)
+        face = reconstructor.fit(face, args.seconds, not args.batch, args.same_expression, args.within_model)
     if args.expression_of:
         face = face.as_in(next(view for view in face.views if view.name == args.expression_of))
     export(folder, face, args.format, **chosen)

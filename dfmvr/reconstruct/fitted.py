@@ -1,7 +1,7 @@
 """Fit what a network answered for the samples of an aligned data set to their photographs: a method of the study.
 
 needs   folders of the aligned samples, of their masks, and of the network's answers, and the face model
-gives   what `dfmvr reconstruct dataset` gives, but for the time
+gives   what `dfmvr reconstruct dataset` gives, but for the time; the meshes are those of the coefficients, displaced
 
 Nothing but the photographs is looked at: their pixels, the landmarks that the samples were aligned by and, where
 mediapipe is installed, its points.
@@ -60,18 +60,20 @@ def main(args: argparse.Namespace, settings: None) -> None:
     model = MorphableModel.load(args.face_model)
     data = open_dataset(args.layout, args.data, reading_options(args, args.layout))
     answered = AnsweredSamples(args.answers, args.align, args.parse, data, model)
-    fitter, names, found = FaceFitter(model), [], []
+    fitter, names, found, displacements = FaceFitter(model), [], [], []
     for name in tqdm(answered.names, desc="fit", unit="face", mininterval=1):
         try:
-            found.append(of_one_focal_length(fitter.fit(answered.face(name, (args.view,) if args.view else VIEWS))))
+            face = fitter.fit(answered.face(name, (args.view,) if args.view else VIEWS))
             names.append(name)
+            found.append(of_one_focal_length(face))
+            displacements.append(face.displacement)
         except DataError as error:
             log.info("set aside: %s: %s", name, error)
     if not found:
         raise DataError(f"{args.align}: none of {len(answered.names)} samples could be fitted; see above")
     coefficients = Coefficients(*map(torch.cat, zip(*found, strict=True)))
     with writing_folder(args.output, "reconstruct fitted") as folder:
-        write_samples(folder, model, np.array(names), coefficients, args.format)
+        write_samples(folder, model, np.array(names), coefficients, args.format, displacements=displacements)
 
 
 def of_one_focal_length(face: Reconstruction) -> Coefficients:

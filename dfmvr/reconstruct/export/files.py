@@ -111,7 +111,7 @@ def names_of_files(
 def coloured(face: Reconstruction, texture: str = "photos") -> Mesh:
     """The face's mesh, mm, with its texture and the same colours at its vertices; see `export`."""
     if texture == "albedo":
-        return mesh_of(face.model, face.coefficients)
+        return mesh_of(face.model, face.coefficients, displacement=face.displacement)
     baked = bake(face)
     return Mesh(face.vertices, face.triangles, baked.vertices, baked.texture)
 

@@ -11,7 +11,7 @@ import numpy as np
 from dfmvr.conventions import ALIGNMENT_POINTS
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
 
-SCHEMA_VERSION = "1.1"
+SCHEMA_VERSION = "1.2"
 CONVENTIONS = {
     "lengths": "millimetres; angles: radians; image coordinates: pixels",
     "frame": "x to the viewer's right, y up, z toward the camera, origin at the centroid of the model's mean face; "
@@ -32,6 +32,7 @@ def document(face: Reconstruction) -> dict[str, Any]:
         "conventions": CONVENTIONS,
         "model": {"name": model.name, "vertices": len(face.vertices), "triangles": len(face.triangles)},
         "coefficients": {name: tensor[0].double().tolist() for name, tensor in of_face},
+        "displacement": None if face.displacement is None else _displacement(face.displacement),
         "expression_names": list(model.expression_names),
         "actions": face.actions,
         "landmarks_68": face.vertices[model.landmarks_68.numpy()].tolist(),
@@ -42,6 +43,11 @@ def document(face: Reconstruction) -> dict[str, Any]:
         "notes": list(face.notes),
         "views": [_view(face, view.in_file) for view in face.views],
     }
+
+
+def _displacement(along_normals: np.ndarray) -> dict[str, float]:
+    """How far the mesh is from what the coefficients give."""
+    return {"rms": float(np.sqrt((along_normals**2).mean())), "largest": float(np.abs(along_normals).max())}
 
 
 def _view(face: Reconstruction, view: SeenView) -> dict[str, Any]:
@@ -81,6 +87,7 @@ def arrays(face: Reconstruction) -> dict[str, np.ndarray]:
         "views": np.array([view.name for view in face.views]),
         "canonical_to_photo": np.stack([face.camera(view.in_file).matrix for view in face.views]),
         "vertices": face.vertices,
+        "displacement": np.zeros(len(face.vertices)) if face.displacement is None else face.displacement,
         "triangles": face.triangles.astype(np.int32),
         "albedo": face.albedo,
         "landmarks_68": face.model.landmarks_68.numpy().astype(np.int32),

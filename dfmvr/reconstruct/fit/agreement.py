@@ -55,6 +55,16 @@ class Agreement(NamedTuple):
         return float(distance / (PX_PER_MM * second.size))
 
 
+class Asked(NamedTuple):
+    """What a pair of photographs asked of a step; M points of the surface."""
+
+    points: np.ndarray  # (M,) vertices
+    terms: list[tuple[slice, np.ndarray]]  # as `NormalEquations.add` takes them
+    residual: np.ndarray  # (M, 2) px of the second photograph
+    weight: np.ndarray  # (M,) px^-2
+    along_normal: np.ndarray  # (M, 2) px to a mm that a point moves along its normal
+
+
 def find_agreement(first: Seen, second: Seen, pictures: tuple[Picture, Picture]) -> Agreement | None:
     """Compare two photographs by way of the surface; None where they share too little of it."""
     drawn = first.shapes.drawn
@@ -90,7 +100,7 @@ def add_agreement(
     seen: tuple[Seen, Seen],
     places: tuple[int, int],
     wider: float = 1.0,
-) -> None:
+) -> Asked:
     """Add what a pair of photographs says to the normal equations.
 
     The surface moves under a pixel of the first photograph by `-A` times what its point moves there, A being the map
@@ -103,6 +113,8 @@ def add_agreement(
         seen: the first photograph and the second.
         places: their numbers.
         wider: factor of the flow's spread, by which early steps trust the flow less and reach farther.
+    Returns:
+        What was added.
     """
     first, second = seen
     points = found.points
@@ -122,6 +134,8 @@ def add_agreement(
         (equations.pose(places[0]), -across @ first.of_pose[points]),
     ]
     equations.add(terms, residual, weight)
+    moved = second.of_vertex[points] - across @ first.of_vertex[points]
+    return Asked(points, terms, residual, weight, (moved @ first.normals[points, :, None])[..., 0])
 
 
 def _tangents(normals: np.ndarray) -> np.ndarray:

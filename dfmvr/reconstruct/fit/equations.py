@@ -88,12 +88,20 @@ class NormalEquations:
         self.matrix[place, place] += precision
         self.right[place] += precision @ away
 
-    def solve(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The step: of the identity (K,), of the expressions (1 or N, E), and of the photographs (N, POSE)."""
-        step = np.linalg.solve(self.matrix, self.right)
+    def solve(self) -> np.ndarray:
+        """The step: of the identity, of the expressions, and of the photographs."""
+        return np.linalg.solve(self.matrix, self.right)
+
+    def parts(self, step: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """A step's parts: of the identity (K,), of the expressions (1 or N, E), and of the photographs (N, POSE)."""
         poses = self.pose(0).start
         return (
             step[self.identity],
             step[self._sizes[0] : poses].reshape(self.expressions, -1),
             step[poses:].reshape(-1, POSE),
         )
+
+
+def left_of(residual: np.ndarray, terms: Sequence[tuple[slice, np.ndarray]], step: np.ndarray) -> np.ndarray:
+    """What a step leaves of residuals (M, 2), which change with the unknowns as `terms` tell."""
+    return residual - sum(change @ step[place].astype(change.dtype) for place, change in terms)

@@ -1,8 +1,9 @@
 """The fit: from the network's answer to one face that agrees with all its photographs, by Gauss-Newton.
 
 What is minimised: the disagreement of every pair of photographs (`agreement`), the distance to the landmarks that were
-found (`landmarks`), and a quadratic prior about the network's answer. Sought are identity and expression, and of every
-photograph its pose and focal length. Coarse to fine; nothing is drawn by chance. Colours and light come last.
+found (`landmarks`), and a quadratic prior about the network's answer. Sought are identity and expression, of every
+photograph its pose and focal length, and in the end what shape the face model lacks (`displacement`). Coarse to fine;
+nothing is drawn by chance. Colours and light come last.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from dfmvr.conventions import REFERENCE_SIZE_PX, VIEWS
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.reconstruct.fit.agreement import add_agreement, find_agreement
 from dfmvr.reconstruct.fit.colours import fit_colours
-from dfmvr.reconstruct.fit.equations import NormalEquations
+from dfmvr.reconstruct.fit.displacement import Displacer, on_fine_mesh
+from dfmvr.reconstruct.fit.equations import NormalEquations, left_of
 from dfmvr.reconstruct.fit.landmarks import add_dense, add_landmarks
 from dfmvr.reconstruct.fit.pictures import Picture, picture_of
 from dfmvr.reconstruct.fit.seeing import FacePose, Seen
@@ -36,9 +38,13 @@ FINEST_PX = (192, 448)
 ENLARGED = 1.4
 """How much larger crops are than the photographs, within these limits: flow is found better with patches of less."""
 
-COARSE, FINE = (10.0, 8.0, 5.0, 3.0), (2.0, 1.5, 1.0, 1.0)
+COARSE, FINE = (10.0, 5.0, 3.0), (2.0, 1.5, 1.0)
 """Steps with crops of half the size and of the whole; how many times its own spread a flow's error counts there, so
 that what is far off is drawn in first."""
+
+REST_MM = 0.1
+"""A step that moves the vertices by less (root mean square) ends the steps with crops of a size. Photographs that are
+compared never rest: every flow is another one, by some 0.4 mm."""
 
 PRIOR = 2.0
 """ASSUME: the network's error has half the variance of the population, in identity and in expression. It is larger, but
@@ -65,23 +71,29 @@ DENSE_ON = ("anny", 10157)
 """The face model, of any version, on whose surface the 478 points are known, and its vertices of the coarse mesh: with
 other subdivisions it has others."""
 
-TERMS = ("agreement", "landmarks")
-"""What can be left out, to see what it is worth."""
+TERMS = ("agreement", "landmarks", "displacement")
+"""What can be left out, to see what it is worth; there is no displacement without agreement."""
 
 
 class FaceFitter:
     """Fits faces of one model to their photographs; prepares once what all faces share.
 
-    Args of the constructor: the face `model`; the `terms` that are minimised beside the prior, of TERMS.
+    Args of the constructor: the face `model`; the `terms` that are taken into account beside the prior, of TERMS.
     """
 
     def __init__(self, model: MorphableModel, terms: Collection[str] = TERMS) -> None:
         self.shapes, self._terms = FitShapes(model), terms
         known = model.name.startswith(DENSE_ON[0]) and model.coarse_vertices == DENSE_ON[1]
         self._dense = shipped_dense() if known else None
+        self._displacer = Displacer(self.shapes) if "displacement" in terms else None
 
     def fit(
-        self, face: Reconstruction, seconds: float = 60.0, progress: bool = False, same_expression: bool = False
+        self,
+        face: Reconstruction,
+        seconds: float = 60.0,
+        progress: bool = False,
+        same_expression: bool = False,
+        within_model: bool = False,
     ) -> Reconstruction:
         """Fit a face to its photographs, starting from what it is.
 
@@ -90,12 +102,14 @@ class FaceFitter:
             seconds: time at the most; what has been reached by then counts.
             progress: show a bar.
             same_expression: all photographs show the same moment; otherwise each has an expression of its own.
+            within_model: no displacement; the shape is one that the coefficients give.
         Returns:
-            The face with other coefficients, expressions, poses and focal lengths; those of views that were not given
-            stay as they are.
+            The face with a displacement and other coefficients, expressions, poses and focal lengths; those of views
+            that were not given stay as they are.
         """
         started = time.monotonic()
-        state = _State.of(face, same_expression)
+        displaced = self._displacer is not None and not within_model
+        state = _State.of(face, same_expression, self.shapes.drawn if displaced else 0)
         largest = _finest_size(face)
         steps = [(size, spread) for size, of in ((largest // 2, COARSE), (largest, FINE)) for spread in of]
         pictures: list[Picture] = []
@@ -104,6 +118,8 @@ class FaceFitter:
                 break
             if not pictures or pictures[0].size != size:
                 pictures = [picture_of(view, size) for view in face.views]
+            elif state.moved < REST_MM:
+                continue
             state = self._step(state, pictures, spread)
         return self._coloured(state.put_into(face), state, pictures) if pictures else face
 
@@ -116,7 +132,8 @@ class FaceFitter:
 
     def _see(self, state: _State, pictures: list[Picture]) -> list[Seen]:
         """How the cameras see the face."""
-        shown = [self.shapes.vertices(np.concatenate((state.identity, one))) for one in state.expressions]
+        every = [np.concatenate((state.identity, one)) for one in state.expressions]
+        shown = [self.shapes.vertices(one, state.displacement) for one in every]
         return [
             Seen(self.shapes, shown[min(k, len(shown) - 1)], pose, picture)
             for k, (pose, picture) in enumerate(zip(state.poses, pictures, strict=True))
@@ -127,26 +144,35 @@ class FaceFitter:
         seen = self._see(state, pictures)
         sizes = self.shapes.identity_size, self.shapes.expression_size
         equations = NormalEquations(*sizes, len(seen), same_expression=len(state.expressions) == 1)
-        apart = np.full(len(seen), np.inf)
+        apart, asked = np.full(len(seen), np.inf), []
         for first, second in pairs_of(state.poses) if "agreement" in self._terms else ():
             found = find_agreement(seen[first], seen[second], (pictures[first], pictures[second]))
             if found is not None:
                 missed = found.missed(seen[second])
                 apart[[first, second]] = np.minimum(apart[[first, second]], missed)
-                add_agreement(equations, found, (seen[first], seen[second]), (first, second), spread)
+                pair = seen[first], seen[second]
+                asked.append(add_agreement(equations, found, pair, (first, second), spread))
         self._add_prior(equations, state, np.isfinite(apart))
         for place, (one, picture, pose) in enumerate(zip(seen, pictures, state.poses, strict=True)):
             if "landmarks" in self._terms:
                 self._add_landmarks(equations, one, picture, place, pose)
             precision, away = pose.prior(state.start.poses[place])
             equations.add_prior(equations.pose(place), np.diag(precision), away)
-        identity, expressions, moves = equations.solve()
+        step = equations.solve()
+        identity, expressions, moves = equations.parts(step)
+        displacement = state.displacement
+        if asked and len(displacement) and spread <= FINE[0]:
+            left = [(one, left_of(one.residual, one.terms, step)) for one in asked]
+            displacement = self._displacer.step(displacement, left)
+        moves_of = (self.shapes.offset(np.concatenate((identity, one))) for one in expressions)
         return dataclasses.replace(
             state,
             identity=state.identity + identity,
             expressions=state.expressions + expressions,
             poses=tuple(pose.moved(move) for pose, move in zip(state.poses, moves, strict=True)),
             apart=apart,
+            displacement=displacement,
+            moved=max(float(np.sqrt((one**2).sum(1).mean())) for one in moves_of),
         )
 
     def _add_prior(self, equations: NormalEquations, state: _State, agreeing: np.ndarray) -> None:
@@ -203,14 +229,17 @@ class _State:
     expressions: np.ndarray  # (1, E) or (N, E)
     poses: tuple[FacePose, ...]
     apart: np.ndarray  # (N,) how far each is, before the last step, from the photograph it agrees with best
+    displacement: np.ndarray  # (D,) mm along the normals of the vertices that are drawn, or (0,)
+    moved: float = np.inf  # how far the vertices moved in the last step, root mean square, mm
 
     @classmethod
-    def of(cls, face: Reconstruction, same_expression: bool) -> _State:
-        """The network's answer."""
+    def of(cls, face: Reconstruction, same_expression: bool, displaced: int) -> _State:
+        """The network's answer, whose first so many vertices may be displaced."""
         identity, expression = (part[0].double().numpy() for part in face.coefficients[:2])
         poses = tuple(FacePose.of(face.camera(view), view.known_zoom) for view in face.views)
         expressions = np.tile(expression, (1 if same_expression else len(poses), 1))
-        return cls(_Start(identity, expression, poses), identity, expressions, poses, np.full(len(poses), np.inf))
+        start = _Start(identity, expression, poses)
+        return cls(start, identity, expressions, poses, np.full(len(poses), np.inf), np.zeros(displaced))
 
     def put_into(self, face: Reconstruction) -> Reconstruction:
         """The face that has been reached."""
@@ -228,7 +257,12 @@ class _State:
         found = known._replace(identity=identity, expression=expression, angles=angles, translation=translation)
         others = [view.label for view, apart in zip(views, self.apart, strict=True) if ANOTHER_MM < apart < np.inf]
         notes = [f"{label}: agrees with no other photograph; is it of another person?" for label in others]
-        fitted = dataclasses.replace(face, coefficients=found, views=tuple(views), notes=(*face.notes, *notes))
+        displacement, model = None, face.model
+        if self.displacement.any():
+            displacement = on_fine_mesh(self.displacement, face.triangles, len(model.mean), model.coarse_vertices)
+        fitted = dataclasses.replace(
+            face, coefficients=found, views=tuple(views), notes=(*face.notes, *notes), displacement=displacement
+        )
         return fitted.as_in(fitted.shown)
 
 

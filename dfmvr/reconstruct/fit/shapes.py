@@ -25,9 +25,16 @@ class FitShapes:
         self.drawn = 1 + int(mesh.triangles.max())  # vertices beyond belong to no triangle
         self.landmarks_68 = mesh.landmarks_68.numpy()
 
-    def vertices(self, coefficients: np.ndarray) -> np.ndarray:
-        """Vertices (V, 3) mm of coefficients (P,)."""
-        return self.mean + self.basis @ coefficients.astype(np.float32)
+    def vertices(self, coefficients: np.ndarray, displacement: np.ndarray | None = None) -> np.ndarray:
+        """Vertices (V, 3) mm of coefficients (P,); those that are drawn displaced (D,) mm along their normals."""
+        vertices = self.mean + self.offset(coefficients)
+        if displacement is not None and len(displacement):
+            vertices[: self.drawn] += displacement[:, None] * self.normals(vertices)
+        return vertices
+
+    def offset(self, coefficients: np.ndarray) -> np.ndarray:
+        """By how much (V, 3) mm coefficients (P,) move the vertices."""
+        return self.basis @ coefficients.astype(np.float32)
 
     def normals(self, vertices: np.ndarray) -> np.ndarray:
         """Unit normals of the vertices that are drawn."""

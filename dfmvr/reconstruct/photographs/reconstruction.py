@@ -16,6 +16,7 @@ from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.expressions import strengths_of
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.geometry.camera import focal_px
+from dfmvr.geometry.normals import displaced
 from dfmvr.reconstruct.photographs.camera import PhotoCamera
 
 FURTHER = "further"
@@ -74,6 +75,7 @@ class Reconstruction:
     coefficients: Coefficients  # of one face, on the CPU; rows of views that were not given mean nothing
     views: tuple[SeenView, ...]  # the photographs: those of conventions.VIEWS in that order, then further ones
     notes: tuple[str, ...] = ()  # what there is to say about the photographs
+    displacement: np.ndarray | None = None  # (V,) mm along the normals of Eq. 1's mesh: what the model lacks
 
     @property
     def image_size(self) -> int:
@@ -92,9 +94,10 @@ class Reconstruction:
 
     @cached_property
     def vertices(self) -> np.ndarray:
-        """Vertices (V, 3) float64, mm, in canonical pose, expression included (Eq. 1)."""
+        """Vertices (V, 3) float64, mm, in canonical pose, expression included (Eq. 1) and `displacement`."""
         with torch.no_grad():
-            return self.model.shape(self.coefficients.identity, self.coefficients.expression)[0].double().numpy()
+            shape = self.model.shape(self.coefficients.identity, self.coefficients.expression)[0].double().numpy()
+        return displaced(shape, self.triangles, self.displacement)
 
     @cached_property
     def albedo(self) -> np.ndarray:

@@ -289,10 +289,15 @@ class Reconstructor:
         return seen, notes
 
     def fit(
-        self, face: Reconstruction, seconds: float = 60.0, progress: bool = False, same_expression: bool = False
+        self,
+        face: Reconstruction,
+        seconds: float = 60.0,
+        progress: bool = False,
+        same_expression: bool = False,
+        within_model: bool = False,
     ) -> Reconstruction:
         """Fit a face to its photographs, starting from the network's answer; see `FaceFitter.fit`."""
-        return self._fitter.fit(face, seconds, progress, same_expression)
+        return self._fitter.fit(face, seconds, progress, same_expression, within_model)
 
     @cached_property
     def _fitter(self) -> FaceFitter:
