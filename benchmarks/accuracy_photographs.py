@@ -9,10 +9,12 @@ photographs a head scan (head.obj, albedo.jpg, landmarks.csv) under three lights
 landmarks are found. --short leaves out the fit without each of its terms and the front view alone.
 
 RMSE in mm, protocol `paper`: seven landmarks and ICP with scale, 95 mm about the nose tip; `same point` is the distance
-of corresponding points, `eyes` and `mouth` that of theirs, where the true surface is known, and `neutral` that of the
-face without its expression, where the person's neutral scan is. `better` and `worst` compare RMSE with the network's
-answer to the same photographs; the interval (95 %, bootstrap over people) is that of the mean difference. The networks
-are those that ship, unless --checkpoint names others. Photographs of 768 px are made by
+of corresponding points where the true surface is known, `nose`, `mouth` and so on that of theirs, and `neutral` that of
+the face without its expression, where the person's neutral scan is. `landmarks` is how far the face's are from those
+found in the photographs, the jaw's left out, in per cent of the distance of the eyes' outer corners. `better` and
+`worst` compare RMSE with the network's answer to the same photographs; the interval (95 %, bootstrap over people) is
+that of the mean difference. The networks are those that ship, unless --checkpoint names others. Photographs of 768 px
+are made by
 
     dfmvr simulate --dataset pixel_face --heads results/face_model/heads.npz --output FOLDER \
         --set simulate.photo_height_px=768 --set simulate.seed=7 --set simulate.pixel_face.train_subjects=0 \
@@ -39,7 +41,7 @@ from dfmvr.align.find import AUTO, FINDERS
 from dfmvr.config.configuration import Config
 from dfmvr.config.data import MeshSection
 from dfmvr.config.evaluation import PROTOCOLS
-from dfmvr.conventions import CAMERA_DISTANCE_MM, VIEWS
+from dfmvr.conventions import CAMERA_DISTANCE_MM, REGIONS, VIEWS
 from dfmvr.datasets.layouts import open_dataset
 from dfmvr.errors import DfmvrError
 from dfmvr.face_model.coefficients import mean_faces
@@ -47,6 +49,7 @@ from dfmvr.geometry.surface import Surface
 from dfmvr.mesh.pixel_face import normalise
 from dfmvr.mesh.scan import FaceScan
 from dfmvr.reconstruct.fit.fitter import TERMS, FaceFitter
+from dfmvr.reconstruct.fit.landmarks import JAW
 from dfmvr.reconstruct.scan_fit import ScanFitter
 from dfmvr.register.crop import crop
 from dfmvr.register.surface import register_surface
@@ -103,21 +106,25 @@ def of_scan(folder: Path, distance_mm: float) -> Iterator[Person]:
         yield Person(name, photos, target, focal_px=focal_px)
 
 
-class Errors(NamedTuple):
-    """Of a reconstruction, mm; NaN where the truth is not known."""
-
-    rmse: float
-    same_point: float
-    eyes: float
-    mouth: float
-    neutral: float
+COLUMNS = ("RMSE", "same point", *REGIONS[1:], "neutral", "landmarks")
 
 
-def errors_of(face: Reconstruction, person: Person) -> Errors:
-    """Register a face to the scan and measure it."""
+def errors_of(face: Reconstruction, person: Person) -> list[float]:
+    """Register a face to the scan and measure it: numbers by COLUMNS, NaN where the truth is not known."""
     rmse, apart = _measured(face, person.target)
     neutral = np.nan if person.neutral is None else _measured(face.neutral(), person.neutral)[1][ALL]
-    return Errors(rmse, apart[ALL], apart["eyes"], apart["mouth"], neutral)
+    return [rmse, apart[ALL], *(apart[name] for name in REGIONS[1:]), neutral, _landmarks_apart(face)]
+
+
+def _landmarks_apart(face: Reconstruction) -> float:
+    """How far the landmarks are from those found, see the module's docstring; NaN without photographs."""
+    places, apart = face.model.landmarks_68.numpy(), []
+    eyes = np.linalg.norm(np.subtract(*face.vertices[places[[36, 45]]]))
+    for view in face.views:
+        seen = face.project(view)[places, :2]
+        distance = np.linalg.norm(seen - view.landmarks, axis=1)[JAW:]
+        apart.append(np.nanmean(distance) / (face.camera(view).px_per_mm * eyes))
+    return 100 * float(np.mean(apart)) if apart else np.nan
 
 
 def _measured(face: Reconstruction, target: FaceScan) -> tuple[float, dict[str, float]]:
@@ -130,7 +137,7 @@ def _measured(face: Reconstruction, target: FaceScan) -> tuple[float, dict[str, 
 
 def ways(
     reconstructor: Reconstructor, fitters: dict[str, FaceFitter], person: Person, same_expression: bool, short: bool
-) -> Iterator[tuple[str, Errors]]:
+) -> Iterator[tuple[str, list[float]]]:
     """The errors of the reconstructions that are compared."""
     network = reconstructor(**person.photos)
     still = {name: torch.zeros_like(getattr(network.coefficients, name)) for name in ("identity", "expression")}
@@ -152,7 +159,7 @@ def ways(
     yield "fit, the front view alone", errors_of(fitters["fit"].fit(front), person)
 
 
-def floor_of(reconstructor: Reconstructor, fitter: ScanFitter, person: Person) -> Errors:
+def floor_of(reconstructor: Reconstructor, fitter: ScanFitter, person: Person) -> list[float]:
     """The errors of the face model fitted to the scan."""
     found = fitter.fit(person.target, PAPER)
     identity, expression = (torch.from_numpy(values)[None].float() for values in (found.identity, found.expression))
@@ -202,8 +209,9 @@ def main() -> None:
     told = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
     print(f"{len(network)} faces, {failed} set aside; by what the fit gains: ", end="")
     print(", ".join(f"{what} {names[k]} ({fit[k] - network[k]:+.2f})" for what, k in told.items()), end="\n\n")
-    print("| from | RMSE | of the network's | interval | better for | worst | same point | eyes | mouth | neutral |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    heads = ["RMSE", "of the network's", "interval", "better for", "worst", *COLUMNS[1:]]
+    print(f"| from | {' | '.join(heads)} |")
+    print(f"| --- |{' ---: |' * len(heads)}")
     for name, values in ((name, np.array(values)) for name, values in errors.items()):
         mean, change = values.mean(0), values[:, 0] - network
         low, high = _interval(change)

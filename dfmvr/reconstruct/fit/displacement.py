@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import cg
 
 from dfmvr.reconstruct.fit.agreement import Asked
@@ -41,10 +42,15 @@ def bending(triangles: np.ndarray, vertices: int) -> sparse.csr_array:
 
 
 class Displacer:
-    """Finds displacements of the vertices of one model that are drawn."""
+    """Finds displacements of the vertices of one model that are drawn; what is no part of the skin rests."""
 
     def __init__(self, shapes: FitShapes) -> None:
-        bend = bending(shapes.triangles.numpy(), shapes.drawn)
+        triangles = shapes.triangles.numpy()
+        sides = np.concatenate((triangles[:, :2], triangles[:, 1:])).T
+        near = sparse.csr_array((np.ones(sides.shape[1]), sides), shape=(shapes.drawn, shapes.drawn))
+        _, part = connected_components(near, directed=False)
+        self._skin = part == np.bincount(part).argmax()  # eyeballs stay behind the lids
+        bend = bending(triangles, shapes.drawn)
         self._prior = (BEND * bend.T @ bend + sparse.diags_array(np.full(shapes.drawn, DISPLACED_MM**-2))).tocsr()
 
     def step(self, displacement: np.ndarray, asked: Sequence[tuple[Asked, np.ndarray]]) -> np.ndarray:
@@ -58,8 +64,9 @@ class Displacer:
         """
         precision, right = np.zeros_like(displacement), -(self._prior @ displacement)
         for one, left in asked:
-            np.add.at(precision, one.points, one.weight * (one.along_normal**2).sum(1))
-            np.add.at(right, one.points, one.weight * (one.along_normal * left).sum(1))
+            weight = one.weight * self._skin[one.points]
+            np.add.at(precision, one.points, weight * (one.along_normal**2).sum(1))
+            np.add.at(right, one.points, weight * (one.along_normal * left).sum(1))
         matrix = self._prior + sparse.diags_array(precision)
         inverse = sparse.diags_array(1 / matrix.diagonal())
         move, _ = cg(matrix, right, rtol=TOLERANCE, maxiter=MOST_ITERATIONS, M=inverse)
