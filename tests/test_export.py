@@ -24,7 +24,7 @@ from dfmvr.errors import ConfigError, OutputError
 from dfmvr.geometry.meshes import read_landmarks, read_mesh
 from dfmvr.reconstruct.export import pictures
 from dfmvr.reconstruct.export.files import coloured, export
-from dfmvr.reconstruct.export.numbers import document, schema
+from dfmvr.reconstruct.export.numbers import arrays, document, schema
 from dfmvr.reconstruct.export.viewer import write_viewer
 
 VALIDATOR = "gltf-validator@2.0.0-dev.3.10"
@@ -128,6 +128,19 @@ def test_json_fits_its_schema(face, folder):
         assert not validator.is_valid(broken)
     found["views"][0]["rotation"][1].pop()
     assert not validator.is_valid(found)
+
+
+def test_a_displacement_is_told(face):
+    assert document(face)["displacement"] is None
+    along = np.linspace(-3, 1, len(face.vertices))
+    moved = dataclasses.replace(face, displacement=along)
+    found = document(moved)
+    assert found["displacement"] == {"rms": pytest.approx(np.sqrt((along**2).mean())), "largest": 3.0}
+    jsonschema.Draft202012Validator(schema()).validate(found)
+    assert_allclose(
+        np.linalg.norm(arrays(moved)["vertices"] - arrays(face)["vertices"], axis=1), np.abs(along), atol=1e-6
+    )
+    assert_allclose(arrays(moved)["displacement"], along)
 
 
 def test_unknown_landmarks_are_null(face):

@@ -101,7 +101,8 @@ def test_answers_are_fitted_to_their_photographs(results, tmp_path, caplog):
     found, before = (read_npz(folder / "coefficients.npz") for folder in (output, answers))
     kept = [i for i, name in enumerate(before["sample"]) if name != "p1_45"]
     assert found["sample"].tolist() == before["sample"][kept].tolist()
-    assert len(list((output / "meshes").glob("*.ply"))) == len(kept)
+    meshes = {path.stem: read_mesh(path).vertices for path in (output / "meshes").glob("*.ply")}
+    assert sorted(meshes) == sorted(found["sample"].tolist())
     assert "p1_45" in caplog.text
     model, samples = MorphableModel.load(results / "face_model/face_model.npz"), read_npz(aligned / "samples.npz")
     misses = []
@@ -110,6 +111,9 @@ def test_answers_are_fitted_to_their_photographs(results, tmp_path, caplog):
         seen = render_views(model, coefficients, CROP_PX).landmarks.numpy()
         misses.append(np.linalg.norm(seen - samples["landmarks"][kept], axis=-1).mean())
     assert misses[0] < 0.7 * misses[1]
+    coefficients = Coefficients(*(torch.from_numpy(found[name]) for name in Coefficients._fields))
+    apart = [meshes[name] - mesh_of(model, coefficients, i).vertices for i, name in enumerate(found["sample"])]
+    assert 0 < np.linalg.norm(apart, axis=-1).max() < 10  # displaced from what the coefficients give
     alone = tmp_path / "alone"
     assert cli.main(["reconstruct", "fitted", *arguments, "--view", "left", "--output", str(alone)]) == 0
     of_left = read_npz(alone / "coefficients.npz")
