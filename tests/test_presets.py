@@ -60,7 +60,7 @@ CORRECT = {
     "train": {"loss": PAPER_LOSSES, "released": ReleasedSection()},
 }
 FULL_SIZE = {"fusion": "tri_unet", "backbone": "rednet", "width": 64, "backbone_width": 64, "depth": 50}
-PLAIN_NETWORK = {"stem_pool": True, "neck": 0, "quick_start": False, "face_mask": True}
+PLAIN_NETWORK = {"stem_pool": True, "neck": 0, "fine": 0, "quick_start": False, "face_mask": True}
 RELEASED = {
     "align": {"image_size": 224, "landmarks": "face_alignment", "truncate_landmarks": True},
     "parse": {
@@ -130,11 +130,11 @@ OURS = {
     "network": {
         **{"fusion": "tri_unet", "width": 64, "last_concat": False},  # III-C: 224 x 224 x 64
         **{"backbone": "rednet", "depth": 50, "backbone_width": 64, "stem_pool": True, "neck": 0, "quick_start": False},
-        "face_mask": True,
+        **{"face_mask": True, "fine": 0},
     },
     "loss": PAPER_LOSSES,
 }
-RESNET_50 = {"depth": 50, "backbone_width": 64, "stem_pool": True, "neck": 0, "quick_start": False}
+RESNET_50 = {"depth": 50, "backbone_width": 64, "stem_pool": True, "neck": 0, "fine": 0, "quick_start": False}
 IMAGENET = Path("data/resnet50-0676ba61.pth")
 ALIKE = {key: OURS[key] for key in OURS.keys() - {"network", "loss", "landmark_share"}}
 DENG = ALIKE | {
