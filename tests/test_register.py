@@ -17,7 +17,7 @@ from dfmvr.geometry.surface import Surface, barycentric_of_closest, open_boundar
 from dfmvr.mesh.scan import FaceScan
 from dfmvr.register.crop import crop
 from dfmvr.register.icp import Registration, icp, take_evenly
-from dfmvr.register.landmarks import check_landmarks
+from dfmvr.register.landmarks import TYPICAL, check_landmarks, check_order
 from dfmvr.register.registrations import Registrations
 from dfmvr.register.surface import register_surface
 
@@ -195,6 +195,43 @@ def test_a_prediction_without_unit_needs_a_free_scale():
     check_landmarks(landmarks / 28, landmarks)
     with pytest.raises(DataError, match="this protocol keeps its size"):
         check_landmarks(landmarks / 28, landmarks, with_scale=False)
+
+
+@pytest.fixture(scope="module")
+def faces():
+    """The seven points (7, 3) of the shipped model's mean and of 30 faces of it with expressions, mm."""
+    model = read_model(resources.files("dfmvr.assets") / SHIPPED["face_model"])
+    chosen = model.landmarks_68[list(ALIGNMENT_IN_68)]
+    random = torch.Generator().manual_seed(0)
+    found = [model.mean[chosen].numpy()]
+    for _ in range(30):
+        identity = torch.randn(1, model.identity_size, generator=random)
+        expression = torch.randn(1, model.expression_size, generator=random)
+        found.append(model.shape(identity, expression)[0, chosen].numpy())
+    return [points.astype(float) for points in found]
+
+
+def test_the_typical_face_is_that_of_the_model(faces):
+    assert_allclose(TYPICAL, faces[0], atol=1.0)
+
+
+def test_faces_are_in_the_order_of_their_names_in_any_unit_and_mirrored(faces):
+    for points in faces:
+        for scale in (1.0, 0.001, -3.0):
+            check_order(scale * points, "points")
+
+
+@pytest.mark.parametrize("first", range(7))
+@pytest.mark.parametrize("second", range(7))
+def test_two_points_that_are_exchanged_are_told(faces, first, second):
+    if first == second:
+        return
+    order = np.arange(7)
+    order[[first, second]] = order[[second, first]]
+    name, other = ALIGNMENT_POINTS[first], ALIGNMENT_POINTS[second]
+    for points in faces[:5]:
+        with pytest.raises(DataError, match=f"likely.* {name} is called {other}"):
+            check_order(points[order], "points")
 
 
 def test_a_mirrored_face_is_refused(rng):

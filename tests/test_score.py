@@ -228,12 +228,19 @@ def test_the_format_of_a_mesh_does_not_change_its_error(uneven, tmp_path, role, 
         assert found[name]["points"] == row["points"]
 
 
-def test_landmarks_lie_beside_their_mesh(uneven, tmp_path):
+def test_landmarks_lie_beside_their_mesh(uneven, tmp_path, capsys):
     options, _ = uneven
     plain = protocols_of(tmp_path, options)
     for name in "pg":
         (tmp_path / f"{name}.csv").rename(tmp_path / f"{name}.landmarks.csv")
-    assert protocols_of(tmp_path, {k: v for k, v in options.items() if "landmarks" not in k}) == plain
+    bare = {name: value for name, value in options.items() if "landmarks" not in name}
+    assert protocols_of(tmp_path, bare) == plain
+    (tmp_path / "g.landmarks.csv").unlink()
+    assert command("score two_meshes", bare) == 2
+    assert (
+        "g.ply: no landmarks beside it (g.landmarks.csv); name the file by --ground-truth-landmarks"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_mesh_inside_out_has_the_same_error(uneven, tmp_path):

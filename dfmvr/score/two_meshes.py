@@ -71,19 +71,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="scores, .json")
 
 
+def _files(args: argparse.Namespace, name: str) -> MeshFiles:
+    """The files of one of the two faces.
+
+    Raises:
+        ConfigError: its landmarks are not named, nor beside it.
+    """
+    mesh, named, *units = (getattr(args, name + what) for what in ("", "_landmarks", "_unit", "_landmarks_unit"))
+    landmarks = named or mesh.with_suffix(".landmarks.csv")
+    if named is None and mesh.is_file() and not landmarks.is_file():
+        option = f"--{name.replace('_', '-')}-landmarks"
+        raise ConfigError(f"{mesh}: no landmarks beside it ({landmarks.name}); name the file by {option}")
+    return MeshFiles(mesh, landmarks, *units)
+
+
 def main(args: argparse.Namespace, settings: RegisterSection) -> None:
     """Score one mesh against another."""
     if args.output.suffix != ".json":
         raise ConfigError(f"--output {args.output}: expected a name ending in .json")
-    prediction, truth = (
-        MeshFiles(
-            mesh := getattr(args, name),
-            getattr(args, f"{name}_landmarks") or mesh.with_suffix(".landmarks.csv"),
-            getattr(args, f"{name}_unit"),
-            getattr(args, f"{name}_landmarks_unit"),
-        )
-        for name in ("prediction", "ground_truth")
-    )
+    prediction, truth = (_files(args, name) for name in ("prediction", "ground_truth"))
     result = score_two(prediction, truth, settings)
     write_json(args.output, result)
     for name, row in result["protocols"].items():
