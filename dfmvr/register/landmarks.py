@@ -75,9 +75,13 @@ def check_landmarks(prediction: np.ndarray, truth: np.ndarray, with_scale: bool 
         )
 
 
-def _unlike_face(landmarks: np.ndarray) -> float:
-    """Root mean square distance of landmarks (7, 3) from `TYPICAL` ones, after the best similarity, mm."""
-    return _landmark_rms(landmarks, TYPICAL)
+def _unlike_face(landmarks: np.ndarray) -> np.ndarray:
+    """Root mean square distance of landmarks (..., 7, 3) from `TYPICAL` ones, after the best similarity, mm."""
+    centred, typical = landmarks - landmarks.mean(-2, keepdims=True), TYPICAL - TYPICAL.mean(0)
+    left, along, right = np.linalg.svd(np.swapaxes(centred, -1, -2) @ typical)
+    along[..., -1] *= np.sign(np.linalg.det(left) * np.linalg.det(right))  # no reflection
+    explained = along.sum(-1) ** 2 / np.maximum((centred**2).sum((-1, -2)), 1e-30)
+    return np.sqrt(np.maximum((typical**2).sum() - explained, 0) / len(typical))
 
 
 def check_order(landmarks: np.ndarray, where: str) -> None:
@@ -91,8 +95,9 @@ def check_order(landmarks: np.ndarray, where: str) -> None:
     found = min(_unlike_face(landmarks), _unlike_face(landmarks[list(_EXCHANGED)]))
     if found <= _UNLIKE_MM:
         return
-    orders = [list(order) for order in itertools.permutations(range(len(landmarks)))]
-    best, order = min((_unlike_face(landmarks[order]), order) for order in orders)
+    orders = np.array(list(itertools.permutations(range(len(landmarks)))))
+    unlike = _unlike_face(landmarks[orders])
+    best, order = unlike.min(), orders[unlike.argmin()]
     if best < 0.6 * found:
         wrong = [f"{ALIGNMENT_POINTS[i]} is called {ALIGNMENT_POINTS[k]}" for i, k in enumerate(order) if i != k]
         raise DataError(
