@@ -241,3 +241,20 @@ def test_names_that_are_no_text(trained, tmp_path, capfd):
     batch = ["--batch", str(people), *use(trained), "-o", str(odd / "faces"), "--fast", "--format", "ply"]
     assert cli.main(["reconstruct", *batch]) == 0
     assert (odd / "faces" / os.fsdecode(b"J\xf6rg") / "face.ply").exists()
+
+
+def test_pictures_of_faces_that_were_written_are_no_photographs(tmp_path, capsys, caplog):
+    """As `*.jpg` has them the second time, where photographs and face share a folder."""
+    caplog.set_level("INFO")
+    photo, more = tmp_path / "me.png", ["-o", str(tmp_path), "--fast", "--finder", "own", "--format", "ply"]
+    write_image(photo, hopper())
+    assert cli.main(["reconstruct", str(photo), *more]) == 0
+    first = json.loads((tmp_path / "face.json").read_text())
+    drawn = [str(path) for path in sorted(tmp_path.glob("overlay_*.jpg"))]
+    assert drawn
+    assert cli.main(["reconstruct", *drawn, str(photo), *more]) == 0
+    assert f"note: {drawn[0]}: a picture that dfmvr wrote; left out" in caplog.text
+    assert json.loads((tmp_path / "face.json").read_text()) == first
+    for wrong in (drawn[:1], ["--front", drawn[0]]):
+        assert cli.main(["reconstruct", *wrong, *more]) == 2
+        assert "name photographs alone" in capsys.readouterr().err.splitlines()[-1]

@@ -20,7 +20,7 @@ from dfmvr.conventions import VIEWS
 from dfmvr.datasets.images import image_suffixes
 from dfmvr.errors import ConfigError, UnavailableError
 from dfmvr.files import sha256_of
-from dfmvr.folders import check_free, writing_folder
+from dfmvr.folders import check_free, read_written, writing_folder
 from dfmvr.reconstruct.sample_files import FORMATS
 
 if TYPE_CHECKING:
@@ -209,6 +209,10 @@ def _one(args: argparse.Namespace, sides: dict[str, Path]) -> None:
     from dfmvr.reconstruct.export.files import MAKER
 
     photos = list(sides.values()) or args.photos
+    own = [path for path in photos if path.name in read_written(path.parent, MAKER).contents]
+    if own and (sides or args.landmarks or len(own) == len(photos)):
+        raise ConfigError(f"{own[0]}: a picture that dfmvr wrote; name photographs alone")
+    photos = [path for path in photos if path not in own]
     if args.landmarks and len(args.landmarks) != len(photos):
         raise ConfigError(
             f"--landmarks: expected a file for each of {len(photos)} photographs, found {len(args.landmarks)}"
@@ -219,12 +223,12 @@ def _one(args: argparse.Namespace, sides: dict[str, Path]) -> None:
             marks = dict(zip(sides, args.landmarks or (), strict=False))  # both in the order of the command line
             face = reconstructor(**sides, landmarks=marks, face=args.face)
         else:
-            face = reconstructor.from_any(args.photos, args.landmarks, args.face)
+            face = reconstructor.from_any(photos, args.landmarks, args.face)
         names = [view.name for view in face.views]
         if args.expression_of not in (None, *names):
             raise ConfigError(f"--expression-of {args.expression_of}: expected one of {', '.join(names)}")
         face = _write(args, reconstructor, args.output, folder, face)
-    for note in face.notes:
+    for note in (*(f"{path}: a picture that dfmvr wrote; left out" for path in own), *face.notes):
         log.info("note: %s", note)
     views = ", ".join(names)
     log.info("%s: a face from %s", args.output, f"the {views} view" if len(names) == 1 else f"the views {views}")
