@@ -20,6 +20,7 @@ from dfmvr.conventions import CAMERA_DISTANCE_MM, VIEWS
 from dfmvr.face_model.coefficients import mean_faces
 from dfmvr.face_model.packed import read_model
 from dfmvr.face_model.views import render_views
+from dfmvr.geometry.adjacency import neighbours
 from dfmvr.geometry.camera import focal_px
 from dfmvr.geometry.subdivision import subdivide
 from dfmvr.reconstruct.fit.agreement import Agreement, Asked, add_agreement, find_agreement
@@ -320,11 +321,11 @@ def test_a_face_that_the_model_lacks_is_displaced(known):
 
 def test_a_plane_does_not_bend():
     flat, triangles = grid(6)
-    bend = bending(triangles, len(flat))
+    bend = bending(neighbours(triangles, len(flat)))
     assert_allclose(bend.sum(1), 0, atol=1e-12)
     inner = (np.abs(flat[:, :2] - 2.5) < 2).all(1)
     assert_allclose((bend @ (3 * flat[:, 0] - flat[:, 1]))[inner], 0, atol=1e-12)
-    lonely = bending(triangles, len(flat) + 1)
+    lonely = bending(neighbours(triangles, len(flat) + 1))
     assert not lonely[[-1]].toarray().any()
 
 
@@ -337,7 +338,7 @@ def test_displacements_are_those_of_least_squares(known):
     for _ in range(3):  # what a step leaves is taken up by the next
         rest = one.residual - one.along_normal * (found - start)[points, None]
         found = Displacer(shapes).step(found, [(one, rest)])
-    bend = bending(shapes.triangles.numpy(), shapes.drawn).toarray()
+    bend = bending(neighbours(shapes.triangles.numpy(), shapes.drawn)).toarray()
     rows = np.zeros((400, shapes.drawn))
     for k, point in enumerate(points):
         rows[2 * k : 2 * k + 2, point] = np.sqrt(one.weight[k]) * one.along_normal[k]

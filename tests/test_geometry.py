@@ -1,9 +1,12 @@
+import itertools
+
 import numpy as np
 import pytest
 import torch
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial.transform import Rotation
 
+from dfmvr.geometry.adjacency import neighbours
 from dfmvr.geometry.camera import focal_px, pose, project
 from dfmvr.geometry.resampling import sample
 from dfmvr.geometry.rotation import euler_to_rotmat
@@ -150,3 +153,12 @@ def test_a_ramp_is_sampled_at_continuous_pixels(count):
     places = np.random.default_rng(0).uniform((-20, -20), (70, 60), (count, 2))
     inside = np.clip(places, 0.5, (49.5, 39.5))  # beyond the centres of the last pixels nothing changes any more
     assert_allclose(sample(ramp, places), inside, atol=1 / 32)  # OpenCV's steps
+
+
+def test_neighbours_are_joined_by_an_edge():
+    triangles = np.array([[0, 1, 2], [1, 3, 2], [5, 6, 7]])  # vertex 4 is of none, 5 to 7 are a part of their own
+    naive = np.zeros((8, 8), np.float32)
+    for triangle in triangles:
+        for one, other in itertools.permutations(triangle, 2):
+            naive[one, other] = 1
+    assert_array_equal(neighbours(triangles, 8).toarray(), naive)

@@ -96,9 +96,8 @@ def _check_sides(points: np.ndarray, path: Path | str) -> None:
     down = mouth.mean(0) - eyes.mean(0)
     for name, (first, second) in (("eyes", eyes), ("mouth corners", mouth)):
         across = second - first
-        turn = (
-            across[0] * down[1] - across[1] * down[0]
-        )  # positive where `down` is clockwise of `across`, as y goes down
+        # positive where `down` is clockwise of `across`, as y goes down
+        turn = across[0] * down[1] - across[1] * down[0]
         if np.hypot(*across) > 0.4 * np.hypot(*down) and turn < -0.7 * np.hypot(*across) * np.hypot(*down):
             raise DataError(f"{path}: the {name} run from the image's right to its left; the left one comes first")
 

@@ -66,9 +66,8 @@ def check_landmarks(prediction: np.ndarray, truth: np.ndarray, with_scale: bool 
     proper = _landmark_rms(prediction, truth)
     mirrored = _landmark_rms(prediction * (-1, 1, 1), truth)
     if proper > _MIRRORED_MM and mirrored < proper / 2:
-        likely = max({"prediction": prediction, "ground truth": truth}.items(), key=lambda item: _unlike_face(item[1]))[
-            0
-        ]
+        faces = {"prediction": prediction, "ground truth": truth}
+        likely = max(faces, key=lambda name: _unlike_face(faces[name]))
         raise DataError(
             f"the landmarks fit the scan to {proper:.1f} mm, their mirror image to {mirrored:.1f} mm: the {likely} "
             "is mirrored, or the names left and right are exchanged (right is the person's right)"

@@ -15,6 +15,7 @@ import torch
 from scipy import sparse
 
 from dfmvr.face_model.model import MorphableModel
+from dfmvr.geometry.adjacency import neighbours
 from dfmvr.reconstruct.export.unwrap import unwrap
 from dfmvr.rendering.rasterizer import rasterize_hits
 
@@ -52,10 +53,7 @@ class Atlas:
     @cached_property
     def neighbours(self) -> sparse.csr_array:
         """(V, V) float32: the mean of each vertex and its neighbours on the mesh."""
-        ends = np.concatenate([self.triangles[:, pair] for pair in ((0, 1), (1, 2), (2, 0))])
-        ends = np.concatenate([ends, ends[:, ::-1], np.arange(self.vertex_count)[:, None].repeat(2, 1)])
-        near = sparse.coo_array((np.ones(len(ends), np.float32), ends.T), (self.vertex_count,) * 2).tocsr()
-        near.data[:] = 1
+        near = neighbours(self.triangles, self.vertex_count) + sparse.eye_array(self.vertex_count, dtype=np.float32)
         near = sparse.diags_array((1 / near.sum(1)).astype(np.float32)) @ near
         return near.tocsr()
 

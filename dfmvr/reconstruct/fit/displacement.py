@@ -13,6 +13,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import cg
 
+from dfmvr.geometry.adjacency import neighbours
 from dfmvr.reconstruct.fit.agreement import Asked
 from dfmvr.reconstruct.fit.shapes import FitShapes
 
@@ -26,18 +27,9 @@ TOLERANCE, MOST_ITERATIONS = 1e-3, 300
 """Of conjugate gradients, relative to the right side; what is left is asked for by the next step."""
 
 
-def bending(triangles: np.ndarray, vertices: int) -> sparse.csr_array:
-    """Matrix (V, V) of vertices less the mean of their neighbours, zero where a vertex has none.
-
-    Args:
-        triangles: (F, 3).
-        vertices: number of vertices V.
-    """
-    sides = np.concatenate([triangles[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))])
-    both = np.concatenate((sides, sides[:, ::-1]))
-    near = sparse.csr_array((np.ones(len(both)), both.T), shape=(vertices, vertices))
-    near.data[:] = 1  # an inner edge has two triangles
-    valence = near.sum(1)
+def bending(near: sparse.csr_array) -> sparse.csr_array:
+    """Matrix (V, V) of vertices less the mean of their neighbours (V, V), zero where a vertex has none."""
+    valence = near.sum(1).astype(np.float64)
     return (sparse.diags_array(np.sign(valence)) - sparse.diags_array(1 / np.maximum(valence, 1)) @ near).tocsr()
 
 
@@ -45,12 +37,10 @@ class Displacer:
     """Finds displacements of the vertices of one model that are drawn; what is no part of the skin rests."""
 
     def __init__(self, shapes: FitShapes) -> None:
-        triangles = shapes.triangles.numpy()
-        sides = np.concatenate((triangles[:, :2], triangles[:, 1:])).T
-        near = sparse.csr_array((np.ones(sides.shape[1]), sides), shape=(shapes.drawn, shapes.drawn))
+        near = neighbours(shapes.triangles.numpy(), shapes.drawn)
         _, part = connected_components(near, directed=False)
         self._skin = part == np.bincount(part).argmax()  # eyeballs stay behind the lids
-        bend = bending(triangles, shapes.drawn)
+        bend = bending(near)
         self._prior = (BEND * bend.T @ bend + sparse.diags_array(np.full(shapes.drawn, DISPLACED_MM**-2))).tocsr()
 
     def step(self, displacement: np.ndarray, asked: Sequence[tuple[Asked, np.ndarray]]) -> np.ndarray:
@@ -88,9 +78,6 @@ def on_fine_mesh(displacement: np.ndarray, triangles: np.ndarray, vertices: int,
     found[: len(displacement)] = displacement
     if not coarse:
         return found
-    sides = np.concatenate([triangles[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))])
-    both = np.concatenate((sides, sides[:, ::-1]))
-    new, old = both[(both[:, 0] >= coarse) & (both[:, 1] < coarse)].T
-    count = np.bincount(new, minlength=vertices)
-    mean = np.bincount(new, found[old], minlength=vertices) / np.maximum(count, 1)
-    return np.where(count > 0, mean, found)
+    near = neighbours(triangles, vertices)[coarse:, :coarse]
+    found[coarse:] = near @ found[:coarse] / np.maximum(near.sum(1), 1)
+    return found

@@ -85,7 +85,7 @@ class FaceFitter:
         self.shapes, self._terms = FitShapes(model), terms
         known = model.name.startswith(DENSE_ON[0]) and model.coarse_vertices == DENSE_ON[1]
         self._dense = shipped_dense() if known else None
-        self._displacer = Displacer(self.shapes) if "displacement" in terms else None
+        self._displacer = Displacer(self.shapes)
 
     def fit(
         self,
@@ -108,7 +108,7 @@ class FaceFitter:
             that were not given stay as they are.
         """
         started = time.monotonic()
-        displaced = self._displacer is not None and not within_model
+        displaced = "displacement" in self._terms and not within_model
         state = _State.of(face, same_expression, self.shapes.drawn if displaced else 0)
         largest = _finest_size(face)
         steps = [(size, spread) for size, of in ((largest // 2, COARSE), (largest, FINE)) for spread in of]

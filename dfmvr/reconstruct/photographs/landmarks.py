@@ -71,6 +71,11 @@ def choose_face(faces: Sequence[FoundFace], face: int, label: str, reduced: int)
     return chosen, (f"{label}: {len(faces)} faces; {which} is taken, at ({x:.0f}, {y:.0f}) px; --face takes another",)
 
 
+def beyond(points: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Which points (N, 2) px, known ones, a photograph of a shape does not show."""
+    return ((points < 0) | (points > shape[1::-1])).any(1)
+
+
 def within(points: np.ndarray, shape: tuple[int, ...], label: str, given: bool) -> tuple[np.ndarray, tuple[str, ...]]:
     """Landmarks (68, 2) px, NaN where they are guesses beyond the photograph, and what is to be said.
 
@@ -85,7 +90,7 @@ def within(points: np.ndarray, shape: tuple[int, ...], label: str, given: bool) 
     Raises:
         DataError: too much of the face is cut off.
     """
-    outside = ((points < 0) | (points > shape[1::-1])).any(1)
+    outside = beyond(points, shape)
     if points.shape != (68, 2) or not outside.any():
         return points, ()
     if outside[list(ALIGNING)].any():

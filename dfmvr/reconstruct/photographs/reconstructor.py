@@ -28,6 +28,7 @@ from dfmvr.networks.df_mvr import DFMVR
 from dfmvr.parse.parser import FaceParser, load_parser, predict
 from dfmvr.reconstruct.photographs.landmarks import (
     FaceChoice,
+    beyond,
     check_choice,
     choose_face,
     contradiction,
@@ -177,8 +178,7 @@ class Reconstructor:
         if width < SMALL_FACE_PX:
             notes += (f"{label}: the face is only {width:.0f} px wide; one of 200 px tells more",)
         if dense is not None:
-            inside = ((dense >= 0) & (dense <= pixels.shape[1::-1])).all(1)
-            dense = np.where(inside[:, None], dense, np.nan)
+            dense = np.where(beyond(dense, pixels.shape)[:, None], np.nan, dense)
         seen = SeenView("", pixels, points, alignment.affine, crop, alignment.yaw_deg, label, notes=notes, dense=dense)
         focal = None if stored.focal_px is None else stored.focal_px / stored.reduced
         return seen._replace(focal_px=focal, file_size=stored.size, reduced=stored.reduced)
