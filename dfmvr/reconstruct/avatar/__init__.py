@@ -1,0 +1,1 @@
+"""The whole head of a face, for animation: geometry, colours, and its file."""
