@@ -1,11 +1,12 @@
-# `make results` and `make test` set up everything they need in .venv.
+# `make results` and `make test` set up everything they need in .venv; tests of pages also want npm and Chromium.
 
 PYTHON ?= python3.11
 CORES ?= all
 BIN := .venv/bin
 READY := .venv/.ready
+MODULES := tests/node_modules/.package-lock.json
 
-.PHONY: help setup results test lint format docs lock clean
+.PHONY: help setup results test modules lint format docs lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -26,7 +27,14 @@ results: setup  ## run the whole workflow: results/report.html
 	$(BIN)/snakemake --cores $(CORES)
 
 test: setup  ## run the tests
+	@$(MAKE) --no-print-directory modules || echo "without npm's modules some tests are skipped"
 	$(BIN)/python -m pytest --numprocesses=auto
+
+modules: $(MODULES)  ## install what tests of pages and of glTF files read them with (needs npm)
+
+$(MODULES): tests/package.json tests/package-lock.json
+	npm ci --no-audit --no-fund --prefix tests
+	touch $@
 
 lint: setup  ## check style, spelling and the workflow
 	$(BIN)/ruff check .
@@ -53,5 +61,5 @@ lock:  ## resolve the newest allowed packages and write requirements.lock
 	rm -rf .venv-lock
 
 clean:  ## remove the environment and everything computed
-	rm -rf .venv .snakemake logs benchmarks/workflow
+	rm -rf .venv .snakemake logs benchmarks/workflow tests/node_modules
 	find results -mindepth 1 -not -name README.md -delete
