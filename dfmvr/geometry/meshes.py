@@ -22,9 +22,10 @@ from dfmvr.conventions import ALIGNMENT_POINTS
 from dfmvr.errors import DataError, OutputError
 from dfmvr.files import writing
 from dfmvr.geometry.by_trimesh import GLTF, read_by_trimesh
+from dfmvr.geometry.gltf import glb_bytes
 from dfmvr.geometry.named_points import read_named_points
 from dfmvr.geometry.normals import mesh_normals
-from dfmvr.geometry.textured import Texture, glb_bytes, mtl_text, obj_text, ply_bytes
+from dfmvr.geometry.textured import Texture, mtl_text, obj_text, ply_bytes
 from dfmvr.geometry.wavefront import read_obj
 
 Unit = Literal["mm", "cm", "dm", "m"]

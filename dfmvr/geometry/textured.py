@@ -1,30 +1,20 @@
-"""Meshes as bytes of files: PLY, OBJ with its material, and binary glTF; and texture images on them.
+"""Texture images on meshes, and meshes as bytes of files: PLY, OBJ with its material (glTF: `gltf.py`).
 
 In     vertices in the unit of the file, triangles, and an image with the place of every triangle's corners in it.
-Gives  the text of an OBJ file (image coordinates with v upward), of its MTL file, and the bytes of a GLB file
-       (glTF 2.0: image coordinates with v downward, colours of vertices in linear light, a matt material).
+Gives  the bytes of a PLY file, the text of an OBJ file (image coordinates with v upward) and of its MTL file.
 
-Not by trimesh, which compresses the image once more, lets it repeat beyond its edges, and takes two to four times as
-long.
-
-Source: Khronos, glTF 2.0 specification, section 3 and appendix on GLB.
+Not by trimesh, which compresses the image once more and takes two to four times as long.
 """
 
 from __future__ import annotations
 
-import json
-import struct
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 _PNG = {"PNG_COMPRESSION": 1}  # zlib's fastest: a tenth larger than its best, five times quicker
 _JPEG = {"JPEG_QUALITY": 95, "JPEG_SAMPLING_FACTOR": 0x111111}  # colours not subsampled
-_COMPONENT_TYPES = {"f": 5126, "B": 5121, "I": 5125}  # by the character of the dtype
-_VERTICES, _INDICES = 34962, 34963  # targets of buffer views
-_LINEAR, _LINEAR_MIPMAP_LINEAR, _CLAMP = 9729, 9987, 33071
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +89,7 @@ def ply_bytes(vertices: np.ndarray, triangles: np.ndarray, colours: np.ndarray |
     points["place"] = vertices
     names = ["float x", "float y", "float z"]
     if colours is not None:
-        points["colour"] = _opaque(colours)
+        points["colour"] = opaque(colours)
         names += ["uchar red", "uchar green", "uchar blue", "uchar alpha"]
     faces = np.empty(len(triangles), [("count", "u1"), ("corners", "<i4", 3)])
     faces["count"], faces["corners"] = 3, triangles
@@ -109,90 +99,6 @@ def ply_bytes(vertices: np.ndarray, triangles: np.ndarray, colours: np.ndarray |
     return ("\n".join(head) + "\n").encode("ascii") + points.tobytes() + faces.tobytes()
 
 
-def _opaque(colours: np.ndarray) -> np.ndarray:
+def opaque(colours: np.ndarray) -> np.ndarray:
     """Colours (V, 3) uint8 with alpha: (V, 4)."""
     return np.column_stack([colours, np.full(len(colours), 255, np.uint8)])
-
-
-def glb_bytes(
-    vertices: np.ndarray,
-    triangles: np.ndarray,
-    normals: np.ndarray,
-    colours: np.ndarray | None,
-    texture: Texture | None,
-) -> bytes:
-    """A GLB file of one mesh.
-
-    Args:
-        vertices: (V, 3) m.
-        triangles: (F, 3).
-        normals: (V, 3), unit or, where there is none, 0.
-        colours: (V, 3) uint8 in linear light, or None; not used with a texture.
-        texture: or None. The file's vertices are then the rows of its unwrapping.
-    """
-    if texture is not None:
-        unwrapping = texture.unwrapping
-        vertices, normals = vertices[unwrapping.vertex], normals[unwrapping.vertex]
-        triangles = unwrapping.triangles
-    file = _Glb()
-    without = np.abs(np.linalg.norm(normals, axis=1) - 1) > 1e-3
-    normals = np.where(without[:, None], (0.0, 0.0, 1.0), normals)
-    attributes = {"POSITION": file.add(vertices.astype("<f4"), _VERTICES, bounds=True)}
-    attributes["NORMAL"] = file.add(normals.astype("<f4"), _VERTICES)
-    material: dict[str, Any] = {"name": "face", "pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0}}
-    tree: dict[str, Any] = {"asset": {"version": "2.0", "generator": "dfmvr"}, "materials": [material]}
-    if texture is not None:
-        places = unwrapping.uv * (1, -1) + (0, 1)  # the image's first row is v = 0 here
-        attributes["TEXCOORD_0"] = file.add(places.astype("<f4"), _VERTICES)
-        material["pbrMetallicRoughness"]["baseColorTexture"] = {"index": 0}
-        tree["textures"] = [{"sampler": 0, "source": 0}]
-        tree["images"] = [{"mimeType": "image/jpeg", "bufferView": file.view(texture.jpeg)}]
-        filters = {"magFilter": _LINEAR, "minFilter": _LINEAR_MIPMAP_LINEAR}
-        tree["samplers"] = [{**filters, "wrapS": _CLAMP, "wrapT": _CLAMP}]
-    elif colours is not None:
-        attributes["COLOR_0"] = file.add(_opaque(colours), _VERTICES, normalized=True)
-    indices = file.add(triangles.astype("<u4").reshape(-1, 1), _INDICES)
-    primitive = {"attributes": attributes, "indices": indices, "material": 0, "mode": 4}
-    tree |= {"meshes": [{"name": "face", "primitives": [primitive]}], "nodes": [{"name": "face", "mesh": 0}]}
-    return file.encode(tree | {"scenes": [{"nodes": [0]}], "scene": 0})
-
-
-class _Glb:
-    """The buffer of a GLB file and what tells how to read it."""
-
-    def __init__(self) -> None:
-        self.parts: list[bytes] = []
-        self.views: list[dict[str, int]] = []
-        self.accessors: list[dict[str, Any]] = []
-        self.length = 0
-
-    def view(self, data: bytes, target: int | None = None) -> int:
-        """Append bytes, from a multiple of four on; gives the number of their buffer view."""
-        place = {"buffer": 0, "byteOffset": self.length, "byteLength": len(data)}
-        self.views.append(place if target is None else {**place, "target": target})
-        self.parts.append(data + b"\0" * (-len(data) % 4))
-        self.length += len(self.parts[-1])
-        return len(self.views) - 1
-
-    def add(self, rows: np.ndarray, target: int, *, bounds: bool = False, normalized: bool = False) -> int:
-        """Append an array (N, width); gives the number of its accessor."""
-        accessor: dict[str, Any] = {
-            "bufferView": self.view(np.ascontiguousarray(rows).tobytes(), target),
-            "componentType": _COMPONENT_TYPES[rows.dtype.char],
-            "count": len(rows),
-            "type": "SCALAR" if rows.shape[1] == 1 else f"VEC{rows.shape[1]}",
-        }
-        if bounds:
-            accessor |= {"min": rows.min(0).tolist(), "max": rows.max(0).tolist()}
-        if normalized:
-            accessor["normalized"] = True
-        self.accessors.append(accessor)
-        return len(self.accessors) - 1
-
-    def encode(self, tree: dict[str, Any]) -> bytes:
-        """The file."""
-        tree = tree | {"accessors": self.accessors, "bufferViews": self.views, "buffers": [{"byteLength": self.length}]}
-        text = json.dumps(tree, separators=(",", ":")).encode()
-        chunks = ((b"JSON", text + b" " * (-len(text) % 4)), (b"BIN\0", b"".join(self.parts)))
-        body = b"".join(struct.pack("<I4s", len(data), kind) + data for kind, data in chunks)
-        return struct.pack("<4sII", b"glTF", 2, 12 + len(body)) + body
