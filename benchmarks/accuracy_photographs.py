@@ -13,8 +13,10 @@ of corresponding points where the true surface is known, `nose`, `mouth` and so 
 the face without its expression, where the person's neutral scan is. `landmarks` is how far the face's are from those
 found in the photographs, the jaw's left out, in per cent of the distance of the eyes' outer corners. `better` and
 `worst` compare RMSE with the network's answer to the same photographs; the interval (95 %, bootstrap over people) is
-that of the mean difference. The networks are those that ship, unless --checkpoint names others. Photographs of 768 px
-are made by
+that of the mean difference. `colour` is the mean difference (CIEDE2000) of the face's own colours, lit, and the
+photographs', over the crop's pixels that the parser calls skin; a second table has it by the photographed skin's tone
+(classes of the individual typology angle, Chardon et al. 1991; what light does counts as tone). The networks are those
+that ship, unless --checkpoint names others. Photographs of 768 px are made by
 
     dfmvr simulate --dataset pixel_face --heads results/face_model/heads.npz --output FOLDER \
         --set simulate.photo_height_px=768 --set simulate.seed=7 --set simulate.pixel_face.train_subjects=0 \
@@ -34,6 +36,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from skimage.color import deltaE_ciede2000, rgb2lab
 from tqdm import tqdm
 
 from dfmvr import Reconstruction, Reconstructor
@@ -41,18 +44,22 @@ from dfmvr.align.find import AUTO, FINDERS
 from dfmvr.config.configuration import Config
 from dfmvr.config.data import MeshSection
 from dfmvr.config.evaluation import PROTOCOLS
-from dfmvr.conventions import CAMERA_DISTANCE_MM, REGIONS, VIEWS
+from dfmvr.conventions import CAMERA_DISTANCE_MM, CLASSES, REGIONS, VIEWS
 from dfmvr.datasets.layouts import open_dataset
 from dfmvr.errors import DfmvrError
 from dfmvr.face_model.coefficients import mean_faces
+from dfmvr.geometry.normals import vertex_normals
 from dfmvr.geometry.surface import Surface
 from dfmvr.mesh.pixel_face import normalise
 from dfmvr.mesh.scan import FaceScan
 from dfmvr.reconstruct.fit.fitter import TERMS, FaceFitter
 from dfmvr.reconstruct.fit.landmarks import JAW
+from dfmvr.reconstruct.photographs.reconstruction import SeenView
 from dfmvr.reconstruct.scan_fit import ScanFitter
 from dfmvr.register.crop import crop
 from dfmvr.register.surface import register_surface
+from dfmvr.rendering.rasterizer import interpolate_hits, rasterize_hits, scatter_pixels
+from dfmvr.rendering.shading import shade
 from dfmvr.score.distances import ALL, correspondence_by_region, measure, measure_correspondence, summarise
 
 PAPER = PROTOCOLS["paper"]
@@ -106,14 +113,46 @@ def of_scan(folder: Path, distance_mm: float) -> Iterator[Person]:
         yield Person(name, photos, target, focal_px=focal_px)
 
 
-COLUMNS = ("RMSE", "same point", *REGIONS[1:], "neutral", "landmarks")
+COLUMNS = ("RMSE", "same point", *REGIONS[1:], "neutral", "landmarks", "colour", "tone")
+SKIN = [CLASSES.index(name) for name in ("skin", "nose")]
+TONES = {"dark": -30, "brown": 10, "tan": 28, "intermediate": 41, "light": 55, "very light": 90}
+"""Largest individual typology angle of each tone, degrees."""
 
 
 def errors_of(face: Reconstruction, person: Person) -> list[float]:
     """Register a face to the scan and measure it: numbers by COLUMNS, NaN where the truth is not known."""
     rmse, apart = _measured(face, person.target)
     neutral = np.nan if person.neutral is None else _measured(face.neutral(), person.neutral)[1][ALL]
-    return [rmse, apart[ALL], *(apart[name] for name in REGIONS[1:]), neutral, _landmarks_apart(face)]
+    regions = (apart[name] for name in REGIONS[1:])
+    return [rmse, apart[ALL], *regions, neutral, _landmarks_apart(face), *colours_apart(face)]
+
+
+def colours_apart(face: Reconstruction) -> tuple[float, float]:
+    """CIEDE2000 between the face's skin and its photographs', and the photographed tone, degrees; see the module."""
+    apart, tones = [], []
+    for view in face.views:
+        drawn, covered = lit_in_crop(face, view)
+        skin = covered & np.isin(view.mask, SKIN)
+        photographed = rgb2lab(view.crop)[skin]
+        apart.append(deltaE_ciede2000(photographed, rgb2lab(drawn)[skin]).mean())
+        lightness, _, yellow = np.median(photographed, 0)
+        tones.append(np.degrees(np.arctan2(lightness - 50, yellow)))
+    return (float(np.mean(apart)), float(np.mean(tones))) if apart else (np.nan, np.nan)
+
+
+def lit_in_crop(face: Reconstruction, view: SeenView) -> tuple[np.ndarray, np.ndarray]:
+    """The face's own colours (S, S, 3) in [0, 1] under the light found, in the crop, and where they are (S, S)."""
+    place = face.project(view)
+    place[:, :2] = place[:, :2] @ view.affine[:, :2].T + view.affine[:, 2]
+    with torch.no_grad():
+        normals = vertex_normals(torch.from_numpy(face.vertices_in(view))[None], face.model.triangles)
+        normals = (normals @ torch.from_numpy(face.camera(view).rotation).T).float()
+        light = face.coefficients.lighting[:, view.place].float()
+        lit = shade(torch.from_numpy(face.albedo).float()[None], normals, light).clamp(0, 1)
+        size = view.crop.shape[:2]
+        faces, hits = rasterize_hits(torch.from_numpy(place).float()[None], face.model.triangles, size)
+        planes = scatter_pixels(hits, interpolate_hits(hits, lit), tuple(faces.shape))[:, 0]
+    return planes.permute(1, 2, 0).numpy(), faces[0].numpy() >= 0
 
 
 def _landmarks_apart(face: Reconstruction) -> float:
@@ -204,20 +243,36 @@ def main() -> None:
         names.append(person.name)
         for name, value in found.items():
             errors.setdefault(name, []).append(value)
+    tell(errors, names, failed)
+
+
+def tell(errors: dict[str, list[list[float]]], names: list[str], failed: int) -> None:
+    """Print the errors by way and person; `failed` people were set aside."""
     network, fit = (np.array(errors[name])[:, 0] for name in (NETWORK, "fit"))
     order = np.argsort(fit - network)
     told = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
     print(f"{len(network)} faces, {failed} set aside; by what the fit gains: ", end="")
     print(", ".join(f"{what} {names[k]} ({fit[k] - network[k]:+.2f})" for what, k in told.items()), end="\n\n")
-    heads = ["RMSE", "of the network's", "interval", "better for", "worst", *COLUMNS[1:]]
+    heads = ["RMSE", "of the network's", "interval", "better for", "worst", *COLUMNS[1:-1]]
     print(f"| from | {' | '.join(heads)} |")
     print(f"| --- |{' ---: |' * len(heads)}")
     for name, values in ((name, np.array(values)) for name, values in errors.items()):
         mean, change = values.mean(0), values[:, 0] - network
         low, high = _interval(change)
         share = f"{mean[0] / network.mean():.3f} | {low:+.3f} to {high:+.3f}"
-        more = " | ".join("" if np.isnan(value) else f"{value:.2f}" for value in mean[1:])
+        more = " | ".join("" if np.isnan(value) else f"{value:.2f}" for value in mean[1:-1])
         print(f"| {name} | {mean[0]:.3f} | {share} | {(change < 0).mean():.0%} | {change.max():+.2f} | {more} |")
+    tell_colours(errors)
+
+
+def tell_colours(errors: dict[str, list[list[float]]]) -> None:
+    """Print how far colours are, by tone; `errors` by way and person."""
+    print("\n| colour, by tone | people | network | fit |\n| --- | ---: | ---: | ---: |")
+    colours = np.stack([np.array(errors[name])[:, -2] for name in (NETWORK, "fit")], 1)
+    tones = np.searchsorted(list(TONES.values()), np.array(errors[NETWORK])[:, -1])
+    for place, name in enumerate(TONES):
+        if (of_tone := tones == place).any():
+            print(f"| {name} | {of_tone.sum()} | {' | '.join(f'{one:.1f}' for one in colours[of_tone].mean(0))} |")
 
 
 def _interval(change: np.ndarray) -> tuple[float, float]:
