@@ -48,18 +48,20 @@ format: setup  ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
 
-docs: setup  ## write config/README.md and the schema from the code
+docs: setup  ## write config/README.md and the schema from the code, then build the guide: site/index.html
 	$(BIN)/python -m dfmvr.config
+	rm -rf site docs/reference/api
+	$(BIN)/sphinx-build --quiet --nitpicky --fail-on-warning --keep-going -d .cache/guide docs site
 
 lock:  ## resolve the newest allowed packages and write requirements.lock
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --quiet torch==2.13.0 setuptools
-	.venv-lock/bin/python -m pip install --quiet '.[study,face-alignment,mediapipe,test,develop]'
+	.venv-lock/bin/python -m pip install --quiet '.[study,face-alignment,mediapipe,docs,test,develop]'
 	.venv-lock/bin/python -m pip install --quiet --no-deps mediapipe==0.10.14
 	.venv-lock/bin/python -m pip freeze --all --exclude dfmvr --exclude pip --exclude opencv-python \
 		--exclude warp-lang | sed 's/+cpu$$//' > requirements.lock
 	rm -rf .venv-lock
 
 clean:  ## remove the environment and everything computed
-	rm -rf .venv .snakemake logs benchmarks/workflow tests/node_modules
+	rm -rf .venv .snakemake site docs/reference/api logs benchmarks/workflow tests/node_modules
 	find results -mindepth 1 -not -name README.md -delete

@@ -6,8 +6,10 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from textwrap import indent
 
 import pytest
+from guide_pages import blocks
 
 from dfmvr.config.configuration import Config
 from dfmvr.study.methods import MEAN, VARIANTS, in_order, one_of_each_kind, read_key
@@ -66,20 +68,15 @@ def test_the_workflow_tests_what_stands_beside_the_papers_rows(comparison):
     assert {name for pair in comparison.claims for name in (*pair, comparison.ours)} <= set(comparison.rows)
 
 
-RECORD = """    Variant(
-        "mine",
-        "My variant",
-        Line("#123456", (1, 1), "x"),
-        {"epochs": 2},
-        {"table_4": (TableRow("", label="v7"),)},
-    ),
-    Variant(
-        OURS,
-"""
+BEFORE = "    Variant(\n        OURS,\n"
+EXAMPLE = next(block for block in blocks("extending.md", "python") if block.startswith("Variant("))
+RECORD = indent(EXAMPLE.rstrip(), "    ") + ",\n"
+"""The guide's example of a variant."""
 
 SEEN = """
 from pathlib import Path
 import pandas as pd
+from guide_pages import blocks
 from toy_study import MEANS, write_study
 from dfmvr import cli
 from dfmvr.config import docs
@@ -111,8 +108,8 @@ def test_a_further_variant_is_one_record_in_one_file(tmp_path):
     shutil.copytree(ROOT / "dfmvr" / "study", tmp_path / "dfmvr" / "study")
     registry = tmp_path / "dfmvr" / "study" / "methods.py"
     text = registry.read_text(encoding="utf-8")
-    assert text.count("    Variant(\n        OURS,\n") == 1
-    registry.write_text(text.replace("    Variant(\n        OURS,\n", RECORD), encoding="utf-8")
+    assert text.count(BEFORE) == 1
+    registry.write_text(text.replace(BEFORE, RECORD + BEFORE), encoding="utf-8")
     given = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT / 'tests'}"}
     done = subprocess.run([sys.executable, "-c", SEEN], cwd=tmp_path, env=given, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -66,7 +66,8 @@ def test_one_photograph_of_a_real_person_gives_a_face_that_lies_over_it(reconstr
 
 
 def test_the_script_of_the_documentation_runs(hopper, tmp_path):
-    command = [sys.executable, str(ROOT / "docs" / "reconstruct_photographs.py"), str(tmp_path / "face"), str(hopper)]
+    script = ROOT / "docs" / "examples" / "reconstruct_photographs.py"
+    command = [sys.executable, str(script), str(tmp_path / "face"), str(hopper)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "40199 vertices" in done.stdout
     assert "WARN" not in done.stderr

@@ -1,4 +1,4 @@
-"""Reconstruct a face from Python: `python docs/reconstruct_photographs.py OUTPUT PHOTO [PHOTO PHOTO]`."""
+"""Reconstruct a face from Python: `python docs/examples/reconstruct_photographs.py OUTPUT PHOTO [PHOTO PHOTO]`."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Show what the fit does to the network's answer: `python docs/show_fit.py OUTPUT FACE [FACE ...]`.
+"""Show what the fit does to the network's answer: `python docs/examples/show_fit.py OUTPUT FACE [FACE ...]`.
 
 A FACE is one photograph, or left, front and right joined by commas. A row each: the photograph, then the model's own
 colours and the shape, as the network answers and as the fit finds them.
