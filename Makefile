@@ -56,7 +56,7 @@ docs: setup  ## write config/README.md and the schema from the code, then build 
 lock:  ## resolve the newest allowed packages and write requirements.lock
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --quiet torch==2.13.0 setuptools
-	.venv-lock/bin/python -m pip install --quiet '.[study,face-alignment,mediapipe,docs,test,develop]'
+	.venv-lock/bin/python -m pip install --quiet '.[app,study,face-alignment,mediapipe,docs,test,develop]'
 	.venv-lock/bin/python -m pip install --quiet --no-deps mediapipe==0.10.14
 	.venv-lock/bin/python -m pip freeze --all --exclude dfmvr --exclude pip --exclude opencv-python \
 		--exclude warp-lang | sed 's/+cpu$$//' > requirements.lock

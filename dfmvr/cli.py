@@ -57,6 +57,7 @@ COMMANDS = (
     Command("reconstruct fitted", "fit a network's answers to the photographs", "dfmvr.reconstruct.fitted", "datasets"),
     Command("reconstruct mean_face", "predict the mean face for every sample", "dfmvr.reconstruct.mean_face", None),
     Command("reconstruct floor", "fit the face model to the scans", "dfmvr.reconstruct.floor", "register"),
+    Command("app", "open a page to drop photographs on", "dfmvr.app.command", None),
     Command("register", "register meshes to scans", "dfmvr.register.command", "register"),
     Command("score", "measure the distance of meshes to scans", "dfmvr.score.command", "register"),
     Command("score two_meshes", "register one mesh to another and score it", "dfmvr.score.two_meshes", "register"),

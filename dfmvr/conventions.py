@@ -12,6 +12,9 @@ Sides      "left" and "right" of a body part are the person's own. "left" and "r
 
 VIEWS = ("left", "front", "right")
 
+MOST_PHOTOS = 12
+"""Photographs from which a face is made, at the most."""
+
 FOCAL_PX_AT_224 = 1015.0
 REFERENCE_SIZE_PX = 224
 CAMERA_DISTANCE_MM = 1000.0

@@ -31,6 +31,7 @@ FLOORS = (
     "register",
     "reconstruct score",
     "report",
+    "app",
     "dependencies cli",
     "__main__",
 )

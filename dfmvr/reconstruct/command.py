@@ -15,12 +15,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dfmvr.align.find import AUTO, FINDERS
 from dfmvr.conventions import VIEWS
 from dfmvr.datasets.images import image_suffixes
 from dfmvr.errors import ConfigError, UnavailableError
 from dfmvr.files import sha256_of
 from dfmvr.folders import check_free, read_written, writing_folder
+from dfmvr.reconstruct.loading import add_networks, load_reconstructor
 from dfmvr.reconstruct.sample_files import FORMATS
 
 if TYPE_CHECKING:
@@ -62,9 +62,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     photos.add_argument("--landmarks", type=Path, nargs="+", metavar="FILE", help=marks)
     which = "which face of several, 1 is the largest (default); of one photograph: front=2, or its number, 3=2"
     photos.add_argument("--face", action="append", metavar="[VIEW=]K", help=which)
-    finder = "of landmarks (default: auto: mediapipe where it is installed, else own, which ships)"
-    photos.add_argument("--finder", choices=(AUTO, *FINDERS), default=AUTO, help=finder)
-    photos.add_argument("--parser", type=Path, help="face parser (default: the one that the network was trained with)")
     photos.add_argument("--viewer", action="store_true", help="write viewer.html too, a page with the mesh to turn")
     photos.add_argument("--neutral", action="store_true", help="write the face without its expression too")
     photos.add_argument("--texture", choices=("photos", "albedo"), default="photos", help="whose colours")
@@ -81,9 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     photos.add_argument("--within-model", action="store_true", help=within)
     fit = "time of the fit at the most; what has been reached by then counts (default: %(default)s)"
     photos.add_argument("--seconds", type=float, default=60.0, metavar="S", help=fit)
-    parser.add_argument("--checkpoint", type=Path, help="trained network (.safetensors; default: the one that ships)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
-    parser.add_argument("--face-model", type=Path, help="face model (default: the one trained with)")
+    add_networks(parser)
     parser.add_argument(
         "--format", type=_format, choices=FORMATS, nargs="+", default=FORMATS, help="of the meshes (default: all)"
     )
@@ -172,14 +167,6 @@ def main(args: argparse.Namespace, settings: None) -> None:
         raise ConfigError("no photograph: name one to twelve, or --batch; `dfmvr reconstruct --help` shows examples")
 
 
-def _reconstructor(args: argparse.Namespace) -> Reconstructor:
-    """The networks for photographs."""
-    from dfmvr.reconstruct.photographs.reconstructor import Reconstructor
-
-    files = {"parser": args.parser, "face_model": args.face_model}
-    return Reconstructor.load(args.checkpoint, **files, finder=args.finder, device=args.device)
-
-
 def _write(
     args: argparse.Namespace, reconstructor: Reconstructor, output: Path, folder: Path, face: Reconstruction
 ) -> Reconstruction:
@@ -218,7 +205,7 @@ def _one(args: argparse.Namespace, sides: dict[str, Path]) -> None:
             f"--landmarks: expected a file for each of {len(photos)} photographs, found {len(args.landmarks)}"
         )
     with writing_folder(args.output, MAKER) as folder:
-        reconstructor = _reconstructor(args)
+        reconstructor = load_reconstructor(args)
         if sides:
             marks = dict(zip(sides, args.landmarks or (), strict=False))  # both in the order of the command line
             face = reconstructor(**sides, landmarks=marks, face=args.face)
@@ -255,7 +242,7 @@ def _many(args: argparse.Namespace) -> None:
         raise ConfigError("--expression-of: not together with --batch, whose faces may lack that photograph")
     check_choice(args.face, VIEWS)
     faces = list_faces(args.batch)
-    reconstructor = _reconstructor(args)
+    reconstructor = load_reconstructor(args)
     write = partial(_write, args, reconstructor)
     outcomes = batch.reconstruct_all(reconstructor, faces, args.output, write, args.face, _options(args))
     counts = dict.fromkeys((batch.DONE, batch.SKIPPED, batch.SET_ASIDE), 0)

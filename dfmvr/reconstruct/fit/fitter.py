@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -94,6 +94,7 @@ class FaceFitter:
         progress: bool = False,
         same_expression: bool = False,
         within_model: bool = False,
+        on_step: Callable[[int, int], None] | None = None,
     ) -> Reconstruction:
         """Fit a face to its photographs, starting from what it is.
 
@@ -103,6 +104,7 @@ class FaceFitter:
             progress: show a bar.
             same_expression: all photographs show the same moment; otherwise each has an expression of its own.
             within_model: no displacement; the shape is one that the coefficients give.
+            on_step: told before each step how many are done, and of how many; what it raises ends the fit.
         Returns:
             The face with a displacement and other coefficients, expressions, poses and focal lengths; those of views
             that were not given stay as they are.
@@ -113,7 +115,10 @@ class FaceFitter:
         largest = _finest_size(face)
         steps = [(size, spread) for size, of in ((largest // 2, COARSE), (largest, FINE)) for spread in of]
         pictures: list[Picture] = []
-        for size, spread in tqdm(steps, desc="fit", unit="step", disable=None if progress else True):
+        shown = tqdm(steps, desc="fit", unit="step", disable=None if progress else True)
+        for done, (size, spread) in enumerate(shown):
+            if on_step is not None:
+                on_step(done, len(steps))
             if time.monotonic() - started > seconds:
                 break
             if not pictures or pictures[0].size != size:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from dfmvr.align.find import FoundFace
 from dfmvr.conventions import VIEWS
 from dfmvr.face_model.coefficients import Coefficients
 from dfmvr.face_model.expressions import strengths_of
@@ -41,6 +42,7 @@ class SeenView(NamedTuple):
     expression: np.ndarray | None = None  # (E,) of this photograph; None: the face's
     file_size: tuple[int, int] | None = None  # height and width of the photograph's file; None: those of `photo`
     reduced: int = 1  # so many pixels of the file, each way, are one of `photo`
+    faces: tuple[FoundFace, ...] = ()  # all that were found in `photo`, the largest first; none where not looked for
 
     @property
     def place(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from dfmvr.align.crop import PX_PER_MM_AT_REFERENCE, align_photo, standard_point
 from dfmvr.align.find import AUTO, FINDERS, FoundFace, find_faces
 from dfmvr.assets.files import asset
 from dfmvr.assets.shipped import SHIPPED
-from dfmvr.conventions import REFERENCE_SIZE_PX, VIEWS
+from dfmvr.conventions import MOST_PHOTOS, REFERENCE_SIZE_PX, VIEWS
 from dfmvr.datasets.images import WORKING_PIXELS
 from dfmvr.datasets.landmark_files import read_landmark_file
 from dfmvr.errors import ConfigError, DataError, UnavailableError
@@ -37,7 +37,6 @@ from dfmvr.reconstruct.photographs.landmarks import (
 )
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
 from dfmvr.reconstruct.photographs.views import (
-    MOST_PHOTOS,
     Landmarks,
     Photo,
     put_by_pose,
@@ -154,11 +153,11 @@ class Reconstructor:
         """
         label = str(photo) if isinstance(photo, Path | str) else label
         stored = read_photo(photo, label, most)
-        pixels, source, dense = stored.pixels, label, None
+        pixels, source, dense, faces = stored.pixels, label, None, []
         notes = tuple(f"{label}: {doubt}" for doubt in stored.doubts)
         if landmarks is None:
-            found, said = self._find(pixels, face, label, stored.reduced)
-            points, dense = found.landmarks.astype(np.float64), found.dense
+            faces, said = self._find(pixels, face, label, stored.reduced)
+            points, dense = faces[face - 1].landmarks.astype(np.float64), faces[face - 1].dense
             notes += said
         elif isinstance(landmarks, Path | str):
             source = f"{label}, {landmarks}"
@@ -181,17 +180,17 @@ class Reconstructor:
             dense = np.where(beyond(dense, pixels.shape)[:, None], np.nan, dense)
         seen = SeenView("", pixels, points, alignment.affine, crop, alignment.yaw_deg, label, notes=notes, dense=dense)
         focal = None if stored.focal_px is None else stored.focal_px / stored.reduced
-        return seen._replace(focal_px=focal, file_size=stored.size, reduced=stored.reduced)
+        return seen._replace(focal_px=focal, file_size=stored.size, reduced=stored.reduced, faces=tuple(faces))
 
-    def _find(self, pixels: np.ndarray, face: int, label: str, reduced: int) -> tuple[FoundFace, tuple[str, ...]]:
-        """The face that is asked for, and what is to be said."""
+    def _find(self, pixels: np.ndarray, face: int, label: str, reduced: int) -> tuple[list[FoundFace], tuple[str, ...]]:
+        """The faces, among them the one that is asked for, and what is to be said."""
         faces = find_faces(pixels, self._finder, self._standard, str(self.device))
         found, notes = choose_face(faces, face, label, reduced)
         if self._finder == AUTO and found.finder != "mediapipe" and is_available():
             notes += (
                 f"{label}: mediapipe finds no face; the landmarks are those of the finder that ships, and less sure",
             )
-        return found, notes
+        return faces, notes
 
     def _contradiction(self, pixels: np.ndarray, points: np.ndarray, reduced: int) -> str:
         """How the landmarks of a file contradict the faces that are found; empty if they do not or none is."""
@@ -295,9 +294,10 @@ class Reconstructor:
         progress: bool = False,
         same_expression: bool = False,
         within_model: bool = False,
+        on_step: Callable[[int, int], None] | None = None,
     ) -> Reconstruction:
         """Fit a face to its photographs, starting from the network's answer; see `FaceFitter.fit`."""
-        return self._fitter.fit(face, seconds, progress, same_expression, within_model)
+        return self._fitter.fit(face, seconds, progress, same_expression, within_model, on_step)
 
     @cached_property
     def _fitter(self) -> FaceFitter:

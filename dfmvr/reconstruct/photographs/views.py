@@ -23,9 +23,6 @@ TURNED_DEG = 12.0
 """ASSUME: a face turned by less than this may be meant as the frontal view, and tells nothing about the sides."""
 
 
-MOST_PHOTOS = 12
-
-
 def read_photo(photo: Photo, label: str, most: int = WORKING_PIXELS) -> StoredPhotograph:
     """Read a photograph, which messages call `label` if it is no file.
 
