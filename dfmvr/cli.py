@@ -39,6 +39,7 @@ class Command(NamedTuple):
 COMMANDS = (
     Command("face_model", "build the morphable face model", "dfmvr.face_model.command", "face_model"),
     Command("face_model preview", "draw faces of a face model", "dfmvr.face_model.preview", "face_model"),
+    Command("face_model head", "continue it over the head", "dfmvr.face_model.anny.continuation", "face_model"),
     Command("simulate", "write the stand-in data sets", "dfmvr.simulate.command", "simulate"),
     Command("simulate real_scan", "photograph a real head scan", "dfmvr.simulate.real_scan", "simulate"),
     Command("fetch", "check the data that must be supplied, download what may be", "dfmvr.fetch.command", WHOLE),

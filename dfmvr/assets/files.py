@@ -6,7 +6,7 @@ import functools
 from pathlib import Path
 
 from dfmvr.errors import DataError, UnavailableError
-from dfmvr.files import sha256_of
+from dfmvr.files import sha256_of, writing
 
 FOLDER = Path(__file__).parent
 SUMS = "SHA256SUMS"
@@ -29,6 +29,16 @@ def read_sums(path: Path) -> dict[str, str]:
     if any(len(pair) != 2 or len(pair[0]) != 64 for pair in words):
         raise DataError(f"{path}: expected lines `sha256  name`; install dfmvr again")
     return {name: digest.lower() for digest, name in words}
+
+
+def list_sums(folder: Path, names: list[str]) -> None:
+    """Write the SHA-256 of files into the folder's list; lines of other files stay."""
+    path = folder / SUMS
+    sums = read_sums(path) if path.exists() else {}
+    for name in names:
+        sums[name] = sha256_of(folder / name)
+    with writing(path) as partial:
+        partial.write_text("".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())), encoding="utf-8")
 
 
 @functools.cache

