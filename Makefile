@@ -50,7 +50,7 @@ format: setup  ## format the code
 
 docs: setup  ## write config/README.md and the schema from the code, then build the guide: site/index.html
 	$(BIN)/python -m dfmvr.config
-	rm -rf site docs/reference/api
+	rm -rf site
 	$(BIN)/sphinx-build --quiet --nitpicky --fail-on-warning --keep-going -d .cache/guide docs site
 
 lock:  ## resolve the newest allowed packages and write requirements.lock

@@ -10,10 +10,10 @@ author = "The dfmvr developers"
 copyright = "the dfmvr developers, Apache-2.0"
 
 extensions = [
-    *("myst_parser", "sphinx.ext.apidoc", "sphinx.ext.autodoc", "sphinx.ext.napoleon"),
-    *("code_links", "commands", "docstrings"),  # of docs/extensions
+    *("myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"),
+    *("access", "api", "code_links", "commands", "docstrings"),  # of docs/extensions
 ]
-exclude_patterns = ["extensions", "templates", "reference/api/modules.rst"]
+exclude_patterns = ["extensions"]
 # The pages' links to code (`code_links`) must lead somewhere. Types in signatures need not: those of libraries are not
 # looked up, which takes a network, and private ones have no place.
 nitpick_ignore_regex = [("py:(?!obj|mod).*", ".*"), ("py:obj", r"(?!dfmvr\.).*")]
@@ -29,10 +29,7 @@ html_show_sphinx = False
 myst_heading_anchors = 3
 myst_enable_extensions = ["deflist"]
 
-apidoc_modules = [{"path": "../dfmvr", "destination": "reference/api"}]
-apidoc_template_dir = "templates"
 add_module_names = False
-autodoc_default_options = {"members": True, "undoc-members": True, "show-inheritance": True}
 autodoc_member_order = "bysource"
 autodoc_mock_imports = ["pytorch3d"]
 autodoc_typehints_format = "short"

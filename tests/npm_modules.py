@@ -39,8 +39,8 @@ setTimeout(() => axe.run(document, { resultTypes: ["violations"] }).then(tell), 
 """
 
 
-def serious_faults(path):
+def serious_faults(path, size="900,900"):
     """What axe-core finds seriously or critically wrong with a page: of each its impact, rule and elements."""
     program = (npm_module("axe-core") / "axe.min.js").read_text(encoding="utf-8").replace("</", "<\\/")
-    found = found_in_browser(path, program + AXE, *WEBGL)
+    found = found_in_browser(path, program + AXE, *WEBGL, size=size)
     return [fault for fault in found if fault[0] in ("serious", "critical")]

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 import numpy as np
@@ -107,6 +108,14 @@ def test_a_figure_of_ones_own_is_drawn_and_written(tmp_path, monkeypatch):
     assert drawn.count("<path") > 20  # bars
 
 
+def test_a_study_of_ones_own_data_trains_what_it_tests(tmp_path):
+    (text,) = (block for block in blocks("data.md", "yaml") if "tests:" in block)
+    (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+    study = load(tmp_path / "mine.yaml")
+    assert study.trained_on() == {"dfmvr": "pixel_face"}
+    assert study.supplied("pixel_face") == [Path("/data/mine")]
+
+
 def test_a_data_set_of_ones_own_is_read_as_pixel_face(tmp_path):
     vertices, triangles, _ = face(30)
     photos = [np.full((48, 40, 3), grey, np.uint8) for grey in (60, 120, 180)]
@@ -205,6 +214,6 @@ def test_the_site_asks_for_nothing_but_files_and_searches_without_a_network(site
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["index.html", "photographs.html"])
-def test_pages_have_no_serious_fault_of_access(site, page):
-    assert serious_faults(site / page) == []
+@pytest.mark.parametrize(("page", "size"), [("index.html", "1280,900"), ("photographs.html", "500,900")])
+def test_pages_have_no_serious_fault_of_access(site, page, size):
+    assert serious_faults(site / page, size) == []

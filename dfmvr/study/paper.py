@@ -186,6 +186,8 @@ HEADLINES = (
         ("deng_multi_pie", "shang_multi_pie_best"),
     ),
 )
+"""What the paper's text makes of its tables: by how much a method is below the best other, in per cent."""
+
 INFERENCE_MS = "inference_ms"
 """What the time to a face is called; the paper's is of an RTX 3090."""
 

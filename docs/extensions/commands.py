@@ -18,10 +18,9 @@ def told(command: Command) -> Iterator[str]:
     yield f"## dfmvr {command.name}\n"
     yield f"{parser.description}\n"
     if command.section:
-        what = (
-            "whole configuration" if command.section == WHOLE else f"section `{command.section}` of the configuration"
-        )
-        yield f"It takes the {what}: `--config FILE`, `--set SECTION.KEY=VALUE`, `--settings JSON`.\n"
+        place = "" if command.section == WHOLE else f"#{command.section}"
+        what = "all" if command.section == WHOLE else f"section `{command.section}`"
+        yield f"Configuration: [{what}](configuration.md{place}).\n"
     for group in parser._action_groups:
         actions = [action for action in group._group_actions if action.dest not in ("help", "debug")]
         actions = [] if group.title == "settings" else actions

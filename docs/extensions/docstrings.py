@@ -57,8 +57,13 @@ def mend(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[
     if what == "attribute" and (not lines or FIELD_OF_A_TUPLE.match(lines[0])):
         lines[:] = [_comment(app, name)]
     lines[:] = laid_out(lines) if what == "module" else map(escaped, lines)
+    app.env.temp_data["as written"] = list(lines)
+
+
+def keep(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Undo what napoleon makes of values, where it takes what stands before a colon for a type."""
     if what in ("attribute", "data", "property"):
-        lines.insert(0, "")  # or napoleon takes what stands before a colon for a type
+        lines[:] = app.env.temp_data["as written"]
 
 
 def leave_out(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
@@ -68,23 +73,25 @@ def leave_out(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: 
 
 
 def _comment(app: Sphinx, name: str) -> str:
-    """What the comment of a field says."""
-    for module, file in app.env.temp_data.setdefault("files of modules", _files(app)).items():
+    """What the comment of a field says, by its full name."""
+    for module, file in _files(Path(app.srcdir).parent / "dfmvr").items():
         if name.startswith(module + ".") and (said := comments_of(file).get(name.removeprefix(module + "."))):
             return said
     return ""
 
 
-def _files(app: Sphinx) -> dict[str, Path]:
-    root = Path(app.srcdir).parent
+@cache
+def _files(package: Path) -> dict[str, Path]:
+    """The modules of a package and their files."""
     return {
-        ".".join(file.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): file
-        for file in (root / "dfmvr").rglob("*.py")
+        ".".join(file.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__"): file
+        for file in package.rglob("*.py")
     }
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Join in."""
     app.connect("autodoc-process-docstring", mend, priority=100)  # before napoleon
+    app.connect("autodoc-process-docstring", keep, priority=900)  # after it
     app.connect("autodoc-skip-member", leave_out)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
