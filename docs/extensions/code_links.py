@@ -7,7 +7,7 @@ import re
 from sphinx.application import Sphinx
 
 OF_A_NAME = re.compile(r"\[`([\w.]+)`\]\((?:\.\./)+(dfmvr/[\w/]+)\.py\)")
-OF_A_MODULE = re.compile(r"\[([\w./]+)\]\((?:\.\./)+(dfmvr/[\w/]+)\.py\)")
+OF_A_MODULE = re.compile(r"\[([^\]`]+)\]\((?:\.\./)+(dfmvr/[\w/]+)\.py\)")
 
 
 def lead_to_api(app: Sphinx, docname: str, source: list[str]) -> None:
