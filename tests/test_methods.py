@@ -65,7 +65,8 @@ def test_the_workflow_tests_what_stands_beside_the_papers_rows(comparison):
     shown = [row.method for row in comparison.rows.values() if row.tested]
     assert tested == {(part.key, comparison.datasets[0]) for method in shown for part in method.parts}
     assert all(row.tested for row in comparison.rows.values() if row.paper)
-    assert {name for pair in comparison.claims for name in (*pair, comparison.ours)} <= set(comparison.rows)
+    claimed = {method for claim in comparison.claims for order in claim.orders for method in order.weights}
+    assert claimed | {comparison.ours} <= set(comparison.rows)
 
 
 BEFORE = "    Variant(\n        OURS,\n"

@@ -1,4 +1,4 @@
-"""Captions and paragraphs of the page, from captions.yaml and, those of the figures, figure_captions.yaml."""
+"""Captions and paragraphs of the page: captions.yaml, those of figures and of claims files of their own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import yaml
 
 from dfmvr.study.paper import PROTOCOL
 
-FILES = ("captions.yaml", "figure_captions.yaml")
+FILES = ("captions.yaml", "figure_captions.yaml", "claim_captions.yaml")
 
 
 @cache

@@ -88,6 +88,11 @@ class Chapter:
         """Add a paragraph in small print."""
         self.parts.append({"kind": "note", "text": marked(text)})
 
+    def verdict(self, kind: str, word: str, text: str, lines: list[str]) -> None:
+        """Add a verdict, `word` in bold letters before what it is about, with lines that tell it; `kind` colours it."""
+        told = {"verdict": kind.replace(" ", "-"), "word": word, "text": marked(text)}
+        self.parts.append({"kind": "verdict", **told, "lines": list(map(marked, lines))})
+
     def pairs(self, title: str, rows: list[tuple[str, str]]) -> None:
         """Add a list of names and values."""
         self.parts.append({"kind": "pairs", "title": title, "rows": [(marked(n), marked(v)) for n, v in rows]})

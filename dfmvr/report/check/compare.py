@@ -21,7 +21,8 @@ import numpy as np
 import pandas as pd
 
 from dfmvr.errors import DataError
-from dfmvr.report.check.recompute import Recomputed, Rows, opened, read_plain
+from dfmvr.report.check.paired import Rows, opened, read_plain
+from dfmvr.report.check.recompute import Recomputed
 from dfmvr.study.paper import COMPARISONS
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,9 @@ NOT_CHECKED = ("runtimes", "causes", "agreement")
 KEYS = {
     **{c.name: ("dataset", "left_yaw", "method") if c.by_yaw else ("dataset", "method") for c in COMPARISONS},
     "headlines": ("figure", "dataset"),
-    "claims": ("table", "dataset", "left_yaw", "better", "worse"),
+    "claims": ("table", "dataset", "left_yaw", "of", "better", "worse"),
+    "best_view": ("dataset", "method", "rule"),
+    "best_view_orders": ("dataset", "table", "better", "worse", "rule"),
     **dict.fromkeys(("regions", "correspondence"), ("dataset", "method")),
     **dict.fromkeys(("protocols", "rankings"), ("dataset", "protocol", "method")),
     **{"sensitivity": ("loss", "method"), "real_scan": ("protocol", "method"), "losses": ("method",)},

@@ -2,95 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
-import zlib
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm, t
 
-from dfmvr.conventions import VIEWS
 from dfmvr.datasets.sample import RANDOM_LIGHT
-from dfmvr.errors import DataError
-from dfmvr.study.methods import FLOOR, MEAN_FACE, OURS, TestedMethod, read_key
+from dfmvr.report.check.claims import ClaimCheck
+from dfmvr.report.check.paired import Paired, Row, Rows, opened, read_plain
+from dfmvr.study.methods import FLOOR, MEAN_FACE, OURS, read_key
 from dfmvr.study.paper import COMPARISONS, HEADLINES, INFERENCE_MS, RANDOM, Comparison, paper_numbers
-
-Row = dict[str, Any]
-Rows = dict[tuple[str, ...], Row]
-"""Rows of a table by the texts in its key columns."""
-
-
-def read_plain(path: Path) -> Row:
-    """What a JSON file holds."""
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def opened(path: Path, read: Callable[[Path], Any]) -> Any:
-    """What a file holds, or an error that names it."""
-    try:
-        return read(path)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file; run the stage that makes it") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not a readable table ({' '.join(str(error).split())})") from error
-
-
-class Paired:
-    """Errors of several methods on the samples of one data set that all of them have, and resamples of its subjects."""
-
-    def __init__(self, scores: pd.DataFrame, made: Row, column: str = "rmse_mm", methods: Any = None) -> None:
-        """Take the errors in a column of the scores; `methods`: the keys of those that are compared, None: all."""
-        wide = scores.pivot_table(index=["subject", "sample"], columns="method", values=column, aggfunc="first")
-        tested = list(map(read_key, wide))
-        columns = {(m.first.key, m.seed): wide[m.key] for m in tested}
-        for variant, seed in {(m.variant, m.seed) for m in tested if m.variant.one_view}:
-            of_views = [(TestedMethod(variant, view=view).key, seed) for view in VIEWS]
-            if set(of_views) <= set(columns):
-                views = [columns.pop(key) for key in of_views]
-                columns[f"{variant.key}_best", seed] = np.minimum.reduce(views)
-                columns[f"{variant.key}_mean", seed] = sum(views) / len(views)
-        chosen = {key: errors for key, errors in columns.items() if methods is None or key[0] in methods}
-        every = pd.DataFrame(chosen, index=wide.index).dropna() if chosen else wide.iloc[:0, :0]
-        self.errors = every.T.groupby(level=0).mean().T if len(every) else every
-        if self.errors.empty:
-            return
-        people, place = np.unique(every.index.get_level_values("subject"), return_inverse=True)
-        trainings, count = every.mean().groupby(level=0), len(people)
-        self.of_method = pd.DataFrame({"seeds": trainings.size(), "seed_std_mm": trainings.std()})
-        self.of_method["samples"], self.of_method["subjects"] = len(every), count
-        rng = np.random.default_rng([made["seed"], zlib.crc32(scores["dataset"].iloc[0].encode())])
-        often = rng.multinomial(count, [1 / count] * count, made["bootstrap"])[:, place]
-        means = often @ self.errors.to_numpy() / often.sum(1)[:, None]
-        self.resampled = pd.DataFrame(means if count > 1 else means * math.nan, columns=self.errors.columns)
-        self.tail = norm.cdf(math.sqrt(count / (count - 1)) * t.ppf(0.025, count - 1)) if count > 1 else 0.0
-
-    def three(self, name: str, statistic: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
-        """A statistic of the methods' means with its interval; the rows are methods."""
-        ends = statistic(self.resampled).quantile([self.tail, 1 - self.tail])
-        value = statistic(self.errors.mean().to_frame().T)
-        return pd.concat([value, ends]).set_axis([name, f"{name}_low", f"{name}_high"]).T
-
-    def rows(self, name: str, ours: str = OURS) -> dict[str, Row]:
-        """All numbers of every method; `name` is that of the mean error."""
-        if self.errors.empty:
-            return {}
-        std = self.errors.std()
-        parts = [self.of_method, self.three(name, lambda e: e), std.rename("std_mm"), std.rename(f"{name}_std")]
-        if MEAN_FACE in self.errors:
-            ratio = self.three("ratio_to_mean_face", lambda e: e.div(e[MEAN_FACE], axis=0))
-            parts.append(ratio.drop(index=MEAN_FACE))
-        if ours in self.errors:
-            parts.append(self.three("difference", lambda e: e.sub(e[ours], axis=0)))
-            parts.append(self.three("difference_to_dfmvr_mm", lambda e: e.sub(e[ours], axis=0)).drop(index=ours))
-        if {MEAN_FACE, FLOOR} <= set(self.errors):
-            gap = self.three("gap_closed", lambda e: e.rsub(e[MEAN_FACE], axis=0).div(e[MEAN_FACE] - e[FLOOR], axis=0))
-            parts.append(gap.drop(index=[MEAN_FACE, FLOOR]))
-        return pd.concat(parts, axis=1).to_dict("index")
 
 
 class Recomputed:
@@ -115,6 +38,7 @@ class Recomputed:
                 rows = Paired(part, made, "correspondence_mm").rows("correspondence_mm")
                 self.tables["correspondence"] |= {(dataset, m): row for m, row in rows.items()}
             self._sensitivity(dataset, {m.key: m.variant.weight for m in tested if m.variant.weight})
+        self._claims = ClaimCheck(self.whole, made)
         for comparison in COMPARISONS:
             if comparison.is_of({method.key for method in tested}):
                 self._comparison(comparison)
@@ -169,15 +93,12 @@ class Recomputed:
                     numbers |= {"paper_mean_mm": beside.get(yaw or "mean", math.nan)}
                     key = (dataset, yaw, m) if comparison.by_yaw else (dataset, m)
                     self.tables[comparison.name][key] = numbers | {"paper_std_mm": beside.get("std", math.nan)}
-            for pair in comparison.claims:
-                better, worse = (comparison.rows[m].printed.get(yaw or "mean", math.nan) for m in pair)
-                claim = {"paper_difference_mm": better - worse, "verdict": "not run"}
-                if set(pair) <= set(found):
-                    apart = paired.three("difference_mm", lambda e, worse=pair[1]: e.sub(e[worse], axis=0))
-                    claim |= found[pair[0]] | apart.loc[pair[0]].to_dict()
-                    below, above = claim["difference_mm_high"] < 0, claim["difference_mm_low"] > 0
-                    claim["verdict"] = "found" if below else "contradicted" if above else "undecided"
-                claims[comparison.name, dataset, yaw, *pair] = claim
+            gaps = {method: row.get("gap_closed", math.nan) for method, row in found.items()}
+            claims |= self._claims.of_table(comparison, yaw, paired, gaps)
+            if not comparison.by_yaw:
+                worth, orders = self._claims.best_views(comparison, paired)
+                self.tables["best_view"] = worth | self.tables["best_view"]
+                self.tables["best_view_orders"] |= orders
         if any(claim["verdict"] != "not run" for claim in claims.values()):
             self.tables["claims"] |= claims
 

@@ -21,6 +21,7 @@ CHAPTERS = (
     learnt.learnt_chapter,
     tables.headline_chapter,
     tables.comparison_chapters,
+    learnt.best_view_chapter,
     tables.spread_chapter,
     tables.region_chapter,
     tables.correspondence_chapter,

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Iterator
 
 import pandas as pd
 
-from dfmvr.report.captions import caption
+from dfmvr.report.captions import caption, entries
 from dfmvr.report.chapter import Chapter, chapter_of
 from dfmvr.report.context import Context
-from dfmvr.report.tables import orders
+from dfmvr.report.sections.reasons import reasons
+from dfmvr.report.tables import best_view, orders
 from dfmvr.report.tables.comparisons import GAP, RATIO, Compared, compared, ended
 from dfmvr.report.tables.orders import tested_claims
-from dfmvr.report.tables.printed import claims_table, two
+from dfmvr.report.tables.printed import best_view_orders_table, best_view_table, claims_table, two
+from dfmvr.report.tables.seeds import seed_spread
 from dfmvr.report.tables.table import interval, number, percent, signed
 from dfmvr.study.methods import FLOOR, MEAN_FACE
-from dfmvr.study.paper import RANDOM
+from dfmvr.study.paper import RANDOM, Claim, paper_claims
 
 
 def findings(context: Context) -> list[str]:
@@ -30,10 +32,14 @@ def findings(context: Context) -> list[str]:
     return [*paragraphs.values(), *([] if claims.empty else [caption("finding_claims", **_counts(claims))])]
 
 
-def _counts(claims: pd.DataFrame) -> dict[str, int]:
-    """Number of claims of each verdict, for a caption."""
-    counts = {kind.replace(" ", "_"): number_of for kind, number_of in orders.count_verdicts(claims).items()}
-    return counts | {"count": len(claims)}
+def _counts(every: pd.DataFrame) -> dict[str, int]:
+    """Numbers of orders of the tables' means and of claims, by verdict, for a caption."""
+    printed = every[(every["of"] == "mean") & every["paper_difference_mm"].notna()]
+    claims = pd.DataFrame({"verdict": [orders.verdict_of_all(rows["verdict"]) for _, rows in _claims(every)]})
+    counts = {"count": len(printed), "claims": len(claims)}
+    for prefix, frame in (("", printed), ("claims_", claims)):
+        counts |= {prefix + kind.replace(" ", "_"): many for kind, many in orders.count_verdicts(frame).items()}
+    return counts
 
 
 def _finding(context: Context, table: Compared, dataset: str, rows: pd.DataFrame) -> str:
@@ -58,51 +64,83 @@ def _verdict(ours: pd.Series, mean_face_mm: float) -> str:
 
 @chapter_of("What is learnt", "learnt", "score")
 def learnt_chapter(context: Context, chapter: Chapter) -> None:
-    """Which orders of methods that the paper reports are found here, in words and as a table."""
+    """What the paper's claims come to here, in words and as a table."""
     every = tested_claims(context)
     if every.empty:
         return
     chapter.say(caption("learnt_what"))
-    for table in compared(context):
-        for place, claims in every[every["table"] == table.comparison.name].groupby("place", sort=False):
-            chapter.say(_learnt(place, claims, table))
     tested = int((every["verdict"] != orders.NOT_RUN).sum())
-    several = any((table.frame["seeds"] > 1).any() for table in compared(context))
     chapter.say(caption("learnt_limits", tested=tested, expected=number(0.05 * tested, 1)))
-    chapter.say(caption("learnt_seeds" if several else "learnt_one_seed"))
+    for text in _seeds(context, every):
+        chapter.say(text)
+    worth, by_rule = best_view.worth_frame(context), best_view.orders_frame(context)
+    for claim, rows in _claims(every):
+        kind, facts = orders.verdict_of_all(rows["verdict"]), rows.iloc[0]
+        size = number(rows["samples"].max(), 0)
+        title = caption("verdict_claim", says=claim.says, place=claim.place, data=facts["data"], samples=size)
+        lines = [_order(own, worth, by_rule) for _, own in rows.groupby(["better", "worse"], sort=False)]
+        chapter.verdict(kind, entries("verdict_words")[kind], title[0].upper() + title[1:], lines)
     chapter.table(claims_table(every, context))
 
 
-def _learnt(place: str, claims: pd.DataFrame, table: Compared) -> str:
-    """One paragraph: the verdicts on the claims of one table and data set, and the gap to the floor."""
-    sizes = claims.dropna(subset="samples")
-    size = f"{sizes['samples'].max():.0f}" if len(sizes) else "0"
-    parts = [caption("learnt", place=place, count=len(claims), samples=size)]
-    for kind, number_of in orders.count_verdicts(claims).items():
-        if number_of:
-            own = claims[claims["verdict"] == kind]
-            parts.append(caption(f"learnt_{kind.replace(' ', '_')}", count=number_of, pairs="; ".join(_pairs(own))))
-    frame = table.frame[table.frame["dataset"] == claims["dataset"].iloc[0]]
-    ours = frame[(frame["method"] == table.comparison.ours) & frame[GAP].notna()]
-    if len(ours) and not table.comparison.by_yaw:
-        row = ours.iloc[0]
-        ends = interval(row[ended(GAP)], percent)
-        parts.append(caption("learnt_gap", method=row["label"], gap=percent(row[GAP]), ends=ends))
-    return " ".join(parts)
+def _claims(every: pd.DataFrame) -> Iterator[tuple[Claim, pd.DataFrame]]:
+    """Every claim on every data set that its table is about, with the rows of its orders."""
+    for (table, _), rows in every.groupby(["table", "dataset"], sort=False):
+        for claim in (claim for claim in paper_claims() if claim.table == table):
+            pairs = pd.Series(list(zip(rows["better"], rows["worse"], strict=True)), rows.index)
+            own = rows[pairs.isin(list(map(tuple, claim.orders))) & (rows["of"] == claim.of)]
+            if len(own):
+                yield claim, own
 
 
-def _pairs(claims: pd.DataFrame) -> list[str]:
-    """Every pair in words, with its difference where there is one; a pair at several yaws once."""
-    texts = []
-    for _, rows in claims.groupby(["better", "worse"], sort=False):
-        row = rows.iloc[0]
-        told = partial(caption, better=row["better_label"], worse=row["worse_label"])
-        if row["left_yaw"]:
-            yaws = ", ".join(yaw if yaw == RANDOM else f"{yaw}°" for yaw in rows["left_yaw"])
-            texts.append(told("learnt_pair_by_yaw", yaws=yaws))
-        elif pd.isna(row["difference_mm"]):
-            texts.append(told("learnt_pair_not_run"))
-        else:
-            ends = interval(row[ended("difference_mm")], signed)
-            texts.append(told("learnt_pair", difference=signed(row["difference_mm"]), ends=ends))
-    return texts
+def _seeds(context: Context, every: pd.DataFrame) -> Iterator[str]:
+    """What the intervals know of seeds."""
+    if not (every["seeds_degrees"] > 0).any():
+        yield caption("learnt_one_seed")
+        return
+    for dataset, rows in every.groupby("dataset", sort=False):
+        spread = seed_spread(context, str(dataset), "mean")
+        facts = {"data": context.name(str(dataset)), "degrees": spread.degrees, "std": number(spread.std_mm, 4)}
+        if (rows["verdict"] != orders.NOT_RUN).any():
+            yield caption("learnt_seeds" if spread.degrees else "learnt_without_seeds", **facts)
+
+
+def _order(rows: pd.DataFrame, worth: pd.DataFrame, by_rule: pd.DataFrame) -> str:
+    """One line: an order with its differences, at every yaw where there are several, and the likely reasons."""
+    row = rows.iloc[0]
+    of = caption("verdict_of_std") if row["of"] == "std" else ""
+    name = caption("verdict_order", better=row["better_label"], worse=row["worse_label"], of=of)
+    if rows["difference_mm"].isna().all():
+        return f"{name}: {caption('verdict_missing')}."
+    if row["left_yaw"]:
+        yaws = [yaw if yaw == RANDOM else f"{yaw}°" for yaw in rows["left_yaw"]]
+        told = [
+            caption("verdict_yaw", yaw=yaw, number=_number(own), verdict=own["verdict"])
+            for yaw, (_, own) in zip(yaws, rows.iterrows(), strict=True)
+        ]
+        row = min((own for _, own in rows.iterrows()), key=lambda own: own["verdict"] == orders.FOUND)
+    else:
+        paper = row["paper_difference_mm"]
+        told = [f"{_number(row)}, {row['verdict']}"]
+        told += [caption("verdict_paper", paper=signed(paper, 4))] if pd.notna(paper) else []
+    return " ".join([f"{name}: {'; '.join(told)}.", *reasons(row, worth, by_rule)])
+
+
+def _number(row: pd.Series) -> str:
+    """The difference with its interval, and with that which counts seeds where it is another."""
+    facts = {"difference": signed(row["difference_mm"]), "ends": interval(row[ended("difference_mm")], signed)}
+    if row["seeds_degrees"] > 0:
+        decided = interval(row[["decided_low", "decided_high"]], signed)
+        return caption("verdict_number_seeds", **facts, decided=decided)
+    return caption("verdict_number", **facts)
+
+
+@chapter_of("What a choice of views is worth", "best_view", "score")
+def best_view_chapter(context: Context, chapter: Chapter) -> None:
+    """The best of three answers beside rules that need no scan, and the paper's orders by each."""
+    frame = best_view.worth_frame(context)
+    if not frame.empty:
+        chapter.table(best_view_table(frame))
+        by_rule = best_view.orders_frame(context)
+        if not by_rule.empty:
+            chapter.table(best_view_orders_table(by_rule))

@@ -36,6 +36,11 @@ NUMBERS += [*ended(RATIO), *ended(DIFFERENCE), *ended(GAP)]
 """Columns of `compare` after the method."""
 
 
+def gap_closed(mean: Any, mean_face: Any, floor: Any) -> Any:
+    """Part of the way from the mean face to the floor that a method goes, of errors or arrays of them."""
+    return (mean_face - mean) / (mean_face - floor)
+
+
 class Bootstrapped(NamedTuple):
     """Errors of several methods, and resamples of their means."""
 
@@ -77,6 +82,26 @@ def bootstrapped(errors: PairedErrors, settings: ReportSection) -> Bootstrapped:
     return Bootstrapped(errors, resample_means(errors.table.to_numpy(), errors.subjects, settings.bootstrap, rng))
 
 
+def bootstrapped_std(errors: PairedErrors, settings: ReportSection) -> Bootstrapped:
+    """The same resamples of the subjects, of the standard deviation of the errors in place of their mean.
+
+    Of a method that was trained several times it is the mean over its trainings: the errors of one network spread more
+    than errors averaged over several.
+    """
+    rng = np.random.default_rng([settings.seed, zlib.crc32(errors.dataset.encode())])
+    values = errors.every.to_numpy()
+    moments = np.concatenate([values - values.mean(0), (values - values.mean(0)) ** 2], 1)
+    found = resample_means(moments, errors.subjects, settings.bootstrap, rng)
+    of_method = errors.every.columns.get_level_values(0)
+
+    def stds(means: np.ndarray) -> np.ndarray:
+        first, second = np.split(means, 2, -1)
+        of_training = np.sqrt(np.maximum(second - first**2, 0) * len(values) / max(len(values) - 1, 1))
+        return np.stack([of_training[..., of_method == method].mean(-1) for method in errors.table], -1)
+
+    return Bootstrapped(errors, Resampled(stds(found.means), stds(found.replicates), found.subjects))
+
+
 def compare(found: Bootstrapped, ours: str) -> pd.DataFrame:
     """One row a method: mean and spread, and how it stands to the mean face, to `ours` and to the floor.
 
@@ -88,7 +113,7 @@ def compare(found: Bootstrapped, ours: str) -> pd.DataFrame:
         row |= {"std_mm": errors.std(ddof=1), "seed_std_mm": found.errors.seed_std[method]} | found.ratio(method)
         row |= found.cells(DIFFERENCE, sub, method, ours) if method != ours else {}
         if method not in (MEAN_FACE, FLOOR):
-            row |= found.cells(GAP, lambda m, top, low: (top - m) / (top - low), method, MEAN_FACE, FLOOR)
+            row |= found.cells(GAP, gap_closed, method, MEAN_FACE, FLOOR)
         rows.append(row)
     return pd.DataFrame(rows, columns=["method", *NUMBERS])
 

@@ -22,6 +22,8 @@ class PairedErrors(NamedTuple):
     """Trainings of each method."""
     seed_std: dict[str, float]
     """Standard deviation of the mean errors of each method's trainings; NaN for a single one."""
+    every: pd.DataFrame
+    """Those of every training, a column each: (method, seed)."""
 
     @property
     def samples(self) -> pd.Index:
@@ -78,6 +80,7 @@ def errors_of(
         pd.DataFrame({name: table.mean(axis=1) for name, table in trainings.items()}, index=every.index),
         {name: table.shape[1] for name, table in trainings.items()},
         {name: float(table.mean().std(ddof=1)) for name, table in trainings.items()},
+        every,
     )
 
 

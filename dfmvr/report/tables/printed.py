@@ -13,9 +13,19 @@ from dfmvr.report.captions import caption, entries
 from dfmvr.report.context import WHOLE, Context
 from dfmvr.report.tables.comparisons import CORRESPONDENCE, DIFFERENCE, GAP, RATIO, Compared
 from dfmvr.report.tables.orders import NOT_RUN
-from dfmvr.report.tables.table import Column, Table, number, number_column, percent, signed, text_column
+from dfmvr.report.tables.table import (
+    MISSING,
+    Column,
+    Table,
+    interval,
+    number,
+    number_column,
+    percent,
+    signed,
+    text_column,
+)
 from dfmvr.study.methods import BEST, OURS, OURS_ACROSS, read_key
-from dfmvr.study.paper import DESIGN, PROTOCOL, RANDOM, Comparison
+from dfmvr.study.paper import COMPARISONS, DESIGN, PROTOCOL, RANDOM, Comparison
 
 METHOD = Column("method", lambda row: read_key(row["method"]).name, left=True)
 
@@ -152,17 +162,59 @@ def claims_table(frame: pd.DataFrame, context: Context) -> Table:
 
     def order(row: pd.Series) -> str:
         yaw = "at random" if row["left_yaw"] == RANDOM else f"at {row['left_yaw']}°"
-        return f"{row['better_label']} < {row['worse_label']}" + (f", side view {yaw}" if row["left_yaw"] else "")
+        told = f"{row['better_label']} < {row['worse_label']}" + (f", side view {yaw}" if row["left_yaw"] else "")
+        return told + (", std" if row["of"] == "std" else "")
+
+    def with_seeds(row: pd.Series) -> str:
+        return interval(row[["decided_low", "decided_high"]], signed) if row["seeds_degrees"] > 0 else MISSING
 
     columns = (
         Column("order of the errors in the paper", order, left=True),
         number_column("paper's own difference (mm)", "paper_difference_mm", partial(signed, digits=4)),
         Column("samples (subjects)", _size),
         number_column("difference in this run (mm)", "difference_mm", signed, ends=True),
+        *([Column("with seeds", with_seeds)] if (frame["seeds_degrees"] > 0).any() else []),
         text_column("verdict"),
     )
     text = caption("claims", resamples=context.configuration.report.bootstrap)
     return Table("claims", "Orders that the paper reports", text, frame, columns, "place")
+
+
+def _rule(row: pd.Series) -> str:
+    return entries("best_view_rules")[row["rule"]]
+
+
+def best_view_table(frame: pd.DataFrame) -> Table:
+    """Errors by rule of choosing among three views; `frame` is what `best_view.worth_frame` gives."""
+    columns = (
+        METHOD,
+        Column("view", _rule, left=True),
+        number_column("samples", show=whole),
+        number_column("mean RMSE (mm)", "mean_mm", ends=True),
+        number_column("above the best of three (mm)", "worth_mm", signed, ends=True),
+    )
+    return Table("best_view", "What the best of three views is worth", caption("best_view"), frame, columns, "data")
+
+
+def best_view_orders_table(frame: pd.DataFrame) -> Table:
+    """The paper's orders by rule; `frame` is what `best_view.orders_frame` gives."""
+    titles = {comparison.name: comparison.title for comparison in COMPARISONS}
+    places = zip(frame["table"], frame["data"], strict=True)
+    frame.insert(0, "place", [f"{titles[table]}, {data}" for table, data in places])
+
+    def order(row: pd.Series) -> str:
+        return " < ".join(
+            read_key(row[side]).name.removesuffix(", best of three views") for side in ("better", "worse")
+        )
+
+    columns = (
+        Column("order", order, left=True),
+        Column("view", _rule, left=True),
+        number_column("difference (mm)", "difference_mm", signed, ends=True),
+        text_column("verdict"),
+    )
+    text = caption("best_view_orders")
+    return Table("best_view_orders", "The orders without the choice", text, frame, columns, "place")
 
 
 def ranking_table(frame: pd.DataFrame, context: Context) -> Table:
