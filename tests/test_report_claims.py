@@ -16,7 +16,7 @@ from dfmvr.report.tables.errors import PairedErrors, errors_of, side_by_side
 from dfmvr.report.tables.orders import people_needed, verdict_of_all
 from dfmvr.report.tables.seeds import SeedSpread, seed_spread, with_seeds
 from dfmvr.report.tables.statistics import Interval
-from dfmvr.study.paper import Order, paper_claims
+from dfmvr.study.paper import ClaimedOrder, paper_claims
 
 SETTINGS = ReportSection(bootstrap=300)
 
@@ -33,12 +33,12 @@ def context(tmp_path_factory):
 
 
 def test_an_order_is_a_sum_of_methods():
-    assert Order("a", "b").weights == {"a": 1, "b": -1}
-    assert Order("a - b", "c - a").weights == {"a": 2, "b": -1, "c": -1}
-    assert Order("a - b", "c - b").weights == {"a": 1, "c": -1}
-    assert Order("a", "b").plain
-    assert not Order("a - b", "c - a").plain
-    assert Order("a - b", "c").told({"a": "A", "b": "B", "c": "C"}) == ["A \N{MINUS SIGN} B", "C"]
+    assert ClaimedOrder("a", "b").weights == {"a": 1, "b": -1}
+    assert ClaimedOrder("a - b", "c - a").weights == {"a": 2, "b": -1, "c": -1}
+    assert ClaimedOrder("a - b", "c - b").weights == {"a": 1, "c": -1}
+    assert ClaimedOrder("a", "b").plain
+    assert not ClaimedOrder("a - b", "c - a").plain
+    assert ClaimedOrder("a - b", "c").told({"a": "A", "b": "B", "c": "C"}) == ["A \N{MINUS SIGN} B", "C"]
 
 
 def test_no_order_is_claimed_twice_by_a_table():

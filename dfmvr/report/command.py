@@ -27,6 +27,7 @@ from dfmvr.report.context import Context, read_context
 from dfmvr.report.page import write_page
 from dfmvr.report.sections.contents import chapters
 from dfmvr.report.sections.learnt import findings
+from dfmvr.report.tables.learning_curve import groups_of
 
 log = logging.getLogger(__name__)
 
@@ -93,5 +94,6 @@ def _made_from(context: Context) -> dict[str, Any]:
         "scores": [path.as_posix() for path in inside],
         "trainings": {name: run.method for name, run in context.training.items()},
         "datasets": list(context.manifests),
+        "curves": groups_of(context),
         "loss_weights": {"photo": weights.photo, "mask": weights.mask},
     }

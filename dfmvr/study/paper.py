@@ -48,7 +48,7 @@ class ComparedRow(NamedTuple):
         return float(self.printed.get(column, float("nan")))
 
 
-class Order(NamedTuple):
+class ClaimedOrder(NamedTuple):
     """What is to be smaller than what: a method, or `a - b`, by how much a method errs more than another."""
 
     better: str
@@ -81,7 +81,7 @@ class Claim(NamedTuple):
     place: str
     """Where."""
     table: str
-    orders: tuple[Order, ...]
+    orders: tuple[ClaimedOrder, ...]
     """What it comes to; a claim is found where all of them are."""
     of: str = "mean"
     """The number of a method that they are about, `mean` or `std` of its errors."""
@@ -254,7 +254,7 @@ def paper_numbers() -> dict[str, Any]:
 def paper_claims() -> tuple[Claim, ...]:
     """What the paper says of the methods of its tables."""
     claims = (dict(told) for told in _paper()["claims"])
-    return tuple(Claim(orders=tuple(Order(*pair) for pair in told.pop("orders")), **told) for told in claims)
+    return tuple(Claim(orders=tuple(ClaimedOrder(*pair) for pair in told.pop("orders")), **told) for told in claims)
 
 
 @cache

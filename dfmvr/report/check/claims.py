@@ -10,7 +10,7 @@ from scipy.stats import t
 from dfmvr.conventions import VIEWS
 from dfmvr.report.check.paired import Paired, Row, Rows
 from dfmvr.study.methods import TestedMethod, Variant, in_order, read_key
-from dfmvr.study.paper import Comparison, Order
+from dfmvr.study.paper import ClaimedOrder, Comparison
 
 RULES = {"best": "_best", "mean": "_mean", "front": "_from_front"}
 """What is made of three answers, by the end of the method's key."""
@@ -50,7 +50,7 @@ class ClaimCheck:
         same = Paired(known, self.made, "correspondence_mm", list(paired.errors)) if len(known) else None
         return same if same and len(same.errors) else None
 
-    def _decide(self, of: str, order: Order, numbers: Paired) -> Row:
+    def _decide(self, of: str, order: ClaimedOrder, numbers: Paired) -> Row:
         """A difference over people, what seeds do to it, and the verdict on both."""
         value, low, high = numbers.contrast(order.weights)
         variance, degrees = self._seeds(numbers.dataset, of)
@@ -116,17 +116,17 @@ class ClaimCheck:
         return pd.DataFrame(columns, index=own.every.index)
 
 
-def _pairs(order: Order, known: set[Variant]) -> dict[str, Order]:
+def _pairs(order: ClaimedOrder, known: set[Variant]) -> dict[str, ClaimedOrder]:
     """An order by every rule in place of the best view, and with the best view for both sides."""
     if not any(side.endswith("_best") for side in order):
         return {}
     found = {
-        rule: Order(*(side.removesuffix("_best") + end if side.endswith("_best") else side for side in order))
+        rule: ClaimedOrder(*(side.removesuffix("_best") + end if side.endswith("_best") else side for side in order))
         for rule, end in RULES.items()
     }
     sides = [read_key(side) for side in order]
     if all(side.view and side.variant in known for side in sides):
-        found["both"] = Order(*(f"{side.variant.key}_best" for side in sides))
+        found["both"] = ClaimedOrder(*(f"{side.variant.key}_best" for side in sides))
     return found
 
 

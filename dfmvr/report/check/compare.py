@@ -4,7 +4,8 @@ needs   <tables>/*.csv, <tables>/made.json   what `dfmvr report` has written
         the results that they were made from
 gives   nothing; an error with the first differences where a number is another
 
-It reads and computes by itself; shared is only what the methods and the paper's tables are (`dfmvr.study`). Left out
+It reads and computes by itself; shared is what the methods, the paper's tables and its claims are (`dfmvr.study`), and
+the fit of a power law. Left out
 are run times, since the files that they come from change with every run of the workflow, this stage's included, and
 what is measured on meshes and photographs.
 """
@@ -28,8 +29,9 @@ from dfmvr.study.paper import COMPARISONS
 log = logging.getLogger(__name__)
 
 MADE = "made.json"
-MADE_KEYS = ("bootstrap", "seed", "statistics", "scores", "trainings", "datasets", "loss_weights")
-"""What the tables were made from: settings of the intervals, score files, trainings, data sets, weights of losses."""
+MADE_KEYS = ("bootstrap", "seed", "statistics", "scores", "trainings", "datasets", "loss_weights", "curves")
+"""What the tables were made from: settings of the intervals, score files, trainings, data sets, weights of losses, and
+the trainings that differ in their lengths alone."""
 
 NOT_CHECKED = ("runtimes", "causes", "agreement")
 """First words of the names of tables that are left out."""
@@ -38,6 +40,8 @@ KEYS = {
     **{c.name: ("dataset", "left_yaw", "method") if c.by_yaw else ("dataset", "method") for c in COMPARISONS},
     "headlines": ("figure", "dataset"),
     "claims": ("table", "dataset", "left_yaw", "of", "better", "worse"),
+    "learning_curve": ("dataset", "curve", "method"),
+    "learning_curve_fit": ("dataset", "curve"),
     "best_view": ("dataset", "method", "rule"),
     "best_view_orders": ("dataset", "table", "better", "worse", "rule"),
     **dict.fromkeys(("regions", "correspondence"), ("dataset", "method")),
@@ -49,6 +53,8 @@ KEYS = {
 """Columns that tell the rows of each table apart."""
 
 TOLERANCE = 1e-9  # relative and absolute
+OF_FITS = 1e-6
+"""The same for the table of fitted laws, which rounding moves further: at a least sum of squares it hardly changes."""
 SHOWN = 5
 
 
@@ -101,14 +107,14 @@ def _compare(path: Path, expected: Rows) -> tuple[int, list[str]]:
             if column in expected[key] or isinstance(value, int | float):
                 compared += 1
                 wanted = expected[key].get(column, math.nan)
-                if not _same(value, wanted):
+                if not _same(value, wanted, OF_FITS if path.stem == "learning_curve_fit" else TOLERANCE):
                     problems.append(f"{place}, {column}: expected {wanted}, found {value}")
     lost = [" ".join(filter(None, key)) for key in expected if key not in seen]
     return compared, problems + [f"{path.name}, {place}: no such row" for place in lost]
 
 
-def _same(found: Any, wanted: Any) -> bool:
+def _same(found: Any, wanted: Any, tolerance: float) -> bool:
     """Whether a cell is what it should be; an empty one stands for NaN and for no text."""
     if isinstance(wanted, str) or isinstance(found, str):
         return str(found) == str(wanted) or (found != found and wanted == "")
-    return bool(np.isclose(found, wanted, TOLERANCE, TOLERANCE, equal_nan=True))
+    return bool(np.isclose(found, wanted, tolerance, tolerance, equal_nan=True))

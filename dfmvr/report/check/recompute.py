@@ -11,6 +11,7 @@ import pandas as pd
 
 from dfmvr.datasets.sample import RANDOM_LIGHT
 from dfmvr.report.check.claims import ClaimCheck
+from dfmvr.report.check.curves import law_of
 from dfmvr.report.check.paired import Paired, Row, Rows, opened, read_plain
 from dfmvr.study.methods import FLOOR, MEAN_FACE, OURS, read_key
 from dfmvr.study.paper import COMPARISONS, HEADLINES, INFERENCE_MS, RANDOM, Comparison, paper_numbers
@@ -42,6 +43,7 @@ class Recomputed:
         for comparison in COMPARISONS:
             if comparison.is_of({method.key for method in tested}):
                 self._comparison(comparison)
+        self._curves()
         self._headlines()
         self._steps()
         self._files()
@@ -101,6 +103,22 @@ class Recomputed:
                 self.tables["best_view_orders"] |= orders
         if any(claim["verdict"] != "not run" for claim in claims.values()):
             self.tables["claims"] |= claims
+
+    def _curves(self) -> None:
+        """Errors after trainings of several lengths, and the law through them, whose fit alone is not made anew."""
+        for curve, trainings in self.made["curves"].items():
+            paths = {name: self.results / "train" / name / "metrics.csv" for name in trainings}
+            steps = {name: opened(path, pd.read_csv)["step"].max() + 1 for name, path in paths.items()}
+            for dataset, scores in self.whole.items():
+                paired = Paired(scores, self.made, methods=[MEAN_FACE, FLOOR, *trainings])
+                lengths = {name: many for name, many in steps.items() if name in paired.errors}
+                if len(set(lengths.values())) < 2:
+                    continue
+                rows = paired.rows("mean_mm")
+                points = {(dataset, curve, name): rows[name] | {"steps": many} for name, many in lengths.items()}
+                self.tables["learning_curve"] |= points
+                if law := law_of(curve, paired, lengths):
+                    self.tables["learning_curve_fit"][dataset, curve] = law
 
     def _headlines(self) -> None:
         """By how many percent DF-MVR is better than the best of others, and the time to a face."""
@@ -184,7 +202,7 @@ class Recomputed:
         for name, method in self.made["trainings"].items():
             steps = opened(self.results / "train" / name / "metrics.csv", pd.read_csv)
             last = steps[steps["epoch"] == steps["epoch"].max()].mean().to_dict()
-            row = last | {"epochs": steps["epoch"].max() + 1, "steps": len(steps)}
+            row = last | {"epochs": steps["epoch"].max() + 1, "steps": steps["step"].max() + 1}
             self.tables["losses" if method == "df_mvr" else f"losses_{method}"][(name,)] = row
         parser, model = (self._json_of(name) for name in ("parse/metrics.json", "face_model/summary.json"))
         kinds = {"photographs": parser, "black background": parser.get("black_background")}

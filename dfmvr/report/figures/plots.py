@@ -10,10 +10,12 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from dfmvr.report.context import WHOLE, Context
 from dfmvr.report.figures.style import styled
-from dfmvr.study.methods import OURS, one_of_each_kind, read_key
+from dfmvr.report.tables.learning_curve import LearningCurve, target_error
+from dfmvr.study.methods import FLOOR, MEAN_FACE, OURS, one_of_each_kind, read_key
 
 
 def figure_text(name: str) -> str:
@@ -168,6 +170,47 @@ def errors_by_yaw(frame: pd.DataFrame) -> Figure:
     ax.set(xlabel="yaw of the side view that varies", ylabel="mean RMSE (mm)", ylim=(0, None))
     _legend_below(figure, ax)
     return figure
+
+
+@styled()
+def learning_curves(curves: Sequence[LearningCurve], names: Sequence[str], gaps: Sequence[float]) -> Figure:
+    """Error against steps with the laws that lead on from there, a panel for each curve; all axes are logarithmic.
+
+    Args:
+        curves: what `learning_curve.learning_curves` gives.
+        names: what each is called.
+        gaps: parts of the gap between mean face and floor, drawn as lines.
+    """
+    figure, axes = _axes(len(curves), 4.6, 3.8, 2)
+    for ax, one, name in zip(axes, curves, names, strict=True):
+        colour = read_key(OURS).line.colour
+        found = [one.found.interval(lambda mean: mean, method) for method in one.methods]
+        value, low, high = np.array(found).T
+        spread = np.nan_to_num(np.clip([value - low, high - value], 0, None))
+        ax.errorbar(one.steps, value, spread, fmt="o", color=colour, markersize=5, capsize=3, label="trained")
+        last = one.steps.max()
+        ahead = np.geomspace(one.steps.min(), 100 * last, 200)
+        if one.curve is not None:
+            drawn = one.curve.resampled.error(ahead)
+            ends = np.quantile(drawn, [0.025, 0.975], axis=0)
+            ax.fill_between(ahead, *ends, color=colour, alpha=0.15, linewidth=0, label="95 % of the resampled laws")
+            law = one.curve.law.error(ahead)
+            ax.plot(ahead[ahead <= last], law[ahead <= last], color=colour, label="power law with a floor")
+            ax.plot(ahead[ahead >= last], law[ahead >= last], color=colour, dashes=(4, 2), label="where it leads")
+        for share in (0.0, *gaps, 1.0) if {MEAN_FACE, FLOOR} <= set(one.found.errors.table) else ():
+            error, _ = target_error(one.found, share)
+            text = {0.0: "mean face", 1.0: "floor"}.get(share, f"{100 * share:.0f} % of the gap closed")
+            ax.axhline(error, color="#555555", linewidth=0.8, dashes=(1, 2))
+            ax.annotate(text, (1, error), (-2, 2), ha="right", fontsize=7.5, **_BESIDE)
+        ax.set(title=name, xscale="log", yscale="log", xlabel="steps", ylabel="mean RMSE (mm)")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 1.2, 1.5, 2, 3, 5, 7)))
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_locator(NullLocator())
+    _legend_below(figure, *axes)
+    return figure
+
+
+_BESIDE = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "va": "bottom"}
 
 
 @styled()

@@ -12,9 +12,10 @@ from dfmvr.report.chapter import Chapter, chapter_of
 from dfmvr.report.context import Context
 from dfmvr.report.figures import gallery, panels, plots, worst
 from dfmvr.report.figures.exhibits import Chosen, Exhibit, angle, exhibits
+from dfmvr.report.tables import learning_curve
 from dfmvr.report.tables.comparisons import Bootstrapped, bootstrapped
 from dfmvr.report.tables.errors import errors_of
-from dfmvr.report.tables.printed import two, whole
+from dfmvr.report.tables.printed import learning_curve_fit_table, learning_curve_table, two, whole
 from dfmvr.report.tables.table import Column, Table, interval, number, number_column, signed, text_column
 from dfmvr.study.methods import OURS, one_of_each_kind, read_key
 
@@ -64,6 +65,25 @@ def _by_weight(found: Bootstrapped, weights: dict[str, tuple[str, float]], usual
         row = {"loss": loss, "weight": weight, "method": method, "seeds": found.errors.seeds[method]}
         rows.append(row | found.mean("mean", method) | found.cells("difference", sub, method, OURS))
     return pd.DataFrame(rows).sort_values(["loss", "weight"], ascending=[False, True], ignore_index=True)
+
+
+@chapter_of("Error against steps", "learning_curve", "train", "score")
+def learning_curve_chapter(context: Context, chapter: Chapter) -> None:
+    """How the error falls with the length of the training, and where that leads."""
+    curves = learning_curve.learning_curves(context)
+    if not curves:
+        return
+    chapter.say(caption("learning_curve"))
+    names = [f"{read_key(one.name).name}, {context.name(one.dataset)}" for one in curves]
+    figure = plots.learning_curves(curves, names, learning_curve.GAPS)
+    sizes = " and ".join(dict.fromkeys(str(one.found.resampled.subjects) for one in curves))
+    chapter.plot(figure, "learning_curve", "learning_curve_figure", subjects=sizes)
+    fits = learning_curve.fits_frame(context)
+    if fits.empty:
+        chapter.note(caption("learning_curve_short"))
+    else:
+        chapter.table(learning_curve_fit_table(fits))
+    chapter.table(learning_curve_table(learning_curve.points_frame(context)))
 
 
 @chapter_of("Robustness to angle and light", "robustness", "align", "reconstruct", "score")

@@ -34,6 +34,7 @@ CHAPTERS = (
     shapes.error_map_chapter,
     views.single_view_chapter,
     views.texture_chapter,
+    analysis.learning_curve_chapter,
     analysis.sensitivity_chapter,
     analysis.robustness_chapter,
     analysis.worst_chapter,

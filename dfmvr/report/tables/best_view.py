@@ -19,7 +19,7 @@ from dfmvr.report.tables.errors import side_by_side
 from dfmvr.report.tables.orders import verdict
 from dfmvr.report.tables.seeds import seed_spread, with_seeds
 from dfmvr.study.methods import BEST, MEAN, TestedMethod, Variant, read_key
-from dfmvr.study.paper import Order
+from dfmvr.study.paper import ClaimedOrder
 
 FRONT, BOTH = "front", "both"
 """The front view alone; or the best view for both sides of an order."""
@@ -67,7 +67,7 @@ def orders_frame(context: Context) -> pd.DataFrame:
                 if not set(pair) <= set(found.errors.table):
                     continue
                 over_people = found.interval(sub, *pair)
-                both = with_seeds(over_people, spread.half_width(Order(*pair).weights, found.errors.seeds))
+                both = with_seeds(over_people, spread.half_width(ClaimedOrder(*pair).weights, found.errors.seeds))
                 row = place | order._asdict() | {"rule": rule, "verdict": verdict(both)}
                 row |= dict(zip(ended("difference_mm"), over_people, strict=True))
                 rows.append(row | {"decided_low": both.low, "decided_high": both.high})
@@ -75,7 +75,7 @@ def orders_frame(context: Context) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*columns, "decided_low", "decided_high", "verdict"])
 
 
-def _by_rule(order: Order, variants: list[Variant]) -> Iterator[tuple[str, tuple[str, str]]]:
+def _by_rule(order: ClaimedOrder, variants: list[Variant]) -> Iterator[tuple[str, tuple[str, str]]]:
     """The sides of an order with another rule in place of the best view, which one of them has."""
     sides = [read_key(side) for side in order]
     if not any(side.view == BEST for side in sides):

@@ -26,7 +26,7 @@ from dfmvr.report.tables.errors import errors_of
 from dfmvr.report.tables.seeds import seed_spread, with_seeds
 from dfmvr.report.tables.statistics import Interval
 from dfmvr.study.methods import FLOOR, MEAN_FACE
-from dfmvr.study.paper import PROTOCOL, Claim, Comparison, Order
+from dfmvr.study.paper import PROTOCOL, Claim, ClaimedOrder, Comparison
 
 FOUND, CONTRADICTED, UNDECIDED, NOT_RUN = "found", "contradicted", "undecided", "not run"
 
@@ -100,7 +100,7 @@ def claims_frame(context: Context, table: Compared) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=_CLAIM_COLUMNS)
 
 
-def paper_difference(comparison: Comparison, claim: Claim, order: Order, yaw: str = "") -> float:
+def paper_difference(comparison: Comparison, claim: Claim, order: ClaimedOrder, yaw: str = "") -> float:
     """The difference (better - worse) of the numbers that the paper prints, mm; NaN where it prints none."""
     column = yaw or claim.of
     return sum(w * comparison.rows[method].paper_number(column) for method, w in order.weights.items())
@@ -127,7 +127,7 @@ class _Numbers:
         )
         self.same_point = None if same is None or same.table.empty else bootstrapped(same, settings)
 
-    def of_order(self, of: str, order: Order, paper_mm: float) -> dict[str, Any]:
+    def of_order(self, of: str, order: ClaimedOrder, paper_mm: float) -> dict[str, Any]:
         """What `claims_frame` tells of an order."""
         found, weights = self.found[of], order.weights
         over_people = found.interval(weighted(weights), *weights)

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from dfmvr.datasets.sample import RANDOM_LIGHT
 from dfmvr.report.captions import caption, entries
 from dfmvr.report.context import WHOLE, Context
 from dfmvr.report.tables.comparisons import CORRESPONDENCE, DIFFERENCE, GAP, RATIO, Compared
+from dfmvr.report.tables.learning_curve import GAPS
 from dfmvr.report.tables.orders import NOT_RUN
 from dfmvr.report.tables.table import (
     MISSING,
@@ -26,6 +28,8 @@ from dfmvr.report.tables.table import (
 )
 from dfmvr.study.methods import BEST, OURS, OURS_ACROSS, read_key
 from dfmvr.study.paper import COMPARISONS, DESIGN, PROTOCOL, RANDOM, Comparison
+
+MANY_STEPS = 1_000_000_000
 
 METHOD = Column("method", lambda row: read_key(row["method"]).name, left=True)
 
@@ -285,6 +289,46 @@ def correspondence_table(frame: pd.DataFrame, context: Context) -> Table:
     )
     text, frame = caption("correspondence_table"), with_data(frame, context)
     return Table("correspondence", "Errors of corresponding points", text, frame, columns, "data", _is_ours)
+
+
+CURVE = Column("variant", lambda row: read_key(row["curve"]).name, left=True)
+
+
+def steps_text(steps: float) -> str:
+    """A number of steps with two significant digits; `never`, or more than anyone would take."""
+    if pd.isna(steps):
+        return MISSING
+    if steps > MANY_STEPS:
+        return "never" if np.isinf(steps) else f"over {MANY_STEPS:,}"
+    return f"{float(f'{steps:.2g}'):,.0f}"
+
+
+def learning_curve_fit_table(frame: pd.DataFrame) -> Table:
+    """The laws through the learning curves; `frame` is what `learning_curve.fits_frame` gives."""
+    group = "steps at which so much of the gap is closed"
+    columns = (
+        CURVE,
+        number_column("trainings", "points", whole),
+        number_column("exponent", show=two, ends=True),
+        number_column("floor (mm)", "floor_mm", two, ends=True),
+        *(number_column(f"{share:.0%}", f"steps_{100 * share:.0f}", steps_text, group, ends=True) for share in GAPS),
+    )
+    text = caption("learning_curve_fit")
+    return Table("learning_curve_fit", "The power law with a floor", text, frame, columns, "data")
+
+
+def learning_curve_table(frame: pd.DataFrame) -> Table:
+    """The trainings of several lengths; `frame` is what `learning_curve.points_frame` gives."""
+    columns = (
+        CURVE,
+        number_column("steps", show=lambda steps: f"{steps:,.0f}"),
+        Column("samples (subjects)", _size),
+        number_column("mean RMSE (mm)", "mean_mm", ends=True),
+        number_column("gap to the floor closed (%)", GAP, lambda share: number(100 * share, 0), ends=True),
+    )
+    return Table(
+        "learning_curve", "Trainings of several lengths", caption("learning_curve_table"), frame, columns, "data"
+    )
 
 
 def real_scan_table(frame: pd.DataFrame) -> Table:

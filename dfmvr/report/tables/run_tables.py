@@ -30,7 +30,7 @@ def loss_table(runs: dict[str, Run], terms: dict[str, str], context: Context, fa
     for name, run in runs.items():
         last = run.metrics[run.metrics["epoch"] == run.metrics["epoch"].max()]
         row = {"trained_on": context.name(run.data), "dataset": run.data, "method": name}
-        row |= {"epochs": int(run.metrics["epoch"].max()) + 1, "steps": len(run.metrics)}
+        row |= {"epochs": int(run.metrics["epoch"].max()) + 1, "steps": int(run.metrics["step"].max()) + 1}
         rows.append(row | {term: last[term].mean() if term in last else np.nan for term in terms})
     columns = [Column("run", lambda row: read_key(row["method"]).name, left=True)]
     columns += [number_column("epochs", show=whole), number_column("steps", show=whole)]
