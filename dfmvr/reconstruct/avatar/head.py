@@ -32,6 +32,16 @@ STILL_MM = 0.02
 LID_MM = 4.0
 """ASSUME: skin before an eyeball and no farther from it than this belongs to the lids, which the eyeball follows."""
 
+LID_OVERLAP = 1.1
+"""ASSUME: a closed eye's upper lid has come this much farther than to where the lower one is, in front of it."""
+
+TEETH = ("teeth_upper", "teeth_lower")
+UPPER_SHARE = 0.7
+"""ASSUME: the open model's front teeth stand apart while the jaw is closed, and behind the lips, where no smile shows
+them. They are brought together, the upper ones by this part of the way, and the back ones stay."""
+
+_FRONT_MM = 6.0  # so far behind the foremost teeth others count as front teeth
+_LIDS_68 = {"Right": ((37, 41), (38, 40)), "Left": ((43, 47), (44, 46))}  # upper and lower landmarks
 _OF_HEAD = dict(zip(PARTS, ("skin", "left_eye", "right_eye", "upper_teeth", "lower_teeth", "tongue"), strict=True))
 _LIPS = [CLASSES.index(name) for name in ("upper_lip", "lower_lip")]
 _BALL_SHARE = 0.98  # of an eyeball's image, from its front in the middle to its back
@@ -54,7 +64,19 @@ class _Stock:
         self.pieces = {name: self._piece(name) for name in PARTS}
         actions = self.head.actions.items()
         self.fields = {name: np.where(length(field)[:, None] < STILL_MM, 0, field) for name, field in actions}
+        self.bite = self._bite()
         self.lips = (self.head.face >= 0) & np.isin(self.head.labels, _LIPS)
+
+    def _bite(self) -> dict[str, np.ndarray]:
+        """Displacements (V, 3) mm of the teeth that close the bite."""
+        teeth = {name: self.head.mean[self.pieces[name].vertices] for name in TEETH}
+        fronts = [points[points[:, 2] > points[:, 2].max() - _FRONT_MM, 1] for points in teeth.values()]
+        gap = max(0.0, fronts[0].min() - fronts[1].max())
+        moved = {}
+        for (name, points), share in zip(teeth.items(), (-UPPER_SHARE, 1 - UPPER_SHARE), strict=True):
+            forward = (points[:, 2] - points[:, 2].min()) / np.ptp(points[:, 2])
+            moved[name] = np.outer(share * gap * forward, (0, 1, 0))
+        return moved
 
     def _piece(self, name: str) -> _Piece:
         vertices = np.flatnonzero(self.head.of(_OF_HEAD[name]))
@@ -88,19 +110,31 @@ def avatar_of(face: Reconstruction) -> Avatar:
     known = head.face >= 0
     of_model = head.face_of(identity)
     beyond[known] = (neutral[: len(of_model)] - of_model)[head.face[known]]
+    closing = {f"eyeBlink{side}": _closing(face, neutral, side) for side in _LIDS_68}
     parts = []
     for name, piece in stock.pieces.items():
-        targets = {action: field[piece.vertices] for action, field in stock.fields.items()}
+        targets = {action: closing.get(action, 1) * field[piece.vertices] for action, field in stock.fields.items()}
         vertices, pivot = whole[piece.vertices], None
         if name in EYES:
             vertices, pivot = _ball(stock, piece, whole, beyond)
             targets = _turned(stock, name, vertices, pivot)
         elif name != PARTS[0]:
-            vertices = vertices + beyond[stock.lips].mean(0)
+            vertices = vertices + beyond[stock.lips].mean(0) + stock.bite.get(name, 0)
         moving = {action: field.astype(np.float32) for action, field in targets.items() if field.any()}
         surface = (vertices.astype(np.float32), piece.triangles, piece.unwrapping, piece.width_mm)
         parts.append(Part(name, *surface, moving, head.face[piece.vertices], head.labels[piece.vertices], pivot))
-    return Avatar(tuple(parts), {name: face.actions[name] for name in head.action_names})
+    weights = {name: min(1.0, face.actions[name] / closing.get(name, 1)) for name in head.action_names}
+    return Avatar(tuple(parts), weights)
+
+
+def _closing(face: Reconstruction, neutral: np.ndarray, side: str) -> float:
+    """How much of the model's blink closes this person's eye: at full strength it would carry the lid far beyond."""
+    model = face.model
+    upper, lower = model.landmarks_68.numpy()[np.transpose(_LIDS_68[side])]
+    blink = model.actions.numpy()[model.action_names.index(f"eyeBlink{side}")]
+    moved = np.tensordot(blink, model.expression_basis[:, :, 1].numpy(), 1)
+    gap, closed = neutral[upper, 1] - neutral[lower, 1], moved[lower] - moved[upper]
+    return float(np.clip(LID_OVERLAP * (gap / closed).max(), 0.3, 1.0))
 
 
 def _ball(stock: _Stock, piece: _Piece, whole: np.ndarray, beyond: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
