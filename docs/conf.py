@@ -11,7 +11,7 @@ copyright = "the dfmvr developers, Apache-2.0"
 
 extensions = [
     *("myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"),
-    *("access", "api", "code_links", "commands", "docstrings"),  # of docs/extensions
+    *("access", "api", "code_links", "commands", "docstrings", "notebooks"),  # of docs/extensions
 ]
 exclude_patterns = ["extensions"]
 # The pages' links to code (`code_links`) must lead somewhere. Types in signatures need not: those of libraries are not
