@@ -128,13 +128,13 @@ def avatar_of(face: Reconstruction) -> Avatar:
 
 
 def _closing(face: Reconstruction, neutral: np.ndarray, side: str) -> float:
-    """How much of the model's blink closes this person's eye: at full strength it would carry the lid far beyond."""
+    """How much of the model's blink closes this person's eye; at full strength it carries most lids far beyond."""
     model = face.model
     upper, lower = model.landmarks_68.numpy()[np.transpose(_LIDS_68[side])]
     blink = model.actions.numpy()[model.action_names.index(f"eyeBlink{side}")]
     moved = np.tensordot(blink, model.expression_basis[:, :, 1].numpy(), 1)
     gap, closed = neutral[upper, 1] - neutral[lower, 1], moved[lower] - moved[upper]
-    return float(np.clip(LID_OVERLAP * (gap / closed).max(), 0.3, 1.0))
+    return float(np.clip(LID_OVERLAP * (gap / closed).max(), 0.3, 1.3))
 
 
 def _ball(stock: _Stock, piece: _Piece, whole: np.ndarray, beyond: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
