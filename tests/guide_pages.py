@@ -7,8 +7,8 @@ ROOT = Path(__file__).parents[1]
 
 
 def blocks(page, language):
-    """The blocks of code of a page of docs/ that are in a language."""
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    """The blocks of code of a page that are in a language, or in none."""
+    text = (ROOT / page).read_text(encoding="utf-8")
     return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
 
 

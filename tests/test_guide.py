@@ -3,6 +3,7 @@
 import html.parser
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from toy_model import toy_model
 from toy_study import write_study
 
-from dfmvr.cli import COMMANDS
+from dfmvr.cli import COMMANDS, command_parser
 from dfmvr.config.configuration import Config, load
 from dfmvr.config.data import FaceModelSection, PixelFaceData
 from dfmvr.conventions import DROPPED_FROM_106
@@ -29,6 +30,7 @@ from dfmvr.files import write_npz
 from dfmvr.report import captions
 from dfmvr.report.context import read_context
 
+PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 ELSEWHERE = ("http:", "https:", "mailto:", "//")
 
 
@@ -47,7 +49,7 @@ def test_readme_is_one_screen():
     assert max(map(len, lines)) <= 140
 
 
-@pytest.mark.parametrize("page", ["README.md", *sorted(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))])
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_to_files_where_pages_are_read_as_they_are(page):
     places = [(ROOT / page).parent / urldefrag(link).url for link in links_of(ROOT / page) if not link.startswith("#")]
     made = ROOT / "docs" / "reference" / "api"  # by the build
@@ -65,18 +67,23 @@ def test_every_page_is_reached_from_readme():
 
 
 def test_every_command_in_the_pages_is_one():
-    known = {command.name.split()[0] for command in COMMANDS} | {"STAGE"}
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
-        text = page.read_text(encoding="utf-8")
-        named = set(re.findall(r"(?:^|`|bin/)dfmvr ([\w-]+)", text, re.MULTILINE))
-        assert named - {"--help"} <= known, page.name
+    commands, read = {command.name: command for command in COMMANDS}, 0
+    for page in PAGES:
+        lines = "".join(blocks(page, "")).replace("\\\n", " ").splitlines()
+        for words in (shlex.split(line, comments=True) for line in lines if re.match(r"(\.venv/bin/)?dfmvr ", line)):
+            name = max((name for name in commands if words[1:][: name.count(" ") + 1] == name.split()), key=len)
+            given = words[2 + name.count(" ") :]
+            if given != ["--help"]:
+                command_parser(commands[name]).parse_args(given)  # which exits where it does not know an option
+                read += 1
+    assert read > 10
 
 
 # Its recipes
 
 
 def test_a_variant_of_ones_own_is_trained_and_tested(tmp_path):
-    (text,) = (block for block in blocks("extending.md", "yaml") if "variants:" in block)
+    (text,) = (block for block in blocks("docs/extending.md", "yaml") if "variants:" in block)
     (tmp_path / "wide.yaml").write_text(text, encoding="utf-8")
     study = load(tmp_path / "wide.yaml")
     assert study.variant("dfmvr_wide").network.width == 2 * study.variant("dfmvr").network.width
@@ -89,7 +96,7 @@ def test_a_face_model_of_ones_own_has_its_shapes_in_mm(tmp_path):
     files = {"mean": arrays["mean"] / 10, "shapes": arrays["identity"] / 10, "smiles": arrays["expression"] / 10}
     write_npz(tmp_path / "mine.npz", **files, faces=arrays["triangles"], marks=arrays["landmarks_68"])
     settings = FaceModelSection(folder=tmp_path / "mine.npz", identity_components=4, albedo_components=3)
-    mine, _ = run("extending.md", "build")["build"](settings, model)
+    mine, _ = run("docs/extending.md", "build")["build"](settings, model)
     assert (mine.identity_size, mine.expression_size, mine.texture_size) == (4, model.expression_size, 3)
     assert_allclose(mine.mean, model.mean - model.mean.mean(0), atol=1e-4)
     assert_allclose(mine.identity_basis, model.identity_basis[:4], atol=1e-4)
@@ -98,18 +105,20 @@ def test_a_face_model_of_ones_own_has_its_shapes_in_mm(tmp_path):
 
 
 def test_a_figure_of_ones_own_is_drawn_and_written(tmp_path, monkeypatch):
-    (text,) = (block for block in blocks("extending.md", "yaml") if "my_spread:" in block)
+    (text,) = (block for block in blocks("docs/extending.md", "yaml") if "my_spread:" in block)
     for name, said in yaml.safe_load(text).items():
         monkeypatch.setitem(captions._captions(), name, said)
     write_study(tmp_path, {"pixel_face": ("mean_face", "dfmvr", "floor")}, subjects=4)
-    chapter = run("extending.md", "spread")["spread_chapter"](read_context(tmp_path, Config(), tmp_path / "tables"))
+    chapter = run("docs/extending.md", "spread")["spread_chapter"](
+        read_context(tmp_path, Config(), tmp_path / "tables")
+    )
     assert [part["kind"] for part in chapter.parts] == ["figure"]
     drawn = (tmp_path / "tables" / "figures" / "my_spread_pixel_face.svg").read_text(encoding="utf-8")
     assert drawn.count("<path") > 20  # bars
 
 
 def test_a_study_of_ones_own_data_trains_what_it_tests(tmp_path):
-    (text,) = (block for block in blocks("data.md", "yaml") if "tests:" in block)
+    (text,) = (block for block in blocks("docs/data.md", "yaml") if "tests:" in block)
     (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
     study = load(tmp_path / "mine.yaml")
     assert study.trained_on() == {"dfmvr": "pixel_face"}
@@ -122,7 +131,7 @@ def test_a_data_set_of_ones_own_is_read_as_pixel_face(tmp_path):
     person = {"split": "test", "photos": photos, "vertices": vertices, "triangles": triangles}
     people = [{"subject": "ann", "landmarks": vertices[:106], **person}]
     people.append({"subject": "bea", "landmarks": None, **person, "split": "train"})
-    run("data.md", "write_dataset")["write_dataset"](tmp_path, people)
+    run("docs/data.md", "write_dataset")["write_dataset"](tmp_path, people)
     read = PixelFace(tmp_path, PixelFaceData())
     train, test = read.samples()
     assert (train.subject, train.split, test.subject, test.split) == ("bea", "train", "ann", "test")

@@ -70,7 +70,7 @@ def test_the_workflow_tests_what_stands_beside_the_papers_rows(comparison):
 
 
 BEFORE = "    Variant(\n        OURS,\n"
-EXAMPLE = next(block for block in blocks("extending.md", "python") if block.startswith("Variant("))
+EXAMPLE = next(block for block in blocks("docs/extending.md", "python") if block.startswith("Variant("))
 RECORD = indent(EXAMPLE.rstrip(), "    ") + ",\n"
 """The guide's example of a variant."""
 
