@@ -1,5 +1,8 @@
 """The avatar of a face: the fit's own face, ARKit's actions, eyes that turn and close, teeth that go with the jaw."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -11,9 +14,10 @@ from dfmvr.assets.shipped import SHIPPED
 from dfmvr.errors import ConfigError
 from dfmvr.face_model.anny.parts import EAR, NECK
 from dfmvr.face_model.coefficients import mean_faces
+from dfmvr.face_model.model import MorphableModel
 from dfmvr.face_model.packed import read_model
 from dfmvr.reconstruct.avatar.avatar import EYES, HEAD, PARTS
-from dfmvr.reconstruct.avatar.head import LID_MM, STILL_MM, avatar_of
+from dfmvr.reconstruct.avatar.head import LID_MM, STILL_MM, avatar_of, prepare
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction
 from dfmvr.rendering.rasterizer import rasterize
 
@@ -230,3 +234,12 @@ def test_a_face_of_another_model_has_no_avatar():
     other = toy_model()
     with pytest.raises(ConfigError, match="whole head is known for the open model"):
         avatar_of(Reconstruction(other, mean_faces(other, 1), ()))
+
+
+def test_a_model_that_is_no_longer_used_is_given_back(model):
+    other = MorphableModel(model.arrays())
+    alive = weakref.ref(other)
+    prepare(other)
+    del other
+    gc.collect()
+    assert alive() is None

@@ -68,7 +68,8 @@ class WholeHead:
 
     Attributes: triangles (F, 3), counter-clockwise seen from outside; part (V,), index into anny.parts.PARTS; labels
     (V,), index into anny.parts.HEAD_CLASSES; face (V,), the vertex of the model that each vertex is, -1 beyond the
-    face; action_names; turns (A, 3), see the module's docstring.
+    face; of_face (Vc, 3) and identity_of_face (K, Vc, 3), the model's mean and components on its coarse mesh;
+    action_names; turns (A, 3), see the module's docstring.
     """
 
     def __init__(self, arrays: dict[str, np.ndarray], model: MorphableModel, source: str = "head") -> None:
@@ -84,7 +85,9 @@ class WholeHead:
             raise DataError(
                 f"{source}: expected {matrix.shape[0]} labels, found {len(arrays['labels'])}; make it again"
             )
-        self.model, self.labels = model, arrays["labels"]
+        count = model.coarse_vertices
+        self.of_face, self.identity_of_face = model.mean[:count].numpy(), model.identity_basis[:, :count].numpy()
+        self.labels = arrays["labels"]
         self.part = (matrix @ (arrays["part"][:, None] == np.arange(len(PARTS)))).argmax(1)
         self.action_names, self.turns = tuple(str(n) for n in arrays["action_names"]), arrays["turns"]
         kept = np.repeat(arrays["face"].astype(bool)[arrays["triangles"]].all(1), 4)
@@ -96,7 +99,9 @@ class WholeHead:
         self._whole = np.flatnonzero((matrix.getnnz(1) == self._make.getnnz(1)) & (self.face >= 0))
         self._mean = arrays["mean"].astype(np.float64)
         self._identity, self._actions = arrays["identity"], arrays["actions"]
-        if not self._continues(self.face[self.triangles[kept]], str(arrays["name"])):
+        mesh = self.face[self.triangles[kept]]
+        same = str(arrays["name"]) == model.name and np.array_equal(mesh, model.coarse_triangles.numpy())
+        if not same or not self._continues():
             raise ConfigError(
                 f"face model {model.name}: the whole head is known for the open model that ships alone; "
                 "leave the avatar out, or take that model"
@@ -112,16 +117,13 @@ class WholeHead:
         """
         return cls(read_npz(path, *_SHAPES), model, str(path))
 
-    def _continues(self, triangles: np.ndarray, name: str) -> bool:
-        """Whether the model is the one that the head was made for: its name, its mesh, and its shapes at its border."""
-        model = self.model
-        same = name == model.name and np.array_equal(triangles, model.coarse_triangles.numpy())
-        if not same or len(self._identity) != model.identity_size:
+    def _continues(self) -> bool:
+        """Whether the mean and all components are the model's at its border."""
+        if len(self._identity) != len(self.identity_of_face):
             return False
-        place = self.face[self._whole]
-        pairs = [(self._mean, model.mean), *zip(self._identity, model.identity_basis, strict=True)]
-        make = self._make[self._whole]
-        return all(np.abs(make @ mine - of_model.numpy()[place]).max() < FITS_MM for mine, of_model in pairs)
+        place, make = self.face[self._whole], self._make[self._whole]
+        pairs = [(self._mean, self.of_face), *zip(self._identity, self.identity_of_face, strict=True)]
+        return all(np.abs(make @ mine - of_model[place]).max() < FITS_MM for mine, of_model in pairs)
 
     def of(self, name: str) -> np.ndarray:
         """(V,) bool: the vertices of a part."""
@@ -129,9 +131,7 @@ class WholeHead:
 
     def face_of(self, identity: np.ndarray) -> np.ndarray:
         """The face (Vc, 3) mm, on the model's coarse mesh, that coefficients (K,) give, without expression."""
-        count = self.model.coarse_vertices
-        offset = np.tensordot(identity, self.model.identity_basis[:, :count].numpy(), 1)
-        return self.model.mean[:count].numpy() + offset
+        return self.of_face + np.tensordot(identity, self.identity_of_face, 1)
 
     def around(self, face: np.ndarray, identity: np.ndarray) -> np.ndarray:
         """The head about a face without expression.
@@ -153,11 +153,9 @@ class WholeHead:
         head[unknown] += beyond[unknown]
         return head
 
-    @cached_property
-    def actions(self) -> dict[str, np.ndarray]:
+    def actions(self, model: MorphableModel) -> dict[str, np.ndarray]:
         """Displacements (V, 3) mm of the head by each of its actions at full strength, by name."""
-        model, count = self.model, self.model.coarse_vertices
-        of_face = np.tensordot(model.actions.numpy(), model.expression_basis[:, :count].numpy(), 1)
+        of_face = np.tensordot(model.actions.numpy(), model.expression_basis[:, : len(self.of_face)].numpy(), 1)
         places = [model.action_names.index(name) for name in self.action_names]
         pairs = zip(of_face[places], self._actions, strict=True)
         return {name: self._spread(*pair) for name, pair in zip(self.action_names, pairs, strict=True)}
@@ -173,7 +171,7 @@ class WholeHead:
     @cached_property
     def mean(self) -> np.ndarray:
         """The mean head (V, 3), mm."""
-        return self._spread(self.model.mean.numpy(), self._mean)
+        return self._spread(self.of_face, self._mean)
 
     @cached_property
     def _skin(self) -> np.ndarray:

