@@ -544,7 +544,7 @@ def _with_another_seed(tables):
         (lambda tables: (tables / "rankings.csv").unlink(), "rankings.csv: no such table"),
         (_with_a_new_column, "p_value: expected nan, found 0.01"),
         (_with_a_broken_file, "table_1.csv: not a readable table"),
-        (_with_another_seed, "difference_mm_low: expected"),
+        (_with_another_seed, "mean_mm_low: expected"),
         (lambda tables: (tables / "made.json").unlink(), "made.json"),
         (lambda tables: write_json(tables / "made.json", {"seed": 0}), "of which it lacks bootstrap"),
     ],

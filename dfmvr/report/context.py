@@ -201,13 +201,14 @@ def _read_training(root: Path, methods: Sequence[str], configuration: Config) ->
 
 
 def read_benchmarks(folder: Path) -> pd.DataFrame | None:
-    """Run times that Snakemake measured, one row a rule: stage, jobs, seconds (sum), and peak memory in MiB.
+    """Run times that Snakemake measured, one row a job: stage, seconds, CPU seconds, peak memory in MiB, and its end.
 
-    The stage is the first folder (or the stem) below `folder`. None where nothing was measured.
+    The stage is the first folder (or the stem) below `folder`; the end is the file's own time, in seconds. None where
+    nothing was measured.
 
     Raises:
         DataError: a line is not JSON or lacks the seconds.
-    Source: Snakemake's benchmark files, one JSON object a line with the keys `s` and `max_rss`.
+    Source: Snakemake's benchmark files, one JSON object a line with the keys `s`, `cpu_time` and `max_rss`.
     """
     rows = []
     for path in sorted(folder.rglob("*.jsonl")):
@@ -215,9 +216,15 @@ def read_benchmarks(folder: Path) -> pd.DataFrame | None:
         for line in path.read_text(encoding="utf-8").splitlines():
             try:
                 record = json.loads(line)
-                seconds, memory = float(record["s"]), record.get("max_rss")
-                memory = float("nan") if memory in (None, "NA", "-") else float(memory)
+                seconds = float(record["s"])
+                cpu, memory = (_measured(record.get(key)) for key in ("cpu_time", "max_rss"))
             except (ValueError, KeyError, TypeError) as error:
                 raise DataError(f"{path}: expected Snakemake's benchmark as JSON ({error}); delete it") from error
-            rows.append({"stage": parts[0], "job": "/".join(parts), "seconds": seconds, "memory_mib": memory})
+            row = {"stage": parts[0], "job": "/".join(parts), "seconds": seconds, "cpu_seconds": cpu}
+            rows.append(row | {"memory_mib": memory, "end": path.stat().st_mtime})
     return pd.DataFrame(rows) if rows else None
+
+
+def _measured(value: object) -> float:
+    """A number that Snakemake may not have been able to measure."""
+    return float("nan") if value in (None, "NA", "-") else float(value)

@@ -48,10 +48,23 @@ CHAPTERS = (
 )
 
 
-def chapters(context: Context) -> list[Chapter]:
-    """Make all chapters, empty ones included, and write the files of what they show."""
+LARGE = (
+    network.network_chapter,
+    shapes.input_chapter,
+    shapes.scene_chapter,
+    views.texture_chapter,
+    analysis.worst_chapter,
+    samples.sample_chapter,
+)
+"""Chapters of pictures that a small page does without."""
+
+
+def chapters(context: Context, large: bool = True) -> list[Chapter]:
+    """Make all chapters, empty ones included, or those of a small page, and write the files of what they show."""
     made: list[Chapter] = []
-    for make in reversed(CHAPTERS):  # the samples, near the end, read most files: what is missing is told early
+    for make in (
+        make for make in reversed(CHAPTERS) if large or make not in LARGE
+    ):  # the samples, near the end, read most files: what is missing is told early
         one = make(context)
         made[:0] = one if isinstance(one, list) else [one]
     return made

@@ -98,16 +98,36 @@ def set_aside_table(context: Context, shown: int) -> Table:
 
 
 def runtime_table(benchmarks: pd.DataFrame) -> Table:
-    """Run time and memory of every stage."""
-    measured = {"jobs": ("job", "nunique"), "seconds": ("seconds", "sum"), "memory_mib": ("memory_mib", "max")}
+    """Run time and memory of every stage, and of all."""
+    measured = {"jobs": ("job", "nunique"), "seconds": ("seconds", "sum"), "cpu_seconds": ("cpu_seconds", "sum")}
+    measured["memory_mib"] = ("memory_mib", "max")
     columns = (
         text_column("stage"),
         number_column("jobs", show=whole),
         number_column("time, all jobs (s)", "seconds", whole),
+        number_column("CPU time (hours)", "cpu_seconds", lambda seconds: number(seconds / 3600, 2)),
         number_column("peak memory (MiB)", "memory_mib", whole),
     )
     frame = benchmarks.groupby("stage", sort=False).agg(**measured).reset_index()
-    return Table("runtimes", "Run times", caption("runtimes"), frame, columns)
+    every = benchmarks.assign(stage="all").groupby("stage").agg(**measured).reset_index()
+    frame = pd.concat([frame, every], ignore_index=True)
+    return Table(
+        "runtimes", "Run times", caption("runtimes"), frame, columns, emphasised=lambda row: row["stage"] == "all"
+    )
+
+
+def total_costs(benchmarks: pd.DataFrame) -> dict[str, float]:
+    """CPU hours of all jobs, hours in which any of them ran, and the peak memory of one, MiB.
+
+    A job ran up to the time of its file: the hours are those of the union of these spans.
+    """
+    spans = sorted(zip(benchmarks["end"] - benchmarks["seconds"], benchmarks["end"], strict=True))
+    wall, last = 0.0, -np.inf
+    for start, end in spans:
+        wall += max(0.0, end - max(start, last))
+        last = max(last, end)
+    hours = {"cpu_hours": float(benchmarks["cpu_seconds"].sum()) / 3600, "wall_hours": wall / 3600}
+    return hours | {"memory_mib": float(benchmarks["memory_mib"].max())}
 
 
 def parser_table(kinds: dict[str, dict[str, Any]], data: str) -> Table:
