@@ -4,6 +4,7 @@ import subprocess
 import pandas as pd
 import pytest
 import yaml
+from npm_modules import serious_faults
 from toy_study import TESTS, write_study
 
 from dfmvr import __version__, cli
@@ -84,6 +85,10 @@ def test_the_page_tells_commands_costs_and_configuration(study):
     assert "CPU time of all jobs</th><td>3.0 hours" in text
     assert "bootstrap: 200" in text
     assert "812 MiB" in text
+
+
+def test_axe_finds_no_serious_fault_with_the_page_on_a_phone(study):
+    assert serious_faults(study / "study" / "index.html", "500,900") == []
 
 
 def test_it_needs_no_network_and_little_room(study):
