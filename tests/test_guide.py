@@ -146,16 +146,14 @@ def test_a_data_set_of_ones_own_is_read_as_pixel_face(tmp_path):
 # The site
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """The folder of the built site."""
+def built(root):
+    """The folder of the site, built as `make docs` does."""
     pytest.importorskip("sphinx")
-    root = tmp_path_factory.mktemp("guide")
     shutil.copytree(ROOT / "docs", root / "docs", ignore=shutil.ignore_patterns("api", "__pycache__"))
     for name in os.listdir(ROOT):
         if not (root / name).exists():
             (root / name).symlink_to(ROOT / name)
-    strictly = ("--quiet", "--nitpicky", "--fail-on-warning", "--keep-going")  # as `make docs`
+    strictly = ("--quiet", "--nitpicky", "--fail-on-warning", "--keep-going")
     command = [sys.executable, "-m", "sphinx", *strictly, "-d", root / "cache", root / "docs", root / "built"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-6000:]
@@ -180,8 +178,7 @@ class Page(html.parser.HTMLParser):
         (self.loads if loads else self.leads).extend(found)
 
 
-@pytest.mark.slow
-def test_every_link_of_the_site_leads_somewhere_and_nothing_is_loaded_from_elsewhere(site):
+def every_link_leads_somewhere_and_nothing_is_loaded_from_elsewhere(site):
     pages = {path.resolve(): Page(path) for path in site.rglob("*.html")}
     assert len(pages) > 40
     wrong = []
@@ -197,8 +194,7 @@ def test_every_link_of_the_site_leads_somewhere_and_nothing_is_loaded_from_elsew
     assert re.findall(r"(?:url\(|@import )[\"']?(?:https?:|//)[^)]*", styles) == []
 
 
-@pytest.mark.slow
-def test_every_public_module_has_its_place_in_the_api(site):
+def every_module_has_its_place_in_the_api(site):
     text = "".join(path.read_text(encoding="utf-8") for path in (site / "reference" / "api").glob("*.html"))
     modules = [path.relative_to(ROOT).with_suffix("") for path in (ROOT / "dfmvr").rglob("*.py")]
     names = {".".join(path.parts).removesuffix(".__init__") for path in modules}
@@ -207,8 +203,7 @@ def test_every_public_module_has_its_place_in_the_api(site):
     assert "(V,) mm along the normals" in text  # from a comment beside a field
 
 
-@pytest.mark.slow
-def test_the_site_asks_for_nothing_but_files_and_searches_without_a_network(site):
+def pages_ask_for_nothing_but_files_and_are_searched_without_a_network(site):
     asked = []
     with in_browser() as page:
         page.on("request", lambda request: asked.append(request.url))
@@ -221,7 +216,23 @@ def test_the_site_asks_for_nothing_but_files_and_searches_without_a_network(site
     assert {url.partition(":")[0] for url in asked} <= {"file", "data"}
 
 
+def pages_have_no_serious_fault_of_access(site):
+    for page, size in {"index.html": "1280,900", "photographs.html": "500,900"}.items():
+        assert serious_faults(site / page, size) == [], page
+
+
+CHECKS = (
+    every_link_leads_somewhere_and_nothing_is_loaded_from_elsewhere,
+    every_module_has_its_place_in_the_api,
+    pages_ask_for_nothing_but_files_and_are_searched_without_a_network,
+    pages_have_no_serious_fault_of_access,
+)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("page", "size"), [("index.html", "1280,900"), ("photographs.html", "500,900")])
-def test_pages_have_no_serious_fault_of_access(site, page, size):
-    assert serious_faults(site / page, size) == []
+def test_the_site_is_built_strictly(tmp_path, subtests):
+    """In one test, as the tests of a module may run in several processes, and each would build it."""
+    site = built(tmp_path)
+    for check in CHECKS:
+        with subtests.test(check.__name__.replace("_", " ")):
+            check(site)
