@@ -248,6 +248,14 @@ def test_the_mesh_has_the_expression_of_the_photograph_that_is_asked_for(trained
     assert not (tmp_path / "none").exists()
 
 
+def test_an_avatar_of_another_face_model_is_refused_before_a_face_is_made(trained, tmp_path, capsys):
+    folder, output = write_photographs(tmp_path / "photos"), tmp_path / "face"
+    assert cli.main(["reconstruct", *options(folder, *VIEWS), *use(trained), "-o", str(output), "--avatar"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "the whole head is known for the open model that ships alone" in line
+    assert not output.exists()
+
+
 BROKEN = {
     "photo": (lambda f: (f / "photos" / "front.png").write_bytes(b"no image"), "front.png"),
     "missing photo": (lambda f: (f / "photos" / "left.png").unlink(), "left.png"),

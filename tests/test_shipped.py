@@ -1,5 +1,7 @@
 """What ships, tried as a user would: on photographs alone, without a network."""
 
+import json
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 import real_photographs
 from numpy.testing import assert_allclose
 
-from dfmvr import Reconstructor
+from dfmvr import Reconstructor, cli
 from dfmvr.align.command import align_sample
 from dfmvr.align.crop import align_photo, map_points, standard_points, turned
 from dfmvr.align.find import find_faces
@@ -25,6 +27,7 @@ from dfmvr.errors import DataError
 from dfmvr.face_model.views import render_views
 from dfmvr.geometry.surface import Surface
 from dfmvr.mesh.scan import FaceScan, NormalisedScans
+from dfmvr.reconstruct.avatar.avatar import PARTS
 from dfmvr.register.crop import crop
 from dfmvr.register.surface import register_surface
 from dfmvr.score.distances import measure, summarise
@@ -72,6 +75,23 @@ def test_the_script_of_the_documentation_runs(hopper, tmp_path):
     assert "40199 vertices" in done.stdout
     assert "WARN" not in done.stderr
     assert {"face.glb", "viewer.html"} <= {path.name for path in (tmp_path / "face").iterdir()}
+
+
+def test_an_avatar_is_written_at_the_photographs_expression(reconstructor, hopper, tmp_path):
+    command = ["reconstruct", str(hopper), "--fast", "--avatar", "--format", "ply", "-o", str(tmp_path / "face")]
+    assert cli.main(command) == 0
+    content = (tmp_path / "face" / "avatar.glb").read_bytes()
+    assert len(content) < 8e6
+    (length,) = struct.unpack("<I", content[12:16])
+    tree = json.loads(content[20 : 20 + length])
+    head = tree["meshes"][0]
+    told = json.loads((tmp_path / "face" / "face.json").read_text(encoding="utf-8"))["actions"]
+    assert len(head["extras"]["targetNames"]) == 52
+    for name, weight in zip(head["extras"]["targetNames"], head["weights"], strict=True):
+        assert weight == pytest.approx(told[name], abs=1e-3) or "eyeBlink" in name
+    assert [node["name"] for node in tree["nodes"]] == list(PARTS)
+    # the files of a folder are known: writing them again is no trouble
+    assert cli.main(command) == 0
 
 
 class Photographs:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from toy_model import toy_model
 
-from dfmvr.assets.files import FOLDER, asset, list_sums, read_sums
+from dfmvr.assets.files import asset, list_sums, read_sums
 from dfmvr.assets.shipped import SHIPPED
 from dfmvr.errors import ConfigError, DataError
 from dfmvr.face_model.anny.heads import rigid_to
@@ -44,12 +44,6 @@ def test_the_mesh_is_the_first_vertices_of_the_one_twice_subdivided():
     whole, levels = subdivide(triangles, 5, 2)
     assert np.array_equal(finer, levels[1])
     assert abs(matrix - whole[: matrix.shape[0]]).max() < 1e-12
-
-
-def test_all_that_ships_fits_into_thirty_megabytes():
-    sizes = {path.name: path.stat().st_size for path in FOLDER.iterdir() if path.is_file()}
-    assert sizes["head.npz"] < 2.5e6
-    assert sum(sizes.values()) < 30e6
 
 
 def test_the_whole_face_is_in_the_head_and_every_part_is_there(head, model):

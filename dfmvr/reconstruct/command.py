@@ -63,6 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which = "which face of several, 1 is the largest (default); of one photograph: front=2, or its number, 3=2"
     photos.add_argument("--face", action="append", metavar="[VIEW=]K", help=which)
     photos.add_argument("--viewer", action="store_true", help="write viewer.html too, a page with the mesh to turn")
+    moving = "write avatar.glb too: the whole head, with the 52 expressions that ARKit names to move it by"
+    photos.add_argument("--avatar", action="store_true", help=moving)
     photos.add_argument("--neutral", action="store_true", help="write the face without its expression too")
     photos.add_argument("--texture", choices=("photos", "albedo"), default="photos", help="whose colours")
     same = "the photographs are of one moment; otherwise each has an expression of its own"
@@ -179,16 +181,34 @@ def _write(
         folder: where to write them.
         face: the network's answer.
     """
+    from dfmvr.reconstruct.avatar.files import AVATAR, export_avatar
     from dfmvr.reconstruct.export.files import MAKER, export, names_of_files
 
     chosen = {"viewer": args.viewer, "neutral": args.neutral, "texture": args.texture}
-    check_free(output, MAKER, names_of_files([view.name for view in face.views], args.format, **chosen))
+    names = names_of_files([view.name for view in face.views], args.format, **chosen)
+    check_free(output, MAKER, names + [AVATAR] * args.avatar)
     if not args.fast:
         face = reconstructor.fit(face, args.seconds, not args.batch, args.same_expression, args.within_model)
     if args.expression_of:
         face = face.as_in(next(view for view in face.views if view.name == args.expression_of))
     export(folder, face, args.format, **chosen)
+    if args.avatar:
+        export_avatar(folder, face)
     return face
+
+
+def _prepared(args: argparse.Namespace) -> Reconstructor:
+    """The networks that the options name, and what else the faces need.
+
+    Raises:
+        ConfigError: an avatar of faces of another model.
+    """
+    reconstructor = load_reconstructor(args)
+    if args.avatar:
+        from dfmvr.reconstruct.avatar.head import prepare
+
+        prepare(reconstructor.model)
+    return reconstructor
 
 
 def _one(args: argparse.Namespace, sides: dict[str, Path]) -> None:
@@ -205,7 +225,7 @@ def _one(args: argparse.Namespace, sides: dict[str, Path]) -> None:
             f"--landmarks: expected a file for each of {len(photos)} photographs, found {len(args.landmarks)}"
         )
     with writing_folder(args.output, MAKER) as folder:
-        reconstructor = load_reconstructor(args)
+        reconstructor = _prepared(args)
         if sides:
             marks = dict(zip(sides, args.landmarks or (), strict=False))  # both in the order of the command line
             face = reconstructor(**sides, landmarks=marks, face=args.face)
@@ -242,7 +262,7 @@ def _many(args: argparse.Namespace) -> None:
         raise ConfigError("--expression-of: not together with --batch, whose faces may lack that photograph")
     check_choice(args.face, VIEWS)
     faces = list_faces(args.batch)
-    reconstructor = load_reconstructor(args)
+    reconstructor = _prepared(args)
     write = partial(_write, args, reconstructor)
     outcomes = batch.reconstruct_all(reconstructor, faces, args.output, write, args.face, _options(args))
     counts = dict.fromkeys((batch.DONE, batch.SKIPPED, batch.SET_ASIDE), 0)
