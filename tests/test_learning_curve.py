@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,9 +12,12 @@ from scipy.optimize import least_squares
 from toy_study import MEANS, write_study
 
 from dfmvr import cli
+from dfmvr.config import configuration
 from dfmvr.errors import DataError
 from dfmvr.report.check.compare import check_tables
 from dfmvr.report.tables.power_law import PowerLaw, fit, fit_curve
+
+ROOT = Path(__file__).parents[1]
 
 STEPS = np.array([50, 150, 450, 1350])
 
@@ -91,6 +96,18 @@ def test_intervals_hold_the_true_law():
 
 # --- the chapter
 
+
+def test_the_configuration_has_two_curves_by_the_settings_of_the_night():
+    given, night = (configuration.load(ROOT / "config" / f"{name}.yaml") for name in ("learning_curve", "night"))
+    curves = defaultdict(set)
+    for name in given.trained_on():
+        training = json.loads(given.training(name))
+        base = "dfmvr" if training["loss"]["landmark_3d"] else "dfmvr_without_l3d"
+        curves[base].add(training["epochs"])
+        assert training | {"epochs": 0} == json.loads(night.training(base)) | {"epochs": 0}, name
+    assert curves == {"dfmvr": {1, 3, 9, 27}, "dfmvr_without_l3d": {1, 3, 9, 27}}
+
+
 LENGTHS = {"dfmvr_1_epoch": 50, "dfmvr_3_epochs": 150, "dfmvr_9_epochs": 450}
 
 
@@ -109,8 +126,8 @@ def study(tmp_path_factory):
         frame.to_csv(root / "train" / name / "metrics.csv", index=False)
     variants = {name: {"epochs": steps // 50} for name, steps in LENGTHS.items()}
     variants["dfmvr_masked"] = {"epochs": 18, "loss": {"mask": 1.0}}
-    configuration = json.dumps({"variants": variants, "study": {"tests": {"pixel_face": list(variants)}}})
-    given = ["--settings", '{"bootstrap": 200, "panels": 0}', "--study", configuration]
+    given_study = json.dumps({"variants": variants, "study": {"tests": {"pixel_face": list(variants)}}})
+    given = ["--settings", '{"bootstrap": 200, "panels": 0}', "--study", given_study]
     paths = ["--results", root, "--tables", root / "tables", "--output", root / "report.html"]
     assert cli.main(["report", *map(str, paths), *given]) == 0
     return root
