@@ -7,12 +7,12 @@ import pytest
 import torch
 import trimesh
 from numpy.testing import assert_allclose, assert_array_equal
-from toy_reconstruction import normals_of, toy_reconstruction, with_views
+from toy_reconstruction import toy_reconstruction, with_views
 
 from dfmvr.colour import decode_srgb, encode_srgb
 from dfmvr.conventions import VIEWS
 from dfmvr.reconstruct.export.atlas import Atlas, atlas_of
-from dfmvr.reconstruct.export.blending import view_weights
+from dfmvr.reconstruct.export.blending import surface_of, view_weights
 from dfmvr.reconstruct.export.texture import bake, even_exposures, fill, texture_size
 
 
@@ -99,7 +99,7 @@ def test_white_light_gives_the_albedo_back(face, names):
 def test_a_view_shows_nothing_that_lies_behind_another_part():
     face = _turned(toy_reconstruction(n=32), 1.3)
     view = face.views[0]
-    weights = view_weights(face, atlas_of(face.model), normals_of(face))[0]
+    weights = view_weights(surface_of(face))[0]
     posed = face.camera(view).posed(face.vertices)
     hidden = np.array([_ray_is_stopped(posed, face.triangles, index) for index in range(len(posed))])
     assert 20 < hidden.sum() < len(posed) / 2
@@ -135,7 +135,7 @@ def test_weights_fall_to_nothing_at_the_edges_of_a_photograph(face):
     view = with_views(face, "front").views[0]
     narrow = view._replace(photo=np.ascontiguousarray(view.photo[:, : view.photo.shape[1] // 2]))
     cut = dataclasses.replace(face, views=(narrow,))
-    weights = view_weights(cut, atlas_of(face.model), normals_of(face))[0]
+    weights = view_weights(surface_of(cut))[0]
     column = cut.project(narrow)[:, 0]
     assert (weights[column >= narrow.photo.shape[1]] == 0).all()
     assert (weights[column < 0.9 * narrow.photo.shape[1]] > 0.3).any()

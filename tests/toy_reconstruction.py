@@ -7,7 +7,6 @@ import torch
 from toy_model import toy_coefficients, toy_model
 
 from dfmvr.conventions import VIEWS
-from dfmvr.geometry.normals import mesh_normals
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
 from dfmvr.rendering.rasterizer import interpolate, rasterize
 from dfmvr.rendering.shading import AMBIENT, sh_basis
@@ -53,8 +52,3 @@ def cover(face, view, scale=1):
 def with_views(face, *names):
     """The face with some of its photographs alone."""
     return dataclasses.replace(face, views=tuple(view for view in face.views if view.name in names))
-
-
-def normals_of(face):
-    """Of its vertices, (V, 3)."""
-    return mesh_normals(face.vertices, face.triangles)

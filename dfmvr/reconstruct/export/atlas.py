@@ -13,14 +13,20 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 from scipy import sparse
+from scipy.sparse.linalg import splu
 
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.geometry.adjacency import neighbours
+from dfmvr.geometry.textured import Unwrapping
 from dfmvr.reconstruct.export.unwrap import unwrap
 from dfmvr.rendering.rasterizer import rasterize_hits
 
 CELL_MM = 20.0
 """Size of the cells of space in which smooth values are summed before they are carried over the face."""
+
+
+_HELD = 30.0
+"""How much more a value that is known counts than that neighbours are alike."""
 
 
 class Texels(NamedTuple):
@@ -35,17 +41,20 @@ class Texels(NamedTuple):
 class Atlas:
     """A model's unwrapping and what baking a texture needs to know about the mesh."""
 
-    def __init__(self, mean: np.ndarray, triangles: np.ndarray) -> None:
+    def __init__(
+        self, mean: np.ndarray, triangles: np.ndarray, unwrapped: tuple[Unwrapping, float] | None = None
+    ) -> None:
         """Unwrap a mesh.
 
         Args:
             mean: (V, 3) mm, y up, face toward +z.
             triangles: (F, 3), counter-clockwise seen from outside.
+            unwrapped: what `unwrap` gives, if it is known.
         """
         self.triangles, self._mean = triangles, mean
         self.vertex_count = len(mean)
         corners = mean[triangles]
-        self.unwrapping, self.width_mm = unwrap(mean, triangles)
+        self.unwrapping, self.width_mm = unwrapped or unwrap(mean, triangles)
         edges = np.linalg.norm(corners - np.roll(corners, 1, 1), axis=-1)
         self.edge_mm = float(np.median(edges))
         self._texels: dict[int, Texels] = {}
@@ -70,6 +79,19 @@ class Atlas:
         held = np.column_stack([values * weights[:, None], weights])
         total = nearness @ (cells @ held.astype(np.float32))
         return total[:, :-1] / np.maximum(total[:, -1:], 1e-12)
+
+    def continued(self, values: np.ndarray, weights: np.ndarray, far: np.ndarray, reach_mm: float) -> np.ndarray:
+        """Carry values (V, C) on over the mesh, with no steps, to `far` (V, C) as far away as `reach_mm`.
+
+        The sum of squares that is least: of differences along edges, of those from the values, by their weights (V,)
+        in [0, 1], and of those from `far`, by so little that it shows at that distance.
+        """
+        near = neighbours(self.triangles, self.vertex_count).astype(np.float64)
+        laplacian = sparse.diags_array(near.sum(1)) - near
+        known = _HELD * np.asarray(weights, np.float64)
+        pull = (self.edge_mm / reach_mm) ** 2
+        system = laplacian + sparse.diags_array(known + pull)
+        return splu(system.tocsc()).solve(known[:, None] * values + pull * far)
 
     @cached_property
     def _cells(self) -> tuple[sparse.csr_array, np.ndarray]:

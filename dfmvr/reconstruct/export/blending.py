@@ -1,18 +1,21 @@
 """How much each photograph counts at each place of a face.
 
-In     a `Reconstruction` and its model's atlas.
+In     a surface, such as a `Reconstruction`'s face, and the photographs that show it.
 Gives  for each view a weight at every vertex: 0 where the view does not show it, falling off toward silhouettes and the
        photograph's edges, and larger the more squarely the surface faces the camera.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 import torch
 
+from dfmvr.geometry.normals import mesh_normals
 from dfmvr.geometry.resampling import sample
-from dfmvr.reconstruct.export.atlas import Atlas
+from dfmvr.reconstruct.export.atlas import Atlas, atlas_of
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
 from dfmvr.rendering.rasterizer import rasterize
 
@@ -39,51 +42,68 @@ _BUFFER_PX = 192  # width and height of the depth images; a pixel is about 1 mm
 _DEEPER_MM = 2.5  # what lies this far behind the surface that a view shows is hidden
 
 
-def view_weights(face: Reconstruction, atlas: Atlas, normals: np.ndarray) -> list[np.ndarray]:
-    """Weight (V,) in [0, 1] of each view at the vertices; 0 where it does not show them.
+class Surface(NamedTuple):
+    """What is to be painted, as the photographs of a face show it. V are the atlas's vertices."""
 
-    Args:
-        face: the face.
-        atlas: its model's.
-        normals: (V, 3) of its vertices, canonical frame.
-    """
-    places = [face.project(view) for view in face.views]
-    shown, rims = _shown(face, places)
+    face: Reconstruction
+    atlas: Atlas
+    normals: np.ndarray  # (V, 3), canonical frame
+    shapes: tuple[np.ndarray, ...]  # of each photograph (W, 3) mm; vertices after the first V only hide those
+    triangles: np.ndarray  # (F, 3) of all W vertices
+    parsed: np.ndarray  # (V,) bool, what the parser knows: it shall take a photograph's pixel for the face
+
+
+def surface_of(face: Reconstruction) -> Surface:
+    """The face itself."""
+    shapes = tuple(face.vertices_in(view) for view in face.views)
+    normals = mesh_normals(face.vertices, face.triangles)
+    parsed = np.ones(len(normals), bool)
+    return Surface(face, atlas_of(face.model), normals, shapes, face.triangles, parsed)
+
+
+def view_weights(surface: Surface) -> list[np.ndarray]:
+    """Weight (V,) in [0, 1] of each view at the vertices; 0 where it does not show them."""
+    face, count = surface.face, surface.atlas.vertex_count
+    places = [face.project(view, shape) for view, shape in zip(face.views, surface.shapes, strict=True)]
+    shown, rims = _shown(surface, places)
     # half of what is around a silhouette is hidden: there the smoothed values pass 0.5
-    shown = np.clip(2 * atlas.smooth(shown, FEATHER_MM) - 1, 0, 1)
+    shown = np.clip(2 * surface.atlas.smooth(shown, FEATHER_MM) - 1, 0, 1)
     result = []
-    for view, place, inside, rim in zip(face.views, places, shown.T, rims, strict=True):
-        ray = face.camera(view).position - face.vertices_in(view)
-        cosine = np.einsum("vi,vi->v", normals, ray) / np.sqrt(np.einsum("vi,vi->v", ray, ray))
+    for view, shape, whole, inside, rim in zip(face.views, surface.shapes, places, shown.T, rims, strict=True):
+        place = whole[:count]
+        ray = face.camera(view).position - shape[:count]
+        cosine = np.einsum("vi,vi->v", surface.normals, ray) / np.sqrt(np.einsum("vi,vi->v", ray, ray))
         facing = np.clip((cosine - GRAZING) / (1 - GRAZING), 0, 1) ** FACING_POWER
         x, y = (place[:, i] / view.photo.shape[1 - i] for i in (0, 1))
         edge = np.clip(np.minimum(np.minimum(x, 1 - x), np.minimum(y, 1 - y)) / EDGE_SHARE, 0, 1)
-        result.append(facing * edge * inside * rim * _on_face(view, place))
+        result.append(facing * edge * inside * rim * np.where(surface.parsed, _on_face(view, place), 1))
     return result
 
 
-def _shown(face: Reconstruction, places: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+def _shown(surface: Surface, places: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
     """Which vertices each view shows, by a z-buffer (V, views), and whether they are clear of the outline (V,).
 
     Args:
-        face: the face.
-        places: (V, 3) photograph's pixels and depth of the vertices, a view each.
+        surface: the surface.
+        places: (W, 3) photograph's pixels and depth of all vertices, a view each.
     """
     scaled, sizes = [], []
     for place in places:
         low, high = place.min(0), place.max(0)
         sizes.append(max(high[:2] - low[:2]) / (_BUFFER_PX - 1))
         scaled.append((place - (*low[:2], 0)) / (sizes[-1], sizes[-1], 1))
-    buffers = rasterize(torch.from_numpy(np.stack(scaled)).float(), face.model.triangles, _BUFFER_PX).depth.numpy()
-    shown, clear = np.empty((len(face.vertices), len(places)), np.float32), []
-    for i, (view, place, depth) in enumerate(zip(face.views, scaled, buffers, strict=True)):
+    triangles, count = torch.from_numpy(surface.triangles), surface.atlas.vertex_count
+    buffers = rasterize(torch.from_numpy(np.stack(scaled)).float(), triangles, _BUFFER_PX).depth.numpy()
+    shown, clear = np.empty((count, len(places)), np.float32), []
+    for i, (view, whole, depth) in enumerate(zip(surface.face.views, scaled, buffers, strict=True)):
+        place = whole[:count]
         # the deepest of the pixels around, as a surface seen aslant is deeper there
         around = cv2.dilate(depth, np.ones((3, 3), np.uint8))
         column, row = (np.clip(place[:, k].astype(np.int64), 0, _BUFFER_PX - 1) for k in (0, 1))
         shown[:, i] = place[:, 2] <= around[row, column] + _DEEPER_MM
         framed = np.pad((depth > 0).astype(np.uint8), 1)  # the face reaches to the edges of the buffer
         inward = cv2.distanceTransform(framed, cv2.DIST_L2, 5)[row + 1, column + 1] - 1
-        reach = max(RIM_PX, RIM_MM * face.camera(view).px_per_mm) / sizes[i]
+        reach = max(RIM_PX, RIM_MM * surface.face.camera(view).px_per_mm) / sizes[i]
         clear.append(np.clip(inward / reach, 0, 1))
     return shown, clear
 

@@ -1,6 +1,6 @@
 """Baking: the colours of a face from the photographs that show it.
 
-In     a `Reconstruction`: its mesh, and where each photograph sees it.
+In     a surface, such as a `Reconstruction`'s mesh, and where each photograph sees it.
 Gives  a `Texture` for the mesh, and the same colours at its vertices.
 
 The photographs are looked up at every texel and blended in linear light by the weights of `blending.py`. What no view
@@ -10,17 +10,17 @@ shows gets the model's albedo, lit like what is seen.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from dfmvr.colour import decode_srgb, encode_srgb
-from dfmvr.geometry.normals import mesh_normals
 from dfmvr.geometry.resampling import sample
 from dfmvr.geometry.textured import Texture
-from dfmvr.reconstruct.export.atlas import Atlas, Texels, atlas_of
-from dfmvr.reconstruct.export.blending import FACING_POWER, view_weights
+from dfmvr.reconstruct.export.atlas import Atlas, Texels
+from dfmvr.reconstruct.export.blending import FACING_POWER, Surface, surface_of, view_weights
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
 
 SIZES_PX = (512, 1024, 2048)
@@ -49,27 +49,67 @@ class Baked(NamedTuple):
     seen: np.ndarray  # (V,) 1 where the colour is the photographs', 0 where it is the model's
 
 
+class Sight(NamedTuple):
+    """What photographs show of a surface. Colours are in linear light."""
+
+    surface: Surface
+    size: int  # width and height of the texture, px
+    photos: list[_Photo]
+    weights: list[np.ndarray]  # (V,) of each photograph
+    gains: np.ndarray  # (N, 3) by which the photographs' exposures are evened
+
+    def blended(self, weights: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Colours (V, 3) of the vertices, and how far the photographs show them (V,), 0 to 1."""
+        total = np.maximum(sum(weights), 0)
+        parts = zip(self.photos, weights, self.gains, strict=True)
+        colours = sum(w[:, None] * (photo.at_vertices * gain) for photo, w, gain in parts)
+        colours = colours / np.maximum(total, 1e-6)[:, None]
+        return colours, np.clip(total ** (1 / FACING_POWER) / FULL_FACING, 0, 1)
+
+
 def bake(face: Reconstruction) -> Baked:
     """Make the texture of a face from its photographs."""
-    atlas = atlas_of(face.model)
-    size = texture_size(face, atlas)
-    texels = atlas.texels(size)
-    normals = mesh_normals(face.vertices, face.model.triangles.numpy())
-    weights = view_weights(face, atlas, normals)
-    photos = [_Photo(face, view, size / atlas.width_mm) for view in face.views]
-    at_vertices = [photo.colours(photo.vertices) for photo in photos]
-    gains = even_exposures(at_vertices, weights)
-    total = np.maximum(sum(weights), 0)
-    parts = zip(at_vertices, weights, gains, strict=True)
-    colours = sum(w[:, None] * (c * gain) for c, w, gain in parts) / np.maximum(total, 1e-6)[:, None]
-    seen = np.clip(total ** (1 / FACING_POWER) / FULL_FACING, 0, 1)
-    filling = fill(decode_srgb(face.albedo), normals, colours, seen)
-    filling = _matched(atlas, filling, colours, seen)
+    sight = see(surface_of(face))
+    colours, seen = sight.blended(sight.weights)
+    filling = fill(decode_srgb(face.albedo), sight.surface.normals, colours, seen)
+    filling = _matched(sight.surface.atlas, filling, colours, seen)
+    return painted(sight, sight.weights, filling)
+
+
+def see(surface: Surface, least_px: int = SIZES_PX[0]) -> Sight:
+    """Look up what photographs show of a surface, for a texture at least so wide and high."""
+    face, atlas = surface.face, surface.atlas
+    size = max(least_px, texture_size(face, atlas))
+    weights = view_weights(surface)
+    views = zip(face.views, surface.shapes, strict=True)
+    photos = [_Photo(face, view, shape[: atlas.vertex_count], size / atlas.width_mm) for view, shape in views]
+    return Sight(surface, size, photos, weights, even_exposures([photo.at_vertices for photo in photos], weights))
+
+
+def painted(
+    sight: Sight,
+    weights: list[np.ndarray],
+    filling: np.ndarray,
+    grain: Callable[[Texels], np.ndarray] | None = None,
+) -> Baked:
+    """A surface's colours.
+
+    Args:
+        sight: what the photographs show.
+        weights: (V,) of each photograph.
+        filling: (V, 3) in linear light, the colour where they show nothing.
+        grain: what that is multiplied by at each texel.
+    """
+    colours, seen = sight.blended(weights)
+    atlas = sight.surface.atlas
+    texels = atlas.texels(sight.size)
     # all that is interpolated over the surface at once: projections, weights, and the filling
-    pairs = zip(photos, weights, strict=True)
+    pairs = zip(sight.photos, weights, strict=True)
     columns = [np.column_stack([photo.vertices, w]) for photo, w in pairs] + [np.column_stack([filling, seen])]
     spread = [texels.weights @ column.astype(np.float32) for column in columns]
-    image = _to_image(_paint(photos, gains, spread[:-1], spread[-1]), texels, size)
+    if grain is not None:
+        spread[-1][:, :3] *= grain(texels)[:, None]
+    image = _to_image(_paint(sight.photos, sight.gains, spread[:-1], spread[-1]), texels, sight.size)
     mixed = seen[:, None] * colours + (1 - seen[:, None]) * filling
     return Baked(Texture(image, atlas.unwrapping), encode_srgb(np.clip(mixed, 0, 1)), seen)
 
@@ -103,9 +143,10 @@ def texture_size(face: Reconstruction, atlas: Atlas) -> int:
 class _Photo:
     """The part of a photograph that shows the face, in linear light, no finer than the texture."""
 
-    def __init__(self, face: Reconstruction, view: SeenView, texels_per_mm: float) -> None:
+    def __init__(self, face: Reconstruction, view: SeenView, shape: np.ndarray, texels_per_mm: float) -> None:
+        """Look where a photograph shows a shape (V, 3), mm, canonical frame."""
         height, width = view.photo.shape[:2]
-        place = face.project(view)[:, :2]
+        place = face.project(view, shape)[:, :2]
         margin = 4 + 0.02 * np.ptp(place, axis=0).max()
         low = np.clip(np.floor(place.min(0) - margin), 0, (width - 1, height - 1)).astype(int)
         high = np.clip(np.ceil(place.max(0) + margin), low + 1, (width, height)).astype(int)
@@ -119,7 +160,8 @@ class _Photo:
         to_part = np.array([[shrink[0], 0, -shrink[0] * low[0]], [0, shrink[1], -shrink[1] * low[1]], [0, 0, 1]])
         matrix = to_part @ face.camera(view).matrix
         # (V, 3) where it shows the vertices, homogeneous pixels, which may be interpolated
-        self.vertices = face.vertices_in(view) @ matrix[:, :3].T + matrix[:, 3]
+        self.vertices = shape @ matrix[:, :3].T + matrix[:, 3]
+        self.at_vertices = self.colours(self.vertices)  # (V, 3) in linear light
 
     def colours(self, seen: np.ndarray) -> np.ndarray:
         """Colours (N, 3) in linear light at homogeneous pixels (N, 3); beyond the edges those of the edges."""
