@@ -21,9 +21,9 @@ from dfmvr.conventions import ALIGNMENT_POINTS, VIEWS
 from dfmvr.errors import ConfigError, OutputError
 from dfmvr.geometry.meshes import read_landmarks, read_mesh
 from dfmvr.reconstruct.export import pictures
-from dfmvr.reconstruct.export.files import coloured, export
+from dfmvr.reconstruct.export.files import coloured, export, names_of_files
 from dfmvr.reconstruct.export.numbers import arrays, document, schema
-from dfmvr.reconstruct.export.viewer import write_viewer
+from dfmvr.reconstruct.export.viewer import shown_face, write_viewer
 
 
 @pytest.fixture(scope="module")
@@ -236,6 +236,13 @@ def test_albedo_in_place_of_photographs(face, tmp_path):
     assert "vt" not in (tmp_path / "face.obj").read_text()
 
 
+def test_an_avatar_wants_the_model_that_ships(face, tmp_path):
+    with pytest.raises(ConfigError, match="open model that ships"):
+        export(tmp_path, face, ("ply",), pictures=False, avatar=True)
+    names = names_of_files(["front"], ("glb",), viewer=True, avatar=True)
+    assert {"avatar.glb", "viewer.html"} < set(names)
+
+
 def test_wrong_choices_are_refused(face, tmp_path):
     with pytest.raises(ConfigError, match="found stl"):
         export(tmp_path, face, ("stl",))
@@ -273,7 +280,7 @@ def test_the_page_is_sound_and_asks_for_nothing(folder):
 
 def test_a_page_of_a_still_face_has_no_button_for_its_expression(face, tmp_path):
     mesh = coloured(face, "albedo")
-    write_viewer(tmp_path / "v.html", mesh, mesh.vertices, "A <face> & more")
+    write_viewer(tmp_path / "v.html", *shown_face(mesh, mesh.vertices), "A <face> & more")
     text = (tmp_path / "v.html").read_text(encoding="utf-8")
     assert "data-expression>" not in text
     assert "<title>A &lt;face&gt; &amp; more</title>" in text
@@ -309,7 +316,8 @@ const steps = [
   () => { found.neutral = look(); for (let i = 0; i < 12; i++) key("ArrowLeft"); },
   () => { found.keyed = look(); document.body.dataset.found = JSON.stringify(found); },
 ];
-steps.forEach((step, i) => setTimeout(step, 600 + 400 * i));
+const begin = () => steps.forEach((step, i) => setTimeout(step, 400 * i));
+const wait = setInterval(() => { if (document.body.dataset.ready) { clearInterval(wait); begin(); } }, 100);
 """
 """Presses the page's buttons and keys, and looks at what is drawn after each."""
 

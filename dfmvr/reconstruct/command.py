@@ -181,19 +181,15 @@ def _write(
         folder: where to write them.
         face: the network's answer.
     """
-    from dfmvr.reconstruct.avatar.files import AVATAR, export_avatar
     from dfmvr.reconstruct.export.files import MAKER, export, names_of_files
 
-    chosen = {"viewer": args.viewer, "neutral": args.neutral, "texture": args.texture}
-    names = names_of_files([view.name for view in face.views], args.format, **chosen)
-    check_free(output, MAKER, names + [AVATAR] * args.avatar)
+    chosen = {name: getattr(args, name) for name in ("viewer", "neutral", "texture", "avatar")}
+    check_free(output, MAKER, names_of_files([view.name for view in face.views], args.format, **chosen))
     if not args.fast:
         face = reconstructor.fit(face, args.seconds, not args.batch, args.same_expression, args.within_model)
     if args.expression_of:
         face = face.as_in(next(view for view in face.views if view.name == args.expression_of))
     export(folder, face, args.format, **chosen)
-    if args.avatar:
-        export_avatar(folder, face)
     return face
 
 

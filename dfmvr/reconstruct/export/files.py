@@ -8,7 +8,8 @@ Gives  in a folder, canonical pose, mm (GLB: m):
     face.json, face.npz             coefficients and cameras (see numbers.py and face.schema.json), and the mesh
     overlay_<view>.jpg              landmarks and model over each photograph
     turntable.png                   the face from several sides
-    viewer.html                     the face to be turned in a browser, if asked for
+    avatar.glb                      the whole head, to be moved by ARKit's 52 actions, if asked for
+    viewer.html                     the face to be turned in a browser, if asked for, or the avatar, if there is one
 """
 
 from __future__ import annotations
@@ -22,10 +23,14 @@ import cv2
 from dfmvr.errors import ConfigError
 from dfmvr.files import write_json, write_npz, writing
 from dfmvr.geometry.meshes import Mesh, write_landmarks, write_mesh
+from dfmvr.reconstruct.avatar.glb import write_avatar
+from dfmvr.reconstruct.avatar.head import avatar_of
+from dfmvr.reconstruct.avatar.paint import paints_of
+from dfmvr.reconstruct.avatar.shown import shown_avatar
 from dfmvr.reconstruct.export.numbers import arrays, document
 from dfmvr.reconstruct.export.pictures import overlay, turntable
 from dfmvr.reconstruct.export.texture import bake
-from dfmvr.reconstruct.export.viewer import write_viewer
+from dfmvr.reconstruct.export.viewer import shown_face, write_viewer
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction
 from dfmvr.reconstruct.sample_files import FORMATS, mesh_of
 
@@ -36,7 +41,7 @@ TEXTURES = ("photos", "albedo")
 _ENCODING = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, 90], ".png": [cv2.IMWRITE_PNG_COMPRESSION, 1]}
 
 
-def export(
+def export(  # noqa: PLR0913, what may be written
     folder: Path,
     face: Reconstruction,
     formats: Sequence[str] = FORMATS,
@@ -45,6 +50,7 @@ def export(
     neutral: bool = False,
     texture: str = "photos",
     pictures: bool = True,
+    avatar: bool = False,
 ) -> list[Path]:
     """Write everything of one face into an existing folder.
 
@@ -56,10 +62,11 @@ def export(
         neutral: write the meshes without expression too.
         texture: `photos`, baked from the photographs, or `albedo`, the model's own as colours of the vertices.
         pictures: write the overlays and the turntable.
+        avatar: write the whole head, avatar.glb, too; the viewer then shows it.
     Returns:
         The files written.
     Raises:
-        ConfigError: no such format or texture.
+        ConfigError: no such format or texture, or an avatar of a face model whose head is not known.
         OutputError: a file cannot be written.
     """
     unknown = [name for name in formats if name not in FORMATS]
@@ -79,10 +86,16 @@ def export(
     write_npz(folder / "face.npz", **arrays(face))
     if pictures:
         _write_pictures(folder, face, mesh)
+    shown = shown_face(mesh, still.vertices)
+    if avatar:
+        head = avatar_of(face)
+        paints = paints_of(face, head, from_photos=texture == "photos")
+        write_avatar(folder / "avatar.glb", head, paints)
+        shown = shown_avatar(head, paints)
     if viewer:
-        write_viewer(folder / "viewer.html", mesh, still.vertices, "Reconstructed face")
+        write_viewer(folder / "viewer.html", *shown, "Reconstructed face")
     views = [view.name for view in face.views]
-    options = {"viewer": viewer, "neutral": neutral, "texture": texture, "pictures": pictures}
+    options = {"viewer": viewer, "neutral": neutral, "texture": texture, "pictures": pictures, "avatar": avatar}
     return [folder / name for name in names_of_files(views, formats, **options)]
 
 
@@ -94,6 +107,7 @@ def names_of_files(
     neutral: bool = False,
     texture: str = "photos",
     pictures: bool = True,
+    avatar: bool = False,
 ) -> list[str]:
     """The names of the files that `export` writes for a face of these views."""
     names = []
@@ -105,7 +119,7 @@ def names_of_files(
     names += ["face.landmarks.csv", "face.json", "face.npz"]
     if pictures:
         names += [*(f"overlay_{view}.jpg" for view in views), "turntable.png"]
-    return [*names, "viewer.html"] if viewer else names
+    return names + ["avatar.glb"] * avatar + ["viewer.html"] * viewer
 
 
 def coloured(face: Reconstruction, texture: str = "photos") -> Mesh:

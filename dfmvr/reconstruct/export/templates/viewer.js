@@ -2,16 +2,16 @@
 (() => {
   const { aim, attribute, bounds, bytes, changing, compile, context, given, normalsOf, pointsOf, steer } = turnable;
   const VERTEX = `#version 300 es
-    in vec3 still, moved, stillNormal, movedNormal, paint;
+    in vec3 point, normal, paint;
     uniform mat3 turn;
     uniform vec3 centre;
     uniform vec4 lens;  // focal length / aspect, focal length, distance, reach; the last two in mm
-    uniform float expression, nearer;
+    uniform float nearer;
     out vec3 seenNormal, seenPaint;
     void main() {
-      vec3 p = turn * (mix(still, moved, expression) - centre);
+      vec3 p = turn * (point - centre);
       float depth = lens.z - p.z;
-      seenNormal = turn * mix(stillNormal, movedNormal, expression);
+      seenNormal = turn * normal;
       seenPaint = paint;
       gl_Position = vec4(lens.xy * p.xy, (depth - nearer) * (depth - lens.z) / lens.w, depth);
     }`;
@@ -20,27 +20,24 @@
     in vec3 seenNormal, seenPaint;
     uniform sampler2D image;
     uniform int look;  // 0 image, 1 colours of vertices, 2 shape, 3 lines
+    uniform float lit, gloss;
     out vec4 colour;
     void main() {
       if (look == 3) { colour = vec4(0.12, 0.22, 0.38, 1.0); return; }
       vec3 n = normalize(seenNormal) * (gl_FrontFacing ? 1.0 : -1.0);
       float inside = gl_FrontFacing ? 1.0 : 0.55;
-      if (look == 0) { colour = vec4(texture(image, seenPaint.xy).rgb * inside, 1.0); return; }
-      if (look == 1) { colour = vec4(seenPaint * inside, 1.0); return; }
+      if (look < 2) {
+        vec3 own = look == 0 ? texture(image, seenPaint.xy).rgb : seenPaint;
+        float mirrored = gloss * pow(max(dot(n, normalize(vec3(-0.25, 0.4, 1.0))), 0.0), 300.0);
+        colour = vec4(own * inside * mix(1.0, 0.55 + 0.45 * max(n.z, 0.0), lit) + mirrored, 1.0);
+        return;
+      }
       float light = 0.10 + 0.66 * max(dot(n, normalize(vec3(-0.5, 0.6, 0.7))), 0.0)
         + 0.20 * max(dot(n, normalize(vec3(0.9, 0.1, 0.4))), 0.0) + 0.12 * max(n.z, 0.0);
       colour = vec4(pow(vec3(0.62, 0.61, 0.59) * light * inside, vec3(1.0 / 2.2)), 1.0);
     }`;
 
   const LOOKS = ["texture", "shape", "wire"];
-
-  // A shape's points and normals, one for each row of the image coordinates.
-  function shapeOf(text, scene, vertex, triangles) {
-    const points = pointsOf(text, scene);
-    const normals = normalsOf(points, triangles.map((row) => vertex[row]));
-    const spread = (values) => Float32Array.from({ length: 3 * vertex.length }, (_, i) => values[3 * vertex[(i / 3) | 0] + (i % 3)]);
-    return [spread(points), spread(normals)];
-  }
 
   function linesOf(triangles) {
     const lines = new Uint32Array(2 * triangles.length);
@@ -53,27 +50,60 @@
     return lines;
   }
 
-  function upload(gl, scene) {
-    const vertex = new Uint32Array(bytes(scene.vertex).buffer), triangles = new Uint32Array(bytes(scene.triangles).buffer);
-    const [moved, movedNormal] = shapeOf(scene.positions, scene, vertex, triangles);
-    const [still, stillNormal] = scene.neutral ? shapeOf(scene.neutral, scene, vertex, triangles) : [moved, movedNormal];
-    const paint = Float32Array.from(new Uint16Array(bytes(scene.paint).buffer), (value) => value / 65535);
-    [still, moved, stillNormal, movedNormal, paint].forEach((data, i) => attribute(gl, i, data, gl.FLOAT));
+  // A part on the graphics card; `move` gives it an expression.
+  function upload(gl, scene, part, painted) {
+    const vertex = new Uint32Array(bytes(part.vertex).buffer), triangles = new Uint32Array(bytes(part.triangles).buffer);
+    const still = pointsOf(part.positions, scene), corners = triangles.map((row) => vertex[row]);
+    const wide = still.length / 3 > 65536 ? Uint32Array : Uint16Array;
+    const targets = Object.entries(part.targets).map(([name, { rows, shifts }]) => {
+      const moved = Float32Array.from(new Uint16Array(bytes(shifts).buffer), (value) => scene.shift_low + scene.shift_step * value);
+      return { name, rows: new wide(bytes(rows).buffer), moved };
+    });
+    const points = new Float32Array(still.length), spread = new Float32Array(3 * vertex.length);
+    const array = gl.createVertexArray();
+    gl.bindVertexArray(array);
+    attribute(gl, 2, Float32Array.from(new Uint16Array(bytes(part.paint).buffer), (value) => value / 65535), gl.FLOAT);
+    const buffers = [0, 1].map((i) => {
+      const buffer = gl.createBuffer();
+      gl.bindBuffer(gl.ARRAY_BUFFER, buffer);
+      gl.enableVertexAttribArray(i);
+      gl.vertexAttribPointer(i, 3, gl.FLOAT, false, 0, 0);
+      return buffer;
+    });
     const indices = (data) => {
       const buffer = gl.createBuffer();
       gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, buffer);
       gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, data, gl.STATIC_DRAW);
       return { buffer, count: data.length };
     };
-    return { surface: indices(triangles), lines: indices(linesOf(triangles)), points: moved };
+    const surface = indices(triangles), lines = indices(linesOf(triangles)), image = loadImage(gl, part.image, painted);
+
+    function move(strengths) {
+      points.set(still);
+      for (const { name, rows, moved } of targets) {
+        const strength = strengths[name];
+        if (strength) rows.forEach((row, k) => { for (let i = 0; i < 3; i++) points[3 * row + i] += strength * moved[3 * k + i]; });
+      }
+      [points, normalsOf(points, corners)].forEach((values, i) => {
+        vertex.forEach((row, k) => { for (let j = 0; j < 3; j++) spread[3 * k + j] = values[3 * row + j]; });
+        gl.bindBuffer(gl.ARRAY_BUFFER, buffers[i]);
+        gl.bufferData(gl.ARRAY_BUFFER, spread, gl.DYNAMIC_DRAW);
+      });
+    }
+    return { array, surface, lines, image, points, move, still: !targets.length, part };
   }
 
   function loadImage(gl, address, then) {
-    gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
+    const texture = gl.createTexture();
+    gl.bindTexture(gl.TEXTURE_2D, texture);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, 1, 1, 0, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array([200, 200, 200, 255]));
-    if (!address) return then();
+    if (!address) {
+      then();
+      return texture;
+    }
     const picture = new Image();
     picture.onload = () => {
+      gl.bindTexture(gl.TEXTURE_2D, texture);
       gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, picture);
       gl.generateMipmap(gl.TEXTURE_2D);
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.LINEAR_MIPMAP_LINEAR);
@@ -82,63 +112,90 @@
       then();
     };
     picture.src = address;
+    return texture;
   }
 
   function setUp(canvas, scene) {
     const gl = context(canvas);
     if (!gl) return false;
-    const program = compile(gl, VERTEX, FRAGMENT, ["still", "moved", "stillNormal", "movedNormal", "paint"]), place = (name) => gl.getUniformLocation(program, name);
-    const mesh = upload(gl, scene), { centre, radius } = bounds(mesh.points);
-    const state = { yaw: 0, pitch: 0, zoom: 1, look: "texture", expression: 1 };
-    let painted = false;
+    const program = compile(gl, VERTEX, FRAGMENT, ["point", "normal", "paint"]), place = (name) => gl.getUniformLocation(program, name);
+    let waiting = scene.parts.length, stale = true;
+    const painted = () => {
+      waiting -= 1;
+      if (!waiting) setTimeout(() => change({}), 0);
+    };
+    const strengths = { ...scene.strengths }, named = Object.keys(strengths);
+    const parts = scene.parts.map((part) => upload(gl, scene, part, painted));
+    parts.forEach((part) => part.move(strengths));
+    const { centre, radius } = bounds(parts[0].points);
+    const state = { yaw: 0, pitch: 0, zoom: 1, look: "texture" };
     gl.enable(gl.DEPTH_TEST);
     gl.clearColor(0.957, 0.961, 0.969, 1);
     gl.uniform3fv(place("centre"), centre);
 
-    function show(indices, mode, look, nearer) {
+    function show({ array, image, part }, indices, mode, look, nearer) {
+      gl.bindVertexArray(array);
+      gl.bindTexture(gl.TEXTURE_2D, image);
       gl.uniform1i(place("look"), look);
       gl.uniform1f(place("nearer"), nearer);
+      gl.uniform1f(place("lit"), part.lit ? 1 : 0);
+      gl.uniform1f(place("gloss"), part.gloss);
       gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, indices.buffer);
       gl.drawElements(mode, indices.count, gl.UNSIGNED_INT, 0);
     }
     function draw() {
       if (!aim(gl, place, state, { distance: 8 * radius, focal: 7.2, reach: 3 * radius })) return;
-      gl.uniform1f(place("expression"), state.expression);
-      if (state.look === "wire") {
-        show(mesh.surface, gl.TRIANGLES, 2, 0);
-        show(mesh.lines, gl.LINES, 3, 0.002 * radius);
-      } else show(mesh.surface, gl.TRIANGLES, state.look === "shape" ? 2 : scene.image ? 0 : 1, 0);
+      if (stale) parts.filter((part) => !part.still).forEach((part) => part.move(strengths));
+      stale = false;
+      for (const part of parts) {
+        if (state.look === "wire") {
+          show(part, part.surface, gl.TRIANGLES, 2, 0);
+          show(part, part.lines, gl.LINES, 3, 0.002 * radius);
+        } else show(part, part.surface, gl.TRIANGLES, state.look === "shape" ? 2 : part.part.image ? 0 : 1, 0);
+      }
       mark();
     }
+    const press = (name, is) => document.querySelectorAll(`[data-${name}]`).forEach((button) => button.setAttribute("aria-pressed", is(button.dataset[name])));
     function mark() {
-      document.querySelectorAll("[data-look]").forEach((b) => b.setAttribute("aria-pressed", b.dataset.look === state.look));
-      document.querySelectorAll("[data-yaw]").forEach((b) => b.setAttribute("aria-pressed", state.pitch === 0 && Number(b.dataset.yaw) === state.yaw));
-      document.querySelectorAll("[data-expression]").forEach((b) => b.setAttribute("aria-pressed", state.expression > 0.5));
-      if (painted) document.body.dataset.ready = state.look;
+      press("look", (look) => look === state.look);
+      press("yaw", (yaw) => state.pitch === 0 && Number(yaw) === state.yaw);
+      press("expression", () => named.every((name) => strengths[name] === scene.strengths[name]));
+      press("neutral", () => named.every((name) => strengths[name] === 0));
+      if (!waiting) document.body.dataset.ready = state.look;
     }
     const change = changing(state, [0.4, 12], draw);
     change(given(state));
     const look = new URLSearchParams(location.search).get("look");
     if (LOOKS.includes(look)) change({ look });
-    listen(canvas, state, change);
+
+    // Give the face an expression, and the sliders their places.
+    function express(values) {
+      Object.assign(strengths, values);
+      stale = true;
+      document.querySelectorAll("[data-action]").forEach((slider) => {
+        slider.value = strengths[slider.dataset.action];
+        slider.nextElementSibling.value = Number(slider.value).toFixed(2);
+      });
+      change({});
+    }
+    const none = Object.fromEntries(named.map((name) => [name, 0]));
+    const onClick = (name, then) => document.querySelectorAll(`[data-${name}]`).forEach((button) => button.addEventListener("click", () => then(button)));
+    onClick("look", (button) => change({ look: button.dataset.look }));
+    onClick("yaw", (button) => change({ yaw: Number(button.dataset.yaw), pitch: 0 }));
+    onClick("expression", (button) => express(button.getAttribute("aria-pressed") === "true" ? none : scene.strengths));
+    onClick("neutral", () => express(none));
+    document.querySelectorAll("[data-action]").forEach((slider) => slider.addEventListener("input", () => express({ [slider.dataset.action]: Number(slider.value) })));
+    steer(canvas, state, change);
     canvas.addEventListener("webglcontextlost", () => fail(canvas));
     new ResizeObserver(() => change({})).observe(canvas);
-    loadImage(gl, scene.image, () => { painted = true; change({}); });
+    express({});
     draw();
     return true;
   }
 
-  function listen(canvas, state, change) {
-    const onClick = (name, values) => document.querySelectorAll(`[data-${name}]`).forEach((button) => button.addEventListener("click", () => change(values(button.dataset[name]))));
-    onClick("look", (look) => ({ look }));
-    onClick("yaw", (yaw) => ({ yaw: Number(yaw), pitch: 0 }));
-    onClick("expression", () => ({ expression: state.expression > 0.5 ? 0 : 1 }));
-    steer(canvas, state, change);
-  }
-
   function fail(canvas) {
     canvas.hidden = true;
-    document.querySelector(".controls").hidden = true;
+    document.querySelectorAll(".controls, .actions").forEach((part) => { part.hidden = true; });
     document.querySelector(".without").hidden = false;
     document.body.dataset.ready = "without";
   }
