@@ -24,7 +24,7 @@ from dfmvr.reconstruct.avatar.eyes import eye_image, iris_and_white
 from dfmvr.reconstruct.avatar.glb import Paint
 from dfmvr.reconstruct.avatar.openings import eye_colours, inside
 from dfmvr.reconstruct.export.atlas import Atlas
-from dfmvr.reconstruct.export.blending import FACING_POWER, Surface
+from dfmvr.reconstruct.export.blending import FACING_POWER, SeenSurface
 from dfmvr.reconstruct.export.texture import fill, painted, see
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction
 
@@ -71,7 +71,7 @@ def _moved(part: Part, strengths: dict[str, float]) -> np.ndarray:
     return part.vertices + sum(strengths[name] * field for name, field in part.targets.items())
 
 
-def _surface(face: Reconstruction, avatar: Avatar) -> Surface:
+def _surface(face: Reconstruction, avatar: Avatar) -> SeenSurface:
     """The head in the photographs, behind whose lids and lips the other parts stand."""
     head = avatar.head
     owned = head.face >= 0
@@ -87,7 +87,7 @@ def _surface(face: Reconstruction, avatar: Avatar) -> Surface:
     expressed[owned] = face.vertices[head.face[owned]]
     atlas = Atlas(head.vertices.astype(np.float64), head.triangles, (head.unwrapping, head.width_mm))
     parsed = owned & (head.labels != _MOUTH)
-    return Surface(face, atlas, mesh_normals(expressed, head.triangles), tuple(shapes), triangles, parsed)
+    return SeenSurface(face, atlas, mesh_normals(expressed, head.triangles), tuple(shapes), triangles, parsed)
 
 
 def _head(face: Reconstruction, avatar: Avatar, from_photos: bool) -> np.ndarray:
@@ -128,7 +128,7 @@ def _head(face: Reconstruction, avatar: Avatar, from_photos: bool) -> np.ndarray
     return baked.texture.image
 
 
-def _skin(surface: Surface, albedo: np.ndarray, colours: np.ndarray, seen: np.ndarray) -> np.ndarray:
+def _skin(surface: SeenSurface, albedo: np.ndarray, colours: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """Skin (V, 3) that goes on from what is seen (V,), of an albedo (V, 3); colours are in linear light."""
     lit = fill(albedo, surface.normals, colours, seen)
     known = seen > 0.5
@@ -158,7 +158,7 @@ def _grain(spread: np.ndarray, strands: float) -> np.ndarray:
     return np.exp(skin + 0.5 * strands * scalp * hair)
 
 
-def _closed(surface: Surface, place: int) -> np.ndarray:
+def _closed(surface: SeenSurface, place: int) -> np.ndarray:
     """How far the vertices (V,) are beside what a photograph shows between lids and lips, 0 to 1."""
     face, view = surface.face, surface.face.views[place]
     pixels = face.project(view, surface.shapes[place][: surface.atlas.vertex_count])[:, :2]

@@ -42,7 +42,7 @@ _BUFFER_PX = 192  # width and height of the depth images; a pixel is about 1 mm
 _DEEPER_MM = 2.5  # what lies this far behind the surface that a view shows is hidden
 
 
-class Surface(NamedTuple):
+class SeenSurface(NamedTuple):
     """What is to be painted, as the photographs of a face show it. V are the atlas's vertices."""
 
     face: Reconstruction
@@ -53,15 +53,15 @@ class Surface(NamedTuple):
     parsed: np.ndarray  # (V,) bool, what the parser knows: it shall take a photograph's pixel for the face
 
 
-def surface_of(face: Reconstruction) -> Surface:
+def surface_of(face: Reconstruction) -> SeenSurface:
     """The face itself."""
     shapes = tuple(face.vertices_in(view) for view in face.views)
     normals = mesh_normals(face.vertices, face.triangles)
     parsed = np.ones(len(normals), bool)
-    return Surface(face, atlas_of(face.model), normals, shapes, face.triangles, parsed)
+    return SeenSurface(face, atlas_of(face.model), normals, shapes, face.triangles, parsed)
 
 
-def view_weights(surface: Surface) -> list[np.ndarray]:
+def view_weights(surface: SeenSurface) -> list[np.ndarray]:
     """Weight (V,) in [0, 1] of each view at the vertices; 0 where it does not show them."""
     face, count = surface.face, surface.atlas.vertex_count
     places = [face.project(view, shape) for view, shape in zip(face.views, surface.shapes, strict=True)]
@@ -80,7 +80,7 @@ def view_weights(surface: Surface) -> list[np.ndarray]:
     return result
 
 
-def _shown(surface: Surface, places: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+def _shown(surface: SeenSurface, places: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
     """Which vertices each view shows, by a z-buffer (V, views), and whether they are clear of the outline (V,).
 
     Args:

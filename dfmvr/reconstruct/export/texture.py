@@ -20,7 +20,7 @@ from dfmvr.colour import decode_srgb, encode_srgb
 from dfmvr.geometry.resampling import sample
 from dfmvr.geometry.textured import Texture
 from dfmvr.reconstruct.export.atlas import Atlas, Texels
-from dfmvr.reconstruct.export.blending import FACING_POWER, Surface, surface_of, view_weights
+from dfmvr.reconstruct.export.blending import FACING_POWER, SeenSurface, surface_of, view_weights
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction, SeenView
 
 SIZES_PX = (512, 1024, 2048)
@@ -52,7 +52,7 @@ class Baked(NamedTuple):
 class Sight(NamedTuple):
     """What photographs show of a surface. Colours are in linear light."""
 
-    surface: Surface
+    surface: SeenSurface
     size: int  # width and height of the texture, px
     photos: list[_Photo]
     weights: list[np.ndarray]  # (V,) of each photograph
@@ -76,7 +76,7 @@ def bake(face: Reconstruction) -> Baked:
     return painted(sight, sight.weights, filling)
 
 
-def see(surface: Surface, least_px: int = SIZES_PX[0]) -> Sight:
+def see(surface: SeenSurface, least_px: int = SIZES_PX[0]) -> Sight:
     """Look up what photographs show of a surface, for a texture at least so wide and high."""
     face, atlas = surface.face, surface.atlas
     size = max(least_px, texture_size(face, atlas))
