@@ -13,7 +13,7 @@ extensions = [
     *("myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"),
     *("access", "api", "code_links", "commands", "docstrings", "notebooks"),  # of docs/extensions
 ]
-exclude_patterns = ["extensions"]
+exclude_patterns = ["extensions", "study"]
 # The pages' links to code (`code_links`) must lead somewhere. Types in signatures need not: those of libraries are not
 # looked up, which takes a network, and private ones have no place.
 nitpick_ignore_regex = [("py:(?!obj|mod).*", ".*"), ("py:obj", r"(?!dfmvr\.).*")]
