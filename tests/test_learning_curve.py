@@ -15,7 +15,7 @@ from dfmvr import cli
 from dfmvr.config import configuration
 from dfmvr.errors import DataError
 from dfmvr.report.check.compare import check_tables
-from dfmvr.report.tables.power_law import PowerLaw, fit, fit_curve
+from dfmvr.report.tables.power_law import PowerLaw, fit, fit_curve, steepens
 
 ROOT = Path(__file__).parents[1]
 
@@ -70,6 +70,14 @@ def test_steps_are_those_after_which_the_error_is_reached():
     for many in steps:
         assert law.steps(law.error(np.array([many]))[0]) == pytest.approx(many)
     assert law.steps(np.array(0.5)) == law.steps(np.array(0.4)) == np.inf
+
+
+def test_errors_that_fall_ever_faster_follow_no_such_law():
+    assert steepens(STEPS, np.array([1.70, 1.67, 1.50, 1.10]), 0.35)
+    for floor in (0.35, 0.8):
+        for exponent in (0.1, 0.5, 2.0):
+            law = PowerLaw(*map(np.array, (floor, 3.0, exponent)))
+            assert not steepens(STEPS, law.error(STEPS) + 1e-9 * np.arange(4), 0.35)
 
 
 def test_two_lengths_are_too_few():

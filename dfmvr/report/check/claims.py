@@ -36,9 +36,10 @@ class ClaimCheck:
                 if set(order.weights) <= set(paired.errors):
                     row |= paired.size | self._decide(claim.of, order, numbers)
                     row |= self._people(row)
-                    if claim.of == "mean" and order.plain:
+                    if order.plain:
                         row |= {"gap_better": gaps[order.better], "gap_worse": gaps[order.worse]}
-                        row |= _named("same_point_mm", same.contrast(order.weights)) if same else {}
+                        told = same is not None and claim.of == "mean"
+                        row |= _named("same_point_mm", same.contrast(order.weights)) if told else {}
                 claims[comparison.name, paired.dataset, yaw, claim.of, *order] = row
         return claims
 

@@ -83,6 +83,8 @@ def learning_curve_chapter(context: Context, chapter: Chapter) -> None:
         chapter.note(caption("learning_curve_short"))
     else:
         chapter.table(learning_curve_fit_table(fits))
+        if early := [name for one, name in zip(curves, names, strict=True) if one.curve and one.curve.steepens]:
+            chapter.note(caption("learning_curve_early", names="; ".join(early)))
     chapter.table(learning_curve_table(learning_curve.points_frame(context)))
 
 

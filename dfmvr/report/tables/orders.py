@@ -137,12 +137,10 @@ class _Numbers:
         row = found.size | dict(zip(ended(DIFFERENCE), over_people, strict=True))
         row |= {"seeds_degrees": spread.degrees, "seeds_mm": half, "verdict": verdict(decided)}
         row |= {"decided_low": decided.low, "decided_high": decided.high}
-        if of == "mean" and order.plain:
-            means = self.found["mean"]
-            for side in ("better", "worse"):
-                gap = means.interval(gap_closed, getattr(order, side), MEAN_FACE, FLOOR).value
-                row[f"gap_{side}"] = gap
-            if self.same_point is not None:
+        if order.plain:
+            for side, method in order._asdict().items():
+                row[f"gap_{side}"] = self.found["mean"].interval(gap_closed, method, MEAN_FACE, FLOOR).value
+            if of == "mean" and self.same_point is not None:
                 row |= self.same_point.cells(SAME_POINT, sub, *order)
         row["people_needed"] = people_needed(over_people, half, paper_mm, found.size["subjects"])
         return row

@@ -84,6 +84,8 @@ class Curve(NamedTuple):
     law: PowerLaw
     resampled: PowerLaw  # of shape (B,)
     subjects: int
+    steepens: bool
+    """Whether the error falls ever faster, as no such law does: the trainings are too short for one."""
 
     def interval(self, part: str) -> Interval:
         """`floor` or `exponent` with its interval."""
@@ -116,4 +118,18 @@ def fit_curve(
     residual = np.asarray(law.error(steps)) - means
     free = len(steps) - LEAST_POINTS
     scatter = np.sqrt((residual**2).sum() / free) if free else 0.0
-    return Curve(law, fit(steps, replicates + scatter * noise, least), subjects)
+    resampled = fit(steps, replicates + scatter * noise, least)
+    return Curve(law, resampled, subjects, steepens(steps, means, least))
+
+
+def steepens(steps: np.ndarray, errors: np.ndarray, least: float) -> bool:
+    """Whether what lies above the least error falls faster at the end than at the beginning, on logarithmic axes.
+
+    Of a power law that ends at that floor or a higher one it falls ever more slowly.
+    """
+    lengths = np.unique(steps)
+    above = np.array([errors[steps == length].mean() - least for length in lengths])
+    if (above <= 0).any():
+        return False
+    slopes = np.diff(np.log(above)) / np.diff(np.log(lengths))
+    return bool(slopes[-1] < slopes[0])
