@@ -60,7 +60,7 @@ def writing_folder(path: Path | str, maker: str, about: Mapping[str, Any] | None
         if not new and not folder.is_dir():
             raise OccupiedError(f"{path}: cannot be written: a file of that name is there; choose another path")
         (folder.parent if new else folder).mkdir(parents=True, exist_ok=True)
-        with _hidden_folder(folder.parent if new else folder) as partial:
+        with working_folder(folder.parent if new else folder) as partial:
             yield partial
             _exchange(partial, folder, maker, about, Path(path))
     except OSError as error:
@@ -180,7 +180,7 @@ def _remove_empty(folder: Path, inner: Path) -> None:
 
 
 @contextmanager
-def _hidden_folder(parent: Path) -> Iterator[Path]:
+def working_folder(parent: Path) -> Iterator[Path]:
     """Make a folder to work in, and remove it in the end, and those that killed processes of this machine have left.
 
     A lock that ends with its process tells which are in use; not all file systems tell other machines of it.

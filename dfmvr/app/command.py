@@ -11,29 +11,28 @@ scripts or fonts.
 from __future__ import annotations
 
 import argparse
+import getpass
 import logging
 import os
 import secrets
-import signal
 import socket
+import stat
 import sys
 import tempfile
 import threading
 import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING
 
-from dfmvr.errors import UnavailableError
+from dfmvr.errors import OutputError, UnavailableError
+from dfmvr.files import output_error
+from dfmvr.folders import working_folder
 from dfmvr.reconstruct.loading import add_networks, load_reconstructor
-
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp
 
 log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
-CLOSING_SECONDS = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,25 +49,50 @@ def main(args: argparse.Namespace, settings: None) -> None:
         UnavailableError: the packages that serve it are not installed, or the port is taken.
     """
     try:
-        from dfmvr.app.server import application
+        from dfmvr.app.server import application, serve
         from dfmvr.app.sessions import PageSessions
         from dfmvr.app.workshop import Workshop
     except ModuleNotFoundError as error:
-        raise UnavailableError(f"{error.name} is not installed; `pip install 'dfmvr[app]'` brings it") from None
+        package = (error.name or "").partition(".")[0]
+        raise UnavailableError(f"{package} is not installed; `pip install 'dfmvr[app]'` brings it") from None
     listening = _listen(args.port)
     port, token = listening.getsockname()[1], secrets.token_urlsafe(24)
-    with tempfile.TemporaryDirectory(prefix="dfmvr-app-", ignore_cleanup_errors=True) as folder:
+    with _private_folder() as folder:
         workshop = Workshop(lambda: load_reconstructor(args))
         try:
             hosts = frozenset(f"{name}:{port}" for name in (HOST, "localhost"))
-            app = application(PageSessions(Path(folder), workshop), token, hosts)
+            app = application(PageSessions(folder, workshop), token, hosts)
             address = f"http://{HOST}:{port}/{token}/"
             log.info("%s is the page, for this machine alone; Ctrl+C ends it", address)
             if not args.no_browser and _has_screen():
                 threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-            _serve(app, listening)
+            serve(app, listening)
+            log.info("the page is closed, and its photographs are removed")
         finally:
             workshop.close()
+
+
+@contextmanager
+def _private_folder() -> Iterator[Path]:
+    """A folder that this user alone can read, removed in the end; those that killed programs have left go too.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    parent = Path(tempfile.gettempdir(), f"dfmvr-app-{getpass.getuser()}")
+    try:
+        parent.mkdir(mode=0o700, exist_ok=True)
+        status = parent.lstat()
+        open_to_others = os.name != "nt" and (status.st_uid != os.getuid() or status.st_mode & 0o077)
+        if not stat.S_ISDIR(status.st_mode) or open_to_others:
+            raise OutputError(f"{parent}: expected a folder of yours that nobody else can read; remove it")
+        with working_folder(parent) as folder:
+            yield folder
+    except OSError as error:
+        raise error if isinstance(error, OutputError) else output_error(parent, error) from error
+    finally:
+        with suppress(OSError):  # another program of this user is at work there
+            parent.rmdir()
 
 
 def _listen(port: int) -> socket.socket:
@@ -82,24 +106,6 @@ def _listen(port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         raise UnavailableError(f"--port {port}: cannot be listened on ({error}); name another or none") from None
     return listening
-
-
-def _serve(app: ASGIApp, listening: socket.socket) -> None:
-    """Answer until a signal comes; what a terminated process has to clean up comes after."""
-    import uvicorn
-
-    def terminated(number: int, frame: FrameType | None) -> None:
-        sys.exit(128 + number)
-
-    signal.signal(signal.SIGTERM, terminated)  # for when uvicorn, which closes at it, hands it on
-    settings = uvicorn.Config(
-        app, log_level="warning", access_log=False, lifespan="off", ws="none", server_header=False,
-        timeout_graceful_shutdown=CLOSING_SECONDS,
-    )  # fmt: skip
-    try:
-        uvicorn.Server(settings).run(sockets=[listening])
-    except KeyboardInterrupt:
-        log.info("the page is closed, and its photographs are removed")
 
 
 def _has_screen() -> bool:

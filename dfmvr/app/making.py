@@ -85,8 +85,12 @@ def make_face(reconstructor: Reconstructor, wish: FaceWish, folder: Path, tell: 
     Raises:
         DfmvrError: as `dfmvr reconstruct` would say it.
     """
+    from dfmvr.reconstruct.avatar.files import export_avatar
+    from dfmvr.reconstruct.avatar.head import prepare
     from dfmvr.reconstruct.export.files import export
 
+    if wish.avatar:
+        prepare(reconstructor.model)
     tell("Looking at the photographs", _SHARES["photographs"])
     if wish.sides is None:
         numbers = dict(enumerate(wish.photos.values(), start=1))
@@ -103,6 +107,9 @@ def make_face(reconstructor: Reconstructor, wish: FaceWish, folder: Path, tell: 
         face = reconstructor.fit(face, same_expression=same, within_model=within, on_step=on_step)
     tell("Baking the texture and writing the files", _SHARES["files"])
     export(folder, face, viewer=True)
+    if wish.avatar:
+        tell("Completing the head of the avatar", _SHARES["avatar"])
+        export_avatar(folder, face)
     tell("Done", 1.0)
     return face
 

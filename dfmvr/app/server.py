@@ -1,4 +1,4 @@
-"""What the page asks for, answered by Starlette: https://www.starlette.io.
+"""What the page asks for, answered by Starlette (https://www.starlette.io) and uvicorn.
 
 All addresses begin with a random token, `Host` must be this machine's, and what changes something must come from the
 page itself: other pages that the browser shows can neither read nor post, by whatever name they reach this machine.
@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import json
 import secrets
+import signal
+import socket
+import sys
 import zipfile
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
+import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
@@ -30,6 +36,9 @@ from dfmvr.files import output_error
 
 MAX_BYTES = 512 << 20
 """ASSUME: no photograph's file is larger."""
+
+CLOSING_SECONDS = 2
+"""What is being answered when the program ends has so much time."""
 
 MAX_TOLD_BYTES = 1 << 16
 """Of what the page tells beside photographs."""
@@ -282,3 +291,16 @@ def application(sessions: PageSessions, token: str, hosts: frozenset[str]) -> AS
     """
     routes = [Mount(f"/{token}", routes=Page(sessions).routes)]
     return PageGuard(Starlette(routes=routes, exception_handlers={HTTPException: _refused}), token, hosts)
+
+
+def serve(app: ASGIApp, listening: socket.socket) -> None:
+    """Answer until Ctrl+C. A process that is terminated leaves by SystemExit, so that it can clean up."""
+
+    def terminated(number: int, frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, terminated)  # for when uvicorn, which closes at it, hands it on
+    how = {"log_level": "warning", "access_log": False, "server_header": False, "lifespan": "off", "ws": "none"}
+    settings = uvicorn.Config(app, **how, timeout_graceful_shutdown=CLOSING_SECONDS)
+    with suppress(KeyboardInterrupt):
+        uvicorn.Server(settings).run(sockets=[listening])

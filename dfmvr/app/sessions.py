@@ -169,7 +169,7 @@ class PageSession:
     def _told_of(self, run: FaceInMaking) -> dict[str, Any]:
         told = {"number": run.number, "state": run.state, "stage": run.stage, "share": round(run.share, 3)}
         told |= {"ahead": self._workshop.ahead_of(run), "stopping": run.stop.is_set()}
-        return told | {"problem": run.problem, "notes": run.notes}
+        return told | {"problem": run.problem, "notes": run.notes, "avatar": run.wish.avatar}
 
     def _keep_the_last(self) -> None:
         """Keep the face that was made last, and the files of no other."""

@@ -126,7 +126,13 @@
     if (photograph.problem) return "";
     const turned = Math.abs(photograph.yaw), side = photograph.yaw < 0 ? "left" : "right";
     const pose = turned < 4 ? "frontal" : `turned ${turned}° to the ${side}`;
-    return [`${pose}; ${photograph.view.replace(/(\d+)$/, " $1")} view`, ...photograph.notes.map((note) => note.replace(`${photograph.name}: `, ""))].join(". ");
+    return [`${pose}; ${photograph.view.replace(/(\d+)$/, " $1")} view`, ...photograph.notes.map((note) => note.replace(`${photograph.name}: `, "").replace("--face takes another", "another frame takes another"))].join(". ");
+  }
+
+  // The box of landmarks, which end at the brows, widened to the head.
+  function framed([left, top, right, bottom]) {
+    const width = right - left, height = bottom - top;
+    return [left - 0.15 * width, top - 0.45 * height, right + 0.15 * width, bottom + 0.1 * height].map((place) => Math.max(0, Math.min(1, place)));
   }
 
   function drawMarks(picture, photograph) {
@@ -140,7 +146,8 @@
     const faces = photograph.faces && photograph.faces.length > 1 ? photograph.faces : [];
     const focused = picture.contains(document.activeElement) ? [...picture.querySelectorAll("button")].indexOf(document.activeElement) : -1;
     if (photograph.looked) picture.querySelectorAll("button").forEach((button) => button.remove());
-    const buttons = faces.map(([left, top, right, bottom], i) => {
+    const buttons = faces.map((box, i) => {
+      const [left, top, right, bottom] = framed(box);
       const button = document.createElement("button"), label = document.createElement("span");
       button.type = "button";
       label.textContent = i + 1;
@@ -208,7 +215,7 @@
     }
     const key = run ? `${run.number} ${run.state}` : "";
     if (key === shownRun) return;
-    const watched = Boolean(shownRun) && hadFocus && ["start", "cancel"].includes(hadFocus.id);
+    const watched = hadFocus && ["start", "cancel"].includes(hadFocus.id);
     shownRun = key;
     byId("outcome").textContent = !run || open ? "" : { done: "The face is ready.", cancelled: "Cancelled.", failed: run.problem }[run.state];
     byId("outcome").className = run && run.state === "failed" ? "problem" : "";
@@ -248,6 +255,18 @@
   // --- the person
 
   byId("choose").addEventListener("click", () => byId("files").click());
+  // Chromium opens no choice of files while Enter is down, so that it is chosen with when it comes up, as Space is.
+  let entered = false;
+  byId("choose").addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    entered = true;
+  });
+  byId("choose").addEventListener("keyup", (event) => {
+    if (event.key === "Enter" && entered) byId("files").click();
+    entered = false;
+  });
+  byId("choose").addEventListener("blur", () => { entered = false; });
   byId("files").addEventListener("change", async (event) => {
     const files = [...event.target.files];
     event.target.value = "";
