@@ -24,7 +24,7 @@ THUMBNAIL_PX = 560
 
 VIEWER, AVATAR = "viewer.html", "avatar.glb"
 
-_SHARES = {"photographs": 0.0, "fit": 0.2, "files": 0.75, "avatar": 0.9}
+_SHARES = {"photographs": 0.0, "fit": 0.2, "files": 0.75}
 """Where on the progress bar the stages begin: with three photographs, of all the time so much has gone by then."""
 
 Tell = Callable[[str, float], None]
@@ -85,7 +85,6 @@ def make_face(reconstructor: Reconstructor, wish: FaceWish, folder: Path, tell: 
     Raises:
         DfmvrError: as `dfmvr reconstruct` would say it.
     """
-    from dfmvr.reconstruct.avatar.files import export_avatar
     from dfmvr.reconstruct.avatar.head import prepare
     from dfmvr.reconstruct.export.files import export
 
@@ -106,10 +105,7 @@ def make_face(reconstructor: Reconstructor, wish: FaceWish, folder: Path, tell: 
         same, within = wish.same_expression, wish.within_model
         face = reconstructor.fit(face, same_expression=same, within_model=within, on_step=on_step)
     tell("Baking the texture and writing the files", _SHARES["files"])
-    export(folder, face, viewer=True)
-    if wish.avatar:
-        tell("Completing the head of the avatar", _SHARES["avatar"])
-        export_avatar(folder, face)
+    export(folder, face, viewer=True, avatar=wish.avatar)
     tell("Done", 1.0)
     return face
 
