@@ -4,7 +4,8 @@
 
 The table goes into the page, between the comments that name it, the pictures into docs/pictures. Without `--heads` the
 picture of the photographs, which are taken again, stays as it is. Errors are compared person by person: a ratio is the
-geometric mean over people of error / error of the base, its interval Student's, of 95 %, of the logarithms.
+geometric mean over people of error / error of the base, its interval Student's, of 95 %, of the logarithms; with two
+people it goes from the one to the other.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from tqdm import tqdm
 PAGE, PICTURES = DOCS / "good_photographs.md", DOCS / "pictures"
 BEGIN, END = "<!-- table of good_photographs_page.py -->", "<!-- end of the table -->"
 FEWEST = 3
-"""People from whom an interval is told."""
+"""People from whom an interval can be told; of fewer, the extremes are."""
 SHOWN = (
     *("base", "five", "light_side", "smile"),
     *("from_250", "one", "light_back", "faces"),
@@ -44,7 +45,7 @@ class Ratio(NamedTuple):
 
     def __str__(self) -> str:
         """As the table has it."""
-        interval = "" if np.isnan(self.low) else f" ({self.low:.2f} to {self.high:.2f})"
+        interval = f" ({self.low:.2f} to {self.high:.2f})" if self.low < self.high else ""
         return f"{self.mean:.2f}{interval}"
 
 
@@ -64,11 +65,11 @@ class Found(NamedTuple):
 def ratio_of(errors: Sequence[float], base: Sequence[float]) -> Ratio:
     """The ratio of errors of the same people."""
     logs = np.log(np.divide(errors, base))
-    mean = logs.mean()
-    reach = np.nan
+    mean, low, high = logs.mean(), logs.min(), logs.max()
     if len(logs) >= FEWEST:
         reach = stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / np.sqrt(len(logs))
-    return Ratio(*np.exp([mean, mean - reach, mean + reach]).tolist())
+        low, high = mean - reach, mean + reach
+    return Ratio(*np.exp([mean, low, high]).tolist())
 
 
 def summarise(rows: Sequence[Row]) -> dict[str, Found]:
@@ -164,7 +165,7 @@ def draw(found: dict[str, Found], path: Path) -> None:
     axis.minorticks_off()
     axis.set_yticks(*zip(*labels, strict=True), fontsize=8)
     axis.grid(axis="x", alpha=0.3)
-    axis.legend(loc="lower right", fontsize=8)
+    axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, fontsize=8, frameon=False)
     figure.tight_layout()
     figure.savefig(path, dpi=110, pil_kwargs={"quality": 85})
     plt.close(figure)

@@ -117,7 +117,8 @@ def test_ratios_are_geometric_means_with_students_interval():
     # logs 0, 1, 2: mean 1, standard deviation 1, and t of 2 degrees of freedom at 97.5 % is 4.30265
     reach = 4.302652729911275 / np.sqrt(3)
     assert_allclose(ratio_of(np.exp([0.0, 1, 2]), np.ones(3)), np.exp([1, 1 - reach, 1 + reach]))
-    assert np.isnan(ratio_of([1.0, 2.0], [1.0, 1.0]).low)
+    assert_allclose(ratio_of([1.0, 4.0], [1.0, 1.0]), (2, 1, 4))
+    assert [str(ratio_of(of, np.ones(len(of)))) for of in ([1.0, 4.0], [4.0])] == ["2.00 (1.00 to 4.00)", "4.00"]
 
 
 def test_people_are_compared_with_themselves():
