@@ -20,7 +20,7 @@ BROWN = (0.075, 0.038, 0.018)
 WHITE = (0.72, 0.68, 0.65)
 """ASSUME: in linear light, of eyes that no photograph shows."""
 
-IRIS_RANGE, WHITE_RANGE = (0.012, 0.25), (0.35, 0.8)
+IRIS_RANGE, WHITE_RANGE = (0.012, 0.25), (0.45, 0.8)
 """ASSUME: the mean of a colour's channels is between these, whatever the shadow or the highlight."""
 
 _SPOKES = 48

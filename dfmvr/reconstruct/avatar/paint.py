@@ -55,7 +55,10 @@ def paints_of(face: Reconstruction, avatar: Avatar, from_photos: bool = True) ->
     """
     colours = eye_colours(face.views if from_photos else ())
     white = iris_and_white(colours)[1]
-    plain = {"teeth": white * (0.95, 0.88, 0.74), "tongue": white.mean() * np.array((0.55, 0.2, 0.2))}
+    plain = {
+        "teeth": max(float(white.mean()), 0.6) * np.array((1, 0.94, 0.82)),
+        "tongue": white.mean() * np.array((0.55, 0.2, 0.2)),
+    }
     paints = {HEAD: Paint(_head(face, avatar, from_photos), roughness=0.7)}
     for part in avatar.parts[1:]:
         if part.name in EYES:
