@@ -263,7 +263,8 @@ def test_the_keyboard_is_enough(opened, person, tmp_path):
     page.get_by_text("The face is ready.").wait_for()
     assert page.evaluate("document.activeElement.id") == "of-result"
     assert page.locator("#fast").is_checked()
-    tab_to("#viewer")
+    page.keyboard.press("Tab")
+    page.frame_locator("#viewer").locator("canvas:focus-visible").wait_for()
     page.locator("#photographs .small").focus()
     page.keyboard.press("Enter")
     page.locator("#photographs li").wait_for(state="detached")
