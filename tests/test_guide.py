@@ -54,6 +54,8 @@ def test_links_lead_to_files_where_pages_are_read_as_they_are(page):
     places = [(ROOT / page).parent / urldefrag(link).url for link in links_of(ROOT / page) if not link.startswith("#")]
     made = ROOT / "docs" / "reference" / "api"  # by the build
     assert [place for place in places if not place.exists() and made not in place.parents] == []
+    of_guide = {place.resolve() for place in places if place.suffix == ".md" and page != "README.md"}
+    assert {place for place in of_guide if ROOT / "docs" not in place.parents} == set()  # pages have none of those
 
 
 def test_every_page_is_reached_from_readme():
