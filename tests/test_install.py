@@ -149,7 +149,8 @@ def test_what_the_study_needs_is_named_where_it_is_missing(environment, tmp_path
 
 def test_every_package_that_is_imported_is_asked_for():
     extras = PROJECT["optional-dependencies"]
-    asked = [*PROJECT["dependencies"], *extras["study"], *extras["face-alignment"], *extras["pytorch3d"]]
+    named = ("study", "app", "face-alignment", "pytorch3d")
+    asked = [*PROJECT["dependencies"], *(line for name in named for line in extras[name])]
     own = {canonical(Requirement(line).name) for line in asked}
     known = modules_of(own) | {"pytorch3d", "dfmvr", "face_alignment", "mediapipe"} | set(sys.stdlib_module_names)
     imported = set()
