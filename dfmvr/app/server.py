@@ -158,7 +158,7 @@ class Page:
     async def file(self, request: Request) -> Response:
         """A file of the page itself."""
         name = request.url.path.rpartition("/")[2]
-        held = resources.files(__package__).joinpath("page", name or "index.html").read_bytes()
+        held = resources.files(__package__).joinpath("templates", name or "index.html").read_bytes()
         return Response(held, media_type=TYPES[name])
 
     async def begin(self, request: Request) -> Response:
