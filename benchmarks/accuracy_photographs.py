@@ -6,7 +6,8 @@ r"""Measure how accurate reconstructions from photographs are, step by step; pri
 The first takes test people of a data set in Pixel-Face's layout: neutral, in the expression that each has, or with that
 expression from the front and neutral from the sides, as photographs of different moments have it. The second
 photographs a head scan (head.obj, albedo.jpg, landmarks.csv) under three lights, from so many mm. All photographs'
-landmarks are found. --short leaves out the fit without each of its terms and the front view alone.
+landmarks are found. --short leaves out the fit without each of its terms and the front view alone, --network-alone the
+fit.
 
 RMSE in mm, protocol `paper`: seven landmarks and ICP with scale, 95 mm about the nose tip; `same point` is the distance
 of corresponding points where the true surface is known, `nose`, `mouth` and so on that of theirs, and `neutral` that of
@@ -185,6 +186,8 @@ def ways(
     yield NETWORK, errors_of(network, person)
     for name, fitter in fitters.items():
         yield name, errors_of(fitter.fit(network), person)
+    if not fitters:
+        return
     if not same_expression:
         yield "fit, one expression for all", errors_of(fitters["fit"].fit(network, same_expression=True), person)
     if person.focal_px:
@@ -219,12 +222,13 @@ def main() -> None:
     kind.add_argument("--mixed", action="store_true")
     parser.add_argument("--distance", type=float, default=CAMERA_DISTANCE_MM)
     parser.add_argument("--short", action="store_true", help="neither the fit without its terms nor the front alone")
+    parser.add_argument("--network-alone", action="store_true", help="without the fit")
     parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--finder", choices=(AUTO, *FINDERS), default=AUTO)
     args = parser.parse_args()
     reconstructor = Reconstructor.load(args.checkpoint, finder=args.finder)
-    fitters = {"fit": FaceFitter(reconstructor.model)}
-    if not args.short:
+    fitters = {} if args.network_alone else {"fit": FaceFitter(reconstructor.model)}
+    if fitters and not args.short:
         fitters |= {f"fit without {term}": FaceFitter(reconstructor.model, set(TERMS) - {term}) for term in TERMS}
     floors, errors, failed = ScanFitter(reconstructor.model), {}, 0
     side, front = (EXPRESSIVE if given else NEUTRAL for given in (args.expressive, args.expressive or args.mixed))
@@ -248,7 +252,7 @@ def main() -> None:
 
 def tell(errors: dict[str, list[list[float]]], names: list[str], failed: int) -> None:
     """Print the errors by way and person; `failed` people were set aside."""
-    network, fit = (np.array(errors[name])[:, 0] for name in (NETWORK, "fit"))
+    network, fit = (np.array(errors[name])[:, 0] for name in (NETWORK, "fit" if "fit" in errors else NETWORK))
     order = np.argsort(fit - network)
     told = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
     print(f"{len(network)} faces, {failed} set aside; by what the fit gains: ", end="")
@@ -267,8 +271,9 @@ def tell(errors: dict[str, list[list[float]]], names: list[str], failed: int) ->
 
 def tell_colours(errors: dict[str, list[list[float]]]) -> None:
     """Print how far colours are, by tone; `errors` by way and person."""
-    print("\n| colour, by tone | people | network | fit |\n| --- | ---: | ---: | ---: |")
-    colours = np.stack([np.array(errors[name])[:, -2] for name in (NETWORK, "fit")], 1)
+    ways = [name for name in (NETWORK, "fit") if name in errors]
+    print(f"\n| colour, by tone | people | {' | '.join(ways)} |\n| --- | ---: |{' ---: |' * len(ways)}")
+    colours = np.stack([np.array(errors[name])[:, -2] for name in ways], 1)
     tones = np.searchsorted(list(TONES.values()), np.array(errors[NETWORK])[:, -1])
     for place, name in enumerate(TONES):
         if (of_tone := tones == place).any():

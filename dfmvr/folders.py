@@ -158,7 +158,7 @@ def _exchange(partial: Path, folder: Path, maker: str, about: Any, shown: Path) 
         check_free(shown, maker, new)
         old = read_written(folder, maker).contents
         both = {name: [*old.get(name, ()), *new.get(name, ())] for name in {**old, **new}}
-        write_json(_manifest(folder, maker), {"contents": both, "whole": False, "about": about})
+        _tell(partial, folder, maker, {"contents": both, "whole": False, "about": about})
         for name in old.keys() - new.keys():
             if _is_own(folder, name, old[name]):
                 (folder / name).unlink()
@@ -169,7 +169,13 @@ def _exchange(partial: Path, folder: Path, maker: str, about: Any, shown: Path) 
                 place.mkdir(parents=True, exist_ok=True)
             else:
                 os.replace(path, place)
-        write_json(_manifest(folder, maker), told)
+        _tell(partial, folder, maker, told)
+
+
+def _tell(partial: Path, folder: Path, maker: str, told: dict[str, Any]) -> None:
+    """Put the manifest in place, written in the folder to work in: what a killed process leaves there is removed."""
+    write_json(_manifest(partial, maker), told)
+    os.replace(_manifest(partial, maker), _manifest(folder, maker))
 
 
 def _remove_empty(folder: Path, inner: Path) -> None:
