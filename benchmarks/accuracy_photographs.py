@@ -49,10 +49,10 @@ from dfmvr.conventions import CAMERA_DISTANCE_MM, CLASSES, REGIONS, VIEWS
 from dfmvr.datasets.layouts import open_dataset
 from dfmvr.errors import DfmvrError
 from dfmvr.face_model.coefficients import mean_faces
-from dfmvr.geometry.normals import vertex_normals
 from dfmvr.geometry.surface import Surface
 from dfmvr.mesh.pixel_face import normalise
 from dfmvr.mesh.scan import FaceScan
+from dfmvr.reconstruct.export.pictures import lit_albedo
 from dfmvr.reconstruct.fit.fitter import TERMS, FaceFitter
 from dfmvr.reconstruct.fit.landmarks import JAW
 from dfmvr.reconstruct.photographs.reconstruction import SeenView
@@ -60,7 +60,6 @@ from dfmvr.reconstruct.scan_fit import ScanFitter
 from dfmvr.register.crop import crop
 from dfmvr.register.surface import register_surface
 from dfmvr.rendering.rasterizer import interpolate_hits, rasterize_hits, scatter_pixels
-from dfmvr.rendering.shading import shade
 from dfmvr.score.distances import ALL, correspondence_by_region, measure, measure_correspondence, summarise
 
 PAPER = PROTOCOLS["paper"]
@@ -146,10 +145,7 @@ def lit_in_crop(face: Reconstruction, view: SeenView) -> tuple[np.ndarray, np.nd
     place = face.project(view)
     place[:, :2] = place[:, :2] @ view.affine[:, :2].T + view.affine[:, 2]
     with torch.no_grad():
-        normals = vertex_normals(torch.from_numpy(face.vertices_in(view))[None], face.model.triangles)
-        normals = (normals @ torch.from_numpy(face.camera(view).rotation).T).float()
-        light = face.coefficients.lighting[:, view.place].float()
-        lit = shade(torch.from_numpy(face.albedo).float()[None], normals, light).clamp(0, 1)
+        _, lit = lit_albedo(face, view)
         size = view.crop.shape[:2]
         faces, hits = rasterize_hits(torch.from_numpy(place).float()[None], face.model.triangles, size)
         planes = scatter_pixels(hits, interpolate_hits(hits, lit), tuple(faces.shape))[:, 0]

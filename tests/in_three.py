@@ -1,7 +1,6 @@
 """A GLB file in three.js in a headless browser: what its parts are there, and pictures of it."""
 
 import base64
-import shutil
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -9,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from npm_modules import npm_module
-from page_reader import WEBGL
+from page_reader import WEBGL, installed_browser
 
 HOST = "http://three.test"
 PAGE = """<!DOCTYPE html><html><head><meta charset="utf-8">
@@ -86,9 +85,7 @@ class InThree:
 def in_browser(*flags, size=(600, 600)):
     """A page in a headless Chromium of this machine, by Playwright."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if browser is None:
-        pytest.skip("no Chromium is installed")
+    browser = installed_browser()
     with playwright.sync_playwright() as driver:
         running = driver.chromium.launch(executable_path=browser, args=["--no-sandbox", *flags], timeout=120_000)
         page = running.new_page(viewport=dict(zip(("width", "height"), size, strict=True)))

@@ -37,11 +37,17 @@ class Reader(html.parser.HTMLParser):
         assert self.open.pop() == tag
 
 
-def found_in_browser(path, script, *flags, size="900,900"):
-    """Open a copy of a page with a script in a browser; gives what the script leaves in the body's `data-found`."""
+def installed_browser():
+    """The path of this machine's Chromium; skips the test where there is none."""
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if browser is None:
         pytest.skip("no Chromium is installed")
+    return browser
+
+
+def found_in_browser(path, script, *flags, size="900,900"):
+    """Open a copy of a page with a script in a browser; gives what the script leaves in the body's `data-found`."""
+    browser = installed_browser()
     at_once = "window.requestAnimationFrame = (draw) => setTimeout(draw, 0);"  # no frames come in virtual time
     text = path.read_text(encoding="utf-8").replace("</head>", f"<script>{at_once}</script></head>")
     watched = path.with_name(f"watched_{path.name}")

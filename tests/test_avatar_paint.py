@@ -13,9 +13,9 @@ from dfmvr.assets.files import asset
 from dfmvr.assets.shipped import SHIPPED
 from dfmvr.colour import decode_srgb
 from dfmvr.conventions import VIEWS
-from dfmvr.face_model.anny.parts import HAIR, NECK
+from dfmvr.face_model.anny.parts import HAIR, IRIS_MM, NECK, PUPIL_MM
 from dfmvr.face_model.packed import read_model
-from dfmvr.reconstruct.avatar.eyes import BROWN, IRIS_MM, PUPIL_MM, eye_image, iris_and_white
+from dfmvr.reconstruct.avatar.eyes import BROWN, eye_image, iris_and_white
 from dfmvr.reconstruct.avatar.head import avatar_of
 from dfmvr.reconstruct.avatar.openings import EYES, IRISES, MOUTH, EyeColours, eye_colours, inside
 from dfmvr.reconstruct.avatar.paint import paints_of

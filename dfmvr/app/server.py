@@ -185,11 +185,10 @@ class Page:
                     if held > MAX_BYTES:
                         raise HTTPException(413, f"{photograph.path.name}: expected {MAX_BYTES >> 20} MiB at the most")
                     stream.write(part)
-        except OSError as error:
+        except BaseException as error:  # refused, no room left, or the page was left meanwhile
             photograph.path.unlink(missing_ok=True)
-            raise output_error(photograph.path.name, error) from error
-        except BaseException:  # refused, or the page was left meanwhile
-            photograph.path.unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise output_error(photograph.path.name, error) from error
             raise
         session.add(photograph)
         return JSONResponse({"number": photograph.number, "name": photograph.path.name})

@@ -144,14 +144,15 @@ class WholeHead:
             else is beyond the face is where the coefficients have it.
         """
         head = self._spread(face, self._mean + np.tensordot(identity, self._identity.astype(np.float32), 1))
-        known = self._skin & (self.face >= 0)
-        beyond = np.zeros_like(head)
-        of_model = self.face_of(identity)
-        beyond[known] = (face[: len(of_model)] - of_model)[self.face[known]]
         unknown, solve, from_known = self._fading
-        beyond[unknown] = solve(from_known @ beyond[known])
-        head[unknown] += beyond[unknown]
+        head[unknown] += solve(from_known @ self.beyond(face, identity)[self._skin & (self.face >= 0)])
         return head
+
+    def beyond(self, face: np.ndarray, identity: np.ndarray) -> np.ndarray:
+        """How far (V, 3) mm a face is from what its coefficients give, see `around`; 0 where the head is no face."""
+        result, inside, of_model = np.zeros((len(self.face), 3)), self.face >= 0, self.face_of(identity)
+        result[inside] = (face[: len(of_model)] - of_model)[self.face[inside]]
+        return result
 
     def actions(self, model: MorphableModel) -> dict[str, np.ndarray]:
         """Displacements (V, 3) mm of the head by each of its actions at full strength, by name."""
@@ -186,11 +187,12 @@ class WholeHead:
         Lengths are those of the mean head.
         """
         known, unknown = self._skin & (self.face >= 0), np.flatnonzero(self._skin & (self.face < 0))
-        near = neighbours(self.triangles, len(self.face)).tocoo()
+        pairs = neighbours(self.triangles, len(self.face))
+        near = pairs.tocoo()
         length = np.linalg.norm(self.mean[near.coords[0]] - self.mean[near.coords[1]], axis=1)
         weight = sparse.csr_array((1 / length, near.coords), near.shape)
-        total, edges = weight.sum(1), neighbours(self.triangles, len(self.face)).sum(1)
-        step = edges / total  # harmonic mean of the lengths
+        total = weight.sum(1)
+        step = pairs.sum(1) / total  # harmonic mean of the lengths
         laplacian = sparse.eye_array(len(self.face)) - sparse.diags_array(1 / total) @ weight
         # the sum over vertices of step^2, their areas, times the squared Laplacian, of rows divided by step^2 / 4
         rows = (sparse.diags_array(4 / step) @ laplacian)[self._skin]

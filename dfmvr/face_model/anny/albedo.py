@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dfmvr.colour import from_hex
-from dfmvr.face_model.anny.parts import NECK
+from dfmvr.face_model.anny.parts import IRIS_MM, NECK, PUPIL_MM
 from dfmvr.face_model.anny.skin_colour import skin_lookup
 
 WAVES = 48
@@ -159,12 +159,13 @@ class AlbedoSampler:
         colour = colour + (person.lipstick * m.lips)[:, None] * (person.lipstick_colour - colour)
         colour = colour + (0.4 * person.lipstick * m.lid)[:, None] * (0.6 * colour - colour)
         ball = np.isfinite(m.iris)
-        # ASSUME: the iris has a radius of 5.9 mm, the pupil of 1.9 mm, a dark ring of 0.6 mm around the iris.
+        # ASSUME: the iris has a dark ring of 0.6 mm around it.
         distance = m.iris[ball, None]
-        eye = np.where(distance < 5.9, person.iris * np.interp(distance, [1.9, 5.0, 5.9], [1.1, 1.0, 0.45]), _SCLERA)
-        eye = np.where(distance < 1.9, _PUPIL, eye)
-        rim = np.interp(distance, [5.9, 6.6, 9, 13], [0.8, 1, 0.92, 0.7])
-        colour[ball] = np.where(distance < 5.9, eye, eye * rim)
+        iris = person.iris * np.interp(distance, [PUPIL_MM, 5.0, IRIS_MM], [1.1, 1.0, 0.45])
+        eye = np.where(distance < IRIS_MM, iris, _SCLERA)
+        eye = np.where(distance < PUPIL_MM, _PUPIL, eye)
+        rim = np.interp(distance, [IRIS_MM, 6.6, 9, 13], [0.8, 1, 0.92, 0.7])
+        colour[ball] = np.where(distance < IRIS_MM, eye, eye * rim)
         mouth = m.labels == 7
         ramp = [np.interp(m.teeth[mouth], [0, 0.3, 0.5, 0.75, 1], _MOUTH[:, k]) for k in range(3)]
         colour[mouth] = np.stack(ramp, -1)

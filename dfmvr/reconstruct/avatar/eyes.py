@@ -9,12 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from dfmvr.colour import encode_srgb
+from dfmvr.face_model.anny.parts import IRIS_MM, PUPIL_MM
 from dfmvr.reconstruct.avatar.openings import EyeColours
 
 SIZE_PX = 512
-
-IRIS_MM, PUPIL_MM = 5.9, 1.9
-"""ASSUME: radii of an adult's iris and, in daylight, pupil."""
 
 BROWN = (0.075, 0.038, 0.018)
 WHITE = (0.72, 0.68, 0.65)

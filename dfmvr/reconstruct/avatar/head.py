@@ -121,10 +121,7 @@ def avatar_of(face: Reconstruction) -> Avatar:
     head, identity = stock.head, face.coefficients.identity[0].double().numpy()
     neutral = face.neutral().vertices
     whole = head.around(neutral, identity)
-    beyond = np.zeros_like(whole)  # how far the face is from what its coefficients give
-    known = head.face >= 0
-    of_model = head.face_of(identity)
-    beyond[known] = (neutral[: len(of_model)] - of_model)[head.face[known]]
+    beyond = head.beyond(neutral, identity)
     closing = {f"eyeBlink{side}": _closing(face, neutral, side) for side in _LIDS_68}
     parts = []
     for name, piece in stock.pieces.items():

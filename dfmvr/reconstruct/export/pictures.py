@@ -83,10 +83,8 @@ def _laid_over(
     finer = max(1.0, min(_FINER, _RENDERED_PX / max(high - low)))
     width, height = (math.ceil(side * finer) for side in high - low)
     place[:, :2] = (place[:, :2] - low) * (np.array([width, height]) / (high - low))
-    normals = _normals(face, face.vertices_in(view)) @ torch.from_numpy(face.camera(view).rotation).float().T
-    light = face.coefficients.lighting[:, view.place].float()
-    lit = shade(torch.from_numpy(face.albedo).float()[None], normals, light)
-    colours = torch.cat((lit.clamp(0, 1), _clay(normals), torch.ones_like(lit[..., :1])), -1)
+    normals, lit = lit_albedo(face, view)
+    colours = torch.cat((lit, _clay(normals), torch.ones_like(lit[..., :1])), -1)
     projected = torch.from_numpy(place).float()[None]
     faces, hits = rasterize_hits(projected, face.model.triangles, (height, width))
     planes = scatter_pixels(hits, interpolate_hits(hits, colours), tuple(faces.shape))[:, 0]
@@ -97,6 +95,16 @@ def _laid_over(
         mixed = np.round(np.clip(255 * image + (1 - alpha) * part, 0, 255))
         np.copyto(part, mixed, "unsafe", where=alpha > 0)
     return with_face, with_shape
+
+
+def lit_albedo(face: Reconstruction, view: SeenView) -> tuple[Tensor, Tensor]:
+    """Normals (1, V, 3) in the frame of a view's camera, and the model's albedo (1, V, 3) under the light found there.
+
+    Both are float32; the albedo is sRGB-encoded, in [0, 1].
+    """
+    normals = _normals(face, face.vertices_in(view)) @ torch.from_numpy(face.camera(view).rotation).float().T
+    light = face.coefficients.lighting[:, view.place].float()
+    return normals, shade(torch.from_numpy(face.albedo).float()[None], normals, light).clamp(0, 1)
 
 
 def _shrink(planes: np.ndarray, size: Sequence[int]) -> np.ndarray:
