@@ -41,6 +41,7 @@ window.parts = meshes.map((mesh) => ({
   names: Object.entries(mesh.morphTargetDictionary ?? {}).sort((a, b) => a[1] - b[1]).map(([name]) => name),
   weights: [...(mesh.morphTargetInfluences ?? [])],
   targets: (mesh.geometry.morphAttributes.position ?? []).map((target) => Array.from(target.array)),
+  turned: (mesh.geometry.morphAttributes.normal ?? []).map((target) => Array.from(target.array)),
   rough: mesh.material.roughness,
   metal: mesh.material.metalness,
   pixels: mesh.material.map ? [mesh.material.map.image.width, mesh.material.map.image.height] : null,

@@ -11,7 +11,7 @@ from npm_modules import khronos_report
 from numpy.testing import assert_allclose
 from toy_avatar import toy_avatar
 
-from dfmvr.reconstruct.avatar.glb import LEAST_MM, Paint, write_avatar
+from dfmvr.reconstruct.avatar.glb import LEAST_MM, LEAST_TURN, Paint, write_avatar
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +85,13 @@ def test_three_reads_targets_names_weights_and_nodes(three, avatar):
         for name, moved in zip(told["names"], told["targets"], strict=True):
             truth = part.targets.get(name, np.zeros_like(part.vertices))[part.unwrapping.vertex]
             assert_allclose(np.reshape(moved, (-1, 3)) * 1000, truth, atol=LEAST_MM)
+        normals = np.asarray(trimesh.Trimesh(part.vertices, part.triangles, process=False).vertex_normals)
+        for name, turned in zip(told["names"], told["turned"], strict=True):
+            moved = part.vertices + part.targets.get(name, 0)
+            truth = np.asarray(trimesh.Trimesh(moved, part.triangles, process=False).vertex_normals)
+            found = normals[part.unwrapping.vertex] + np.reshape(turned, (-1, 3))
+            # which corners a normal weighs how is each library's own, so what is a little off is off in both
+            assert np.quantile(np.abs(found - truth[part.unwrapping.vertex]), 0.99) < 2 * LEAST_TURN, name
 
 
 def test_three_moves_what_a_target_names_and_nothing_else(three):

@@ -15,8 +15,11 @@ from dfmvr.colour import decode_srgb
 from dfmvr.conventions import VIEWS
 from dfmvr.face_model.anny.parts import HAIR, IRIS_MM, NECK, PUPIL_MM
 from dfmvr.face_model.packed import read_model
+from dfmvr.geometry.normals import mesh_normals
+from dfmvr.reconstruct.avatar.avatar import TEETH
 from dfmvr.reconstruct.avatar.eyes import BROWN, eye_image, iris_and_white
 from dfmvr.reconstruct.avatar.head import avatar_of
+from dfmvr.reconstruct.avatar.mouth import CROWN_MM, FADE_MM, TOOTH_MM, teeth_image, tongue_image
 from dfmvr.reconstruct.avatar.openings import EYES, IRISES, MOUTH, EyeColours, eye_colours, inside
 from dfmvr.reconstruct.avatar.paint import paints_of
 from dfmvr.reconstruct.export.atlas import Atlas
@@ -97,6 +100,44 @@ def test_colours_go_on_without_a_step():
     assert np.abs(np.diff(middle)).max() < 0.35
     rates = np.log((middle[15:40] - 1) / (middle[16:41] - 1))
     assert_allclose(rates, rates.mean(), rtol=0.05)  # exponential
+
+
+@pytest.mark.parametrize("name", TEETH)
+def test_teeth_stand_apart_at_their_widths_in_gums(model, name):
+    part = next(part for part in avatar_of(photographed(model, ("front",))).parts if part.name == name)
+    image = decode_srgb(teeth_image(part, np.full(3, 0.8)) / 255)
+    texels = Atlas(part.vertices.astype(float), part.triangles, (part.unwrapping, part.width_mm)).texels(len(image))
+    points, normals = (
+        texels.weights @ of.astype(float) for of in (part.vertices, mesh_normals(part.vertices, part.triangles))
+    )
+    colours = image.reshape(-1, 3)[texels.pixel]
+    front = (normals[:, 2] > 0.6) & (points[:, 2] > points[:, 2].max() - 4)
+    bite = points[front, 1].min() if name == "teeth_upper" else points[front, 1].max()
+    # across the two foremost teeth, half way up: dark between them and at their far sides, nowhere else
+    x, height = points[:, 0], np.abs(points[:, 1] - bite)
+    across = front & (height > 2) & (height < 5)
+    places = np.arange(-TOOTH_MM[name][0] - 1, TOOTH_MM[name][0] + 1.1, 0.25)
+    green = np.array([np.median(colours[across & (np.abs(x - place) < 0.25), 1]) for place in places])
+    dark = places[1:-1][(green[1:-1] < green[:-2]) & (green[1:-1] <= green[2:]) & (green[1:-1] < 0.8 * green.max())]
+    assert len(dark) == 3
+    assert_allclose(dark, TOOTH_MM[name][0] * np.array((-1, 0, 1)), atol=1)
+    gum = front & (height > CROWN_MM[0] + 1.5)
+    assert (colours[gum, 0] > 2 * colours[gum, 1]).all()
+    crown = across & (np.abs(np.abs(x) - TOOTH_MM[name][0] / 2) < 1)
+    assert (colours[crown, 1] > 0.8 * colours[crown, 0]).all()
+
+
+def test_the_mouth_is_darker_toward_the_throat(model):
+    avatar = avatar_of(photographed(model, ("front",)))
+    tongue = avatar.parts[-1]
+    image = decode_srgb(tongue_image(tongue, np.array((0.5, 0.2, 0.2))) / 255)
+    texels = Atlas(tongue.vertices.astype(float), tongue.triangles, (tongue.unwrapping, tongue.width_mm)).texels(
+        len(image)
+    )
+    x, _, z = (texels.weights @ tongue.vertices.astype(float)).T
+    beside = np.abs(x) > 4  # of the furrow
+    red = image.reshape(-1, 3)[texels.pixel, 0]
+    assert_allclose(red[beside], 0.5 * np.exp((z - z.max()) / FADE_MM)[beside], atol=0.02)
 
 
 def eyes_of(iris, white, opening=12.0):

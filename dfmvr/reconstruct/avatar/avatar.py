@@ -19,7 +19,9 @@ HEAD = "head"
 EYES = ("eye_left", "eye_right")
 """The parts that are eyeballs, left and right the person's own."""
 
-PARTS = (HEAD, *EYES, "teeth_upper", "teeth_lower", "tongue")
+TEETH, TONGUE = ("teeth_upper", "teeth_lower"), "tongue"
+
+PARTS = (HEAD, *EYES, *TEETH, TONGUE)
 """Names of the parts, in order."""
 
 

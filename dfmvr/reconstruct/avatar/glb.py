@@ -5,8 +5,7 @@ Gives  avatar.glb: a node for the head and, under it, one for every other part; 
        A mesh's morph targets have ARKit's names in `extras.targetNames`, of the head all 52; its weights are the
        expression that the face was given.
 
-Targets are sparse: what one moves by less than `LEAST_MM` is not told. They have no normals, which would nearly double
-the file: the photographs' own light is in the texture, and Blender works its normals out itself.
+Targets are sparse: what one moves by less than `LEAST_MM` or turns by less than `LEAST_TURN` is not told.
 """
 
 from __future__ import annotations
@@ -21,10 +20,15 @@ from dfmvr.files import writing
 from dfmvr.geometry.gltf import GlbFile, upright
 from dfmvr.geometry.normals import mesh_normals
 from dfmvr.geometry.textured import Texture
+from dfmvr.geometry.vectors import length
 from dfmvr.reconstruct.avatar.avatar import HEAD, Avatar, Part
 
 LEAST_MM = 0.02
 """ASSUME: what moves by less than this looks still."""
+
+LEAST_TURN = 0.05
+"""ASSUME: and light on what turns by less than this, the length by which a normal changes. Without a limit the normals
+would nearly double the file."""
 
 _METRES = np.float32(1e-3)
 
@@ -84,11 +88,17 @@ def _surface(file: GlbFile, part: Part, names: list[str]) -> dict[str, Any]:
     }
     still, targets = np.zeros_like(place), []
     for name in names:
-        moved = part.targets.get(name, still)[rows]
-        where = np.flatnonzero(np.square(moved).sum(1) >= LEAST_MM**2)
-        targets.append({"POSITION": file.add_sparse((moved * _METRES).astype("<f4"), where)})
+        moved = part.targets.get(name, still)
+        turned = upright(mesh_normals((part.vertices + moved).astype(np.float64), part.triangles)) - normals
+        fields = {"POSITION": (moved * _METRES, LEAST_MM * _METRES), "NORMAL": (turned, LEAST_TURN)}
+        targets.append({attribute: _told(file, field[rows], least) for attribute, (field, least) in fields.items()})
     primitive = {"attributes": attributes, "indices": file.add_corners(part.unwrapping.triangles)}
     return primitive | ({"targets": targets} if targets else {})
+
+
+def _told(file: GlbFile, field: np.ndarray, least: float) -> int:
+    """The accessor of a target's field (N, 3), where it is no shorter than `least`."""
+    return file.add_sparse(field.astype("<f4"), np.flatnonzero(length(field) >= least))
 
 
 def _material(file: GlbFile, part: Part, paint: Paint) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from dfmvr.face_model.whole_head import WholeHead
 from dfmvr.geometry.sphere import fit_sphere
 from dfmvr.geometry.textured import Unwrapping
 from dfmvr.geometry.vectors import length, unit
-from dfmvr.reconstruct.avatar.avatar import EYES, PARTS, Avatar, Part
+from dfmvr.reconstruct.avatar.avatar import EYES, HEAD, PARTS, TEETH, TONGUE, Avatar, Part
 from dfmvr.reconstruct.export.unwrap import unwrap
 from dfmvr.reconstruct.photographs.reconstruction import Reconstruction
 
@@ -35,10 +35,13 @@ LID_MM = 4.0
 LID_OVERLAP = 1.1
 """ASSUME: a closed eye's upper lid has come this much farther than to where the lower one is, in front of it."""
 
-TEETH = ("teeth_upper", "teeth_lower")
 UPPER_SHARE = 0.7
 """ASSUME: the open model's front teeth stand apart while the jaw is closed, and behind the lips, where no smile shows
 them. They are brought together, the upper ones by this part of the way, and the back ones stay."""
+
+TONGUE_MM = (0.0, -6.0, -2.5)
+"""ASSUME: the open model's tongue lies above the lower teeth, against the palate, where it would fill a mouth that is
+open. It is moved by this to between them, its tip behind them."""
 
 _FRONT_MM = 6.0  # so far behind the foremost teeth others count as front teeth
 _LIDS_68 = {"Right": ((37, 41), (38, 40)), "Left": ((43, 47), (44, 46))}  # upper and lower landmarks
@@ -68,7 +71,7 @@ class _Stock:
         self.lips = (self.head.face >= 0) & np.isin(self.head.labels, _LIPS)
 
     def _bite(self) -> dict[str, np.ndarray]:
-        """Displacements (V, 3) mm of the teeth that close the bite."""
+        """Displacements (V, 3) mm of the teeth, that close the bite, and of the tongue, that lays it down."""
         teeth = {name: self.head.mean[self.pieces[name].vertices] for name in TEETH}
         fronts = [points[points[:, 2] > points[:, 2].max() - _FRONT_MM, 1] for points in teeth.values()]
         gap = max(0.0, fronts[0].min() - fronts[1].max())
@@ -76,7 +79,7 @@ class _Stock:
         for (name, points), share in zip(teeth.items(), (-UPPER_SHARE, 1 - UPPER_SHARE), strict=True):
             forward = (points[:, 2] - points[:, 2].min()) / np.ptp(points[:, 2])
             moved[name] = np.outer(share * gap * forward, (0, 1, 0))
-        return moved
+        return moved | {TONGUE: np.array(TONGUE_MM)}
 
     def _piece(self, name: str) -> _Piece:
         vertices = np.flatnonzero(self.head.of(_OF_HEAD[name]))
@@ -130,8 +133,8 @@ def avatar_of(face: Reconstruction) -> Avatar:
         if name in EYES:
             vertices, pivot = _ball(stock, piece, whole, beyond)
             targets = _turned(stock, name, vertices, pivot)
-        elif name != PARTS[0]:
-            vertices = vertices + beyond[stock.lips].mean(0) + stock.bite.get(name, 0)
+        elif name != HEAD:
+            vertices = vertices + beyond[stock.lips].mean(0) + stock.bite[name]
         moving = {action: field.astype(np.float32) for action, field in targets.items() if field.any()}
         surface = (vertices.astype(np.float32), piece.triangles, piece.unwrapping, piece.width_mm)
         parts.append(Part(name, *surface, moving, head.face[piece.vertices], head.labels[piece.vertices], pivot))

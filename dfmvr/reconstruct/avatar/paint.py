@@ -7,7 +7,7 @@ Face, ears, neck and scalp are looked up in the photographs as the face's own te
 the face model's albedo on the face and one tone beyond it, lit as what is seen, and as much brighter, darker, redder as
 what is seen next to it: the difference is carried on over the surface and fades. The scalp goes on from what is seen
 over the hairline, hair or skin. Irises and the whites of the eyes have the photographs' colour where dense landmarks
-tell where they are; mouth, teeth and tongue have plain ones.
+tell where they are; mouth, teeth and tongue have plain ones, darker toward the throat.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from dfmvr.colour import decode_srgb
 from dfmvr.conventions import CLASSES
 from dfmvr.face_model.anny.parts import HAIR
 from dfmvr.geometry.normals import mesh_normals
-from dfmvr.reconstruct.avatar.avatar import EYES, HEAD, Avatar, Part
+from dfmvr.reconstruct.avatar.avatar import EYES, HEAD, TEETH, Avatar, Part
 from dfmvr.reconstruct.avatar.eyes import eye_image, iris_and_white
 from dfmvr.reconstruct.avatar.glb import Paint
+from dfmvr.reconstruct.avatar.mouth import dimmed, teeth_image, tongue_image
 from dfmvr.reconstruct.avatar.openings import eye_colours, inside
 from dfmvr.reconstruct.export.atlas import Atlas
 from dfmvr.reconstruct.export.blending import FACING_POWER, SeenSurface
@@ -55,17 +56,15 @@ def paints_of(face: Reconstruction, avatar: Avatar, from_photos: bool = True) ->
     """
     colours = eye_colours(face.views if from_photos else ())
     white = iris_and_white(colours)[1]
-    plain = {
-        "teeth": max(float(white.mean()), 0.6) * np.array((1, 0.94, 0.82)),
-        "tongue": white.mean() * np.array((0.55, 0.2, 0.2)),
-    }
+    teeth, tongue = max(float(white.mean()), 0.7) * np.array((1, 0.95, 0.86)), white.mean() * np.array((0.55, 0.2, 0.2))
     paints = {HEAD: Paint(_head(face, avatar, from_photos), roughness=0.7)}
     for part in avatar.parts[1:]:
         if part.name in EYES:
             paints[part.name] = Paint(eye_image(colours, part.width_mm), roughness=0.15)
+        elif part.name in TEETH:
+            paints[part.name] = Paint(teeth_image(part, teeth), roughness=0.35)
         else:
-            kind = part.name.partition("_")[0]
-            paints[part.name] = Paint(colour=tuple(np.round(plain[kind], 4).tolist()), roughness=0.35)
+            paints[part.name] = Paint(tongue_image(part, tongue), roughness=0.5)
     return paints
 
 
@@ -126,6 +125,8 @@ def _head(face: Reconstruction, avatar: Avatar, from_photos: bool) -> np.ndarray
     share = atlas.smooth(scalp.astype(float), 6.0)[:, None]
     filling = share * bare + (1 - share) * skin
     filling[cavity] *= (0.5, 0.25, 0.25)
+    mouth = part.labels == _MOUTH
+    filling[mouth] *= dimmed(part.vertices[mouth, 2].max() - part.vertices[mouth, 2:])
     spread = np.column_stack([part.vertices, share])
     baked = painted(sight, weights, np.clip(filling, 0, 1), lambda texels: _grain(texels.weights @ spread, strands))
     return baked.texture.image
