@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 from in_three import in_browser
-from npm_modules import serious_faults
+from npm_modules import npm_module, serious_faults
 from page_reader import WEBGL, Reader
 from PIL import Image
 from toy_avatar import NAMES, toy_avatar
@@ -118,6 +118,27 @@ def test_eyes_and_corners_of_the_mouth_move_on_their_own_side(page):
 def test_nothing_is_asked_of_a_network(page, page_file):
     assert {url for url in page.asked if not url.startswith("data:")} == {page_file.as_uri()}
     assert page.failures == []
+
+
+def test_it_is_dark_where_a_reader_wants_that(page):
+    page.click("[data-neutral]")
+    light = picture(page)
+    page.emulate_media(color_scheme="dark")
+    try:
+        dark = picture(page)
+        page.evaluate((npm_module("axe-core") / "axe.min.js").read_text(encoding="utf-8"))
+        faults = page.evaluate("() => axe.run(document, { resultTypes: ['violations'] })")["violations"]
+    finally:
+        page.emulate_media(color_scheme="light")
+    ground = (light == light[0, 0]).all(-1)
+    assert ground.mean() > 0.3
+    assert (light[ground] > 230).all()
+    assert (dark[ground] < 60).all()
+    # the face is the same
+    face = np.abs(light - light[0, 0]).max(-1) > 60
+    assert face.mean() > 0.02
+    assert np.abs(dark - light)[face].mean() < 6
+    assert [fault["id"] for fault in faults if fault["impact"] in ("serious", "critical")] == []
 
 
 def test_axe_finds_no_serious_fault(page_file):

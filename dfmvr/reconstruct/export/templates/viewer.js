@@ -130,7 +130,7 @@
     const { centre, radius } = bounds(parts[0].points);
     const state = { yaw: 0, pitch: 0, zoom: 1, look: "texture" };
     gl.enable(gl.DEPTH_TEST);
-    gl.clearColor(0.957, 0.961, 0.969, 1);
+    gl.clearColor(0, 0, 0, 0); // the page behind it, light or dark
     gl.uniform3fv(place("centre"), centre);
 
     function show({ array, image, part }, indices, mode, look, nearer) {

@@ -1,0 +1,63 @@
+"""`python docs/examples/show_avatar.py VIEWER OUTPUT`: photograph the head on a page, with several expressions.
+
+In     viewer.html, which `dfmvr reconstruct --avatar --viewer` writes.
+Gives  one picture: as in the photograph, at rest, with a smile, with its jaw open.
+
+Needs playwright (the extra `test`) and Chromium.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+SIZE, PANEL = {"width": 900, "height": 640}, (360, 470)
+FLAGS = ("--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+SMILING = {"mouthSmile": 0.8, "mouthUpperUp": 0.3, "cheekSquint": 0.5}
+SMILE = {name + side: value for name, value in SMILING.items() for side in ("Left", "Right")}
+EXPRESSIONS = ((0, None), (0, {}), (25, SMILE), (-25, {"jawOpen": 0.8}))
+"""Where one looks from, degrees, and strengths of actions; None: the photograph's."""
+
+SET = "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input')); }"
+
+
+def panel(page: Page, address: str, yaw: int, strengths: dict[str, float] | None) -> Image.Image:
+    """The head, from one side, with one expression."""
+    page.goto(f"{address}?yaw={yaw}")
+    page.locator("body[data-ready]").wait_for(state="attached")
+    if strengths is not None:
+        page.click("[data-neutral]")
+    for name, value in (strengths or {}).items():
+        page.eval_on_selector(f"[data-action={name}]", SET, value)
+    page.evaluate("() => new Promise((then) => requestAnimationFrame(() => requestAnimationFrame(then)))")
+    image = Image.open(io.BytesIO(page.locator("canvas").screenshot())).convert("RGB")
+    pixels = np.asarray(image).astype(int)
+    row, column = np.nonzero(np.abs(pixels - pixels[0, 0]).max(-1) > 12)
+    middle, height = (column.min() + column.max()) / 2, row.max() - row.min()
+    half = height * PANEL[0] / PANEL[1] / 2
+    box = [middle - 1.08 * half, row.min() - 0.04 * height, middle + 1.08 * half, row.max() + 0.04 * height]
+    return image.resize(PANEL, Image.Resampling.LANCZOS, box)
+
+
+def main(viewer: Path, output: Path) -> None:
+    """Open the page, and put the pictures side by side."""
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        page = browser.new_page(viewport=SIZE, device_scale_factor=2)
+        panels = [panel(page, viewer.resolve().as_uri(), *shown) for shown in EXPRESSIONS]
+        browser.close()
+    picture = Image.new("RGB", (len(panels) * PANEL[0], PANEL[1]))
+    for place, one in enumerate(panels):
+        picture.paste(one, (place * PANEL[0], 0))
+    picture.save(output, quality=85)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
