@@ -71,6 +71,23 @@ def test_a_shaved_scalp_is_skin(model):
     assert found[back].std(0).max() < 20
 
 
+def test_hair_over_the_brow_is_painted_though_the_parser_leaves_it_out(model):
+    face = photographed(model, ("front",))
+    head, view = avatar_of(face).head, face.views[0]
+    rows = face.project(view, head.vertices.astype(float))[:, 1]
+    brows = head.vertices[np.isin(head.labels, (2, 3)), 1].max()
+    fringe = int(rows[np.argmin(np.abs(head.vertices[:, 1] - brows - 8) + 100 * (head.labels != 1))])
+    photo, mask = view.photo.copy(), np.ones((224, 224), np.uint8)
+    photo[:fringe] = TRESS
+    mask[: round(0.4 * fringe)] = 0
+    face = dataclasses.replace(face, views=(view._replace(photo=photo, mask=mask),))
+    _, _, found = painted(face)
+    x, y, z = head.vertices.T
+    front = (head.face >= 0) & (head.labels == 1) & (np.abs(x) < 30) & (z > -20)
+    assert np.abs(np.median(found[front & (y > brows + 14)], 0) - TRESS).max() < 12
+    assert np.abs(np.median(found[front & (y < brows)], 0) - SKIN).max() < 6
+
+
 def test_the_models_own_colours_need_no_photograph(model):
     face = photographed(model, ("front",))
     avatar = avatar_of(face)

@@ -43,6 +43,7 @@ BESIDE_MM = 0.8
 
 _SKIN, _MOUTH = CLASSES.index("skin"), CLASSES.index("mouth")
 _OF_EYES = [CLASSES.index(f"{side}_eye") for side in ("left", "right")]
+_BROWS = [CLASSES.index(f"{side}_brow") for side in ("left", "right")]
 _DARK = 0.02  # in linear light: below, brightness is noise
 
 
@@ -73,6 +74,12 @@ def _moved(part: Part, strengths: dict[str, float]) -> np.ndarray:
     return part.vertices + sum(strengths[name] * field for name, field in part.targets.items())
 
 
+def _over_brows(head: Part) -> np.ndarray:
+    """(V,) bool: where hair that falls over the brow, or a hat, is shown as it is on the scalp, of which it goes on."""
+    brows = head.vertices[np.isin(head.labels, _BROWS), 1].max()
+    return (head.face >= 0) & (head.labels == _SKIN) & (head.vertices[:, 1] > brows)
+
+
 def _surface(face: Reconstruction, avatar: Avatar) -> SeenSurface:
     """The head in the photographs, behind whose lids and lips the other parts stand."""
     head = avatar.head
@@ -88,7 +95,7 @@ def _surface(face: Reconstruction, avatar: Avatar) -> SeenSurface:
     expressed = _moved(head, avatar.weights)
     expressed[owned] = face.vertices[head.face[owned]]
     atlas = Atlas(head.vertices.astype(np.float64), head.triangles, (head.unwrapping, head.width_mm))
-    parsed = owned & (head.labels != _MOUTH)
+    parsed = owned & (head.labels != _MOUTH) & ~_over_brows(head)
     return SeenSurface(face, atlas, mesh_normals(expressed, head.triangles), tuple(shapes), triangles, parsed)
 
 
@@ -103,7 +110,7 @@ def _head(face: Reconstruction, avatar: Avatar, from_photos: bool) -> np.ndarray
     even = owned & (part.labels == _SKIN)
     colours, seen = sight.blended(sight.weights)
     alike = _likeness(colours, colours[even & (seen > 0.5)])
-    trust = np.where(surface.parsed | scalp, 1, alike) * ~cavity
+    trust = np.where(surface.parsed | scalp | _over_brows(part), 1, alike) * ~cavity
     trust = np.minimum(trust, atlas.smooth(trust, 6.0))
     trusted = [trust * _closed(surface, place) for place in range(len(face.views))]
     weights = [weight * share**FACING_POWER for weight, share in zip(sight.weights, trusted, strict=True)]
