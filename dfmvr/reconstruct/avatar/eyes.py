@@ -43,11 +43,12 @@ def eye_image(colours: EyeColours, width_mm: float, seed: int = 0) -> np.ndarray
     spokes = sum(np.cos(k * angle + p) * np.cos(s) / k**0.5 for k, p, s in zip(numbers, phase, strength, strict=True))
     share = np.clip((radius - PUPIL_MM) / (IRIS_MM - PUPIL_MM), 0, 1)
     # lighter about the pupil, dark at the edge
-    bright = (1.15 + 0.12 * spokes) * (1.15 - 0.3 * share) * (1 - 0.55 * _step(share, 0.86, 0.1))
+    bright = (1.15 + 0.12 * spokes) * (1.15 - 0.3 * share) * (1 - 0.55 * smooth_step(share, 0.86, 0.1))
     # redder and darker toward the lids
-    result = white * (1 - 0.35 * _step(radius, 0.2 * width_mm, 0.2 * width_mm))[..., None] ** np.array((0.4, 1, 1))
-    result += (iris * bright[..., None] - result) * (1 - _step(radius, IRIS_MM, 3 * blur))[..., None]
-    result += (0.006 - result) * (1 - _step(radius, PUPIL_MM, 2 * blur))[..., None]
+    near_lids = smooth_step(radius, 0.2 * width_mm, 0.2 * width_mm)
+    result = white * (1 - 0.35 * near_lids)[..., None] ** np.array((0.4, 1, 1))
+    result += (iris * bright[..., None] - result) * (1 - smooth_step(radius, IRIS_MM, 3 * blur))[..., None]
+    result += (0.006 - result) * (1 - smooth_step(radius, PUPIL_MM, 2 * blur))[..., None]
     return np.round(255 * encode_srgb(np.clip(result, 0, 1))).astype(np.uint8)
 
 
@@ -65,7 +66,7 @@ def _within(colour: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
     return np.clip(colour * (np.clip(colour.mean(), *limits) / colour.mean()), 0, 1)
 
 
-def _step(values: np.ndarray, middle: float, width: float) -> np.ndarray:
+def smooth_step(values: np.ndarray, middle: float, width: float) -> np.ndarray:
     """0 below, 1 above, smooth between."""
     t = np.clip((values - middle) / width + 0.5, 0, 1)
     return t * t * (3 - 2 * t)

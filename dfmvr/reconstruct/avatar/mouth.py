@@ -14,6 +14,7 @@ from scipy.spatial import ConvexHull
 
 from dfmvr.colour import encode_srgb
 from dfmvr.reconstruct.avatar.avatar import Part
+from dfmvr.reconstruct.avatar.eyes import smooth_step
 from dfmvr.reconstruct.export.atlas import Atlas
 
 SIZE_PX = 512
@@ -68,7 +69,7 @@ def teeth_image(part: Part, colour: np.ndarray) -> np.ndarray:
         height = np.abs(points[:, 1] - arch.bite(along, upper))
         # gums come farther down between teeth
         crown = np.interp(np.abs(along), (0, arch.half_mm), CROWN_MM) * (0.75 + 0.25 * np.sqrt(share))
-        gum = _step(height - crown, 0.8)[:, None]
+        gum = smooth_step(height, crown, 0.8)[:, None]
         between = 0.75 * np.exp(-np.square(gap / (0.25 + 0.35 * np.exp(-height / 1.5))))  # wider at the biting edge
         tooth = colour * ((0.88 + 0.12 * share) * (1 - between))[:, None]
         # yellower toward the gums
@@ -131,9 +132,3 @@ def _painted(part: Part, colours: Callable[[np.ndarray], np.ndarray]) -> np.ndar
     image[texels.pixel] = found
     image[texels.bare] = found[texels.nearest]
     return np.round(255 * encode_srgb(image)).astype(np.uint8).reshape(SIZE_PX, SIZE_PX, 3)
-
-
-def _step(values: np.ndarray, width: float) -> np.ndarray:
-    """0 below 0, 1 above, smooth between."""
-    t = np.clip(values / width + 0.5, 0, 1)
-    return t * t * (3 - 2 * t)
