@@ -1,7 +1,7 @@
-"""`python docs/examples/show_avatar.py VIEWER OUTPUT`: photograph the head on a page, with several expressions.
+"""`python docs/examples/show_avatar.py VIEWER FOLDER`: photograph the head on a page, with several expressions.
 
 In     viewer.html, which `dfmvr reconstruct --avatar --viewer` writes.
-Gives  one picture: as in the photograph, at rest, with a smile, with its jaw open.
+Gives  avatar.jpg: as in the photograph, at rest, with a smile, with its jaw open; avatar_page.jpg, the page itself.
 
 Needs playwright (the extra `test`) and Chromium.
 """
@@ -44,17 +44,25 @@ def panel(page: Page, address: str, yaw: int, strengths: dict[str, float] | None
     return image.resize(PANEL, Image.Resampling.LANCZOS, box)
 
 
-def main(viewer: Path, output: Path) -> None:
-    """Open the page, and put the pictures side by side."""
+def show_page(page: Page, path: Path) -> None:
+    """The page with its sliders, the last expression on it."""
+    for group in ("Eyes", "Jaw"):  # the one closes, the other opens
+        page.get_by_text(group, exact=True).click()
+    page.screenshot(path=path, type="jpeg", quality=80)
+
+
+def main(viewer: Path, folder: Path) -> None:
+    """Open the page, put pictures of the head side by side, and take the page."""
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        page = browser.new_page(viewport=SIZE, device_scale_factor=2)
+        page = browser.new_page(viewport=SIZE, device_scale_factor=1.5)
         panels = [panel(page, viewer.resolve().as_uri(), *shown) for shown in EXPRESSIONS]
+        show_page(page, folder / "avatar_page.jpg")
         browser.close()
     picture = Image.new("RGB", (len(panels) * PANEL[0], PANEL[1]))
     for place, one in enumerate(panels):
         picture.paste(one, (place * PANEL[0], 0))
-    picture.save(output, quality=85)
+    picture.save(folder / "avatar.jpg", quality=85)
 
 
 if __name__ == "__main__":
