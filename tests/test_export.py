@@ -297,7 +297,7 @@ function look() {
   let drawn = 0, spread = 0, left = canvas.width, right = 0;
   for (let i = 0; i < pixels.length; i += 4) {
     const low = Math.min(pixels[i], pixels[i + 1], pixels[i + 2]);
-    if (low > 235) continue;
+    if (pixels[i + 3] < 128) continue;  // the page is behind it
     drawn += 1;
     spread += Math.max(pixels[i], pixels[i + 1], pixels[i + 2]) - low;
     left = Math.min(left, (i / 4) % canvas.width);
