@@ -169,7 +169,9 @@ def overlay_px(face):
 def check_tilted(reconstructor, upright, tilted, affine):
     """A tilted photograph gives the upright one's face, and a camera that is turned with it."""
     one, other = reconstructor.from_any([upright]), reconstructor.from_any([tilted])
-    assert np.linalg.norm(one.vertices - other.vertices, axis=1).mean() < 0.3  # mm
+    apart, told = (one.vertices - of for of in (other.vertices, one.model.mean.double().numpy()))
+    # landmarks are found a little elsewhere, which counts against what is told of the person
+    assert np.linalg.norm(apart, axis=1).mean() < 0.15 * np.linalg.norm(told, axis=1).mean()
     assert overlay_px(other) < 1.15 * overlay_px(one)
     (first,), (second,) = one.views, other.views
     moved = map_points(affine, one.project(first)[:, :2])
