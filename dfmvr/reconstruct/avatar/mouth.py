@@ -12,10 +12,10 @@ from collections.abc import Callable
 import numpy as np
 from scipy.spatial import ConvexHull
 
-from dfmvr.colour import encode_srgb
 from dfmvr.reconstruct.avatar.avatar import Part
 from dfmvr.reconstruct.avatar.eyes import smooth_step
 from dfmvr.reconstruct.export.atlas import Atlas
+from dfmvr.reconstruct.export.texture import to_image
 
 SIZE_PX = 512
 
@@ -54,9 +54,8 @@ def teeth_image(part: Part, colour: np.ndarray) -> np.ndarray:
     Returns:
         (SIZE_PX, SIZE_PX, 3) uint8, sRGB-encoded.
     """
-    upper = part.name == "teeth_upper"
     widths = np.array(TOOTH_MM[part.name])
-    arch = _Arch(part.vertices.astype(np.float64))
+    arch = _Arch(part.vertices.astype(np.float64), part.name == "teeth_upper")
     # the crowns fill the arch, whatever its length
     ends = np.cumsum(widths) * arch.half_mm / widths.sum()
     edges = np.concatenate([-ends[::-1], [0.0], ends])
@@ -66,7 +65,7 @@ def teeth_image(part: Part, colour: np.ndarray) -> np.ndarray:
         right = np.clip(np.searchsorted(edges, along), 1, len(edges) - 1)
         gap = np.minimum(along - edges[right - 1], edges[right] - along)  # mm to the next tooth
         share = np.clip(2 * gap / (edges[right] - edges[right - 1]), 0, 1)  # 0 between teeth, 1 in a tooth's middle
-        height = np.abs(points[:, 1] - arch.bite(along, upper))
+        height = np.abs(points[:, 1] - arch.bite(along))
         # gums come farther down between teeth
         crown = np.interp(np.abs(along), (0, arch.half_mm), CROWN_MM) * (0.75 + 0.25 * np.sqrt(share))
         gum = smooth_step(height, crown, 0.8)[:, None]
@@ -92,9 +91,9 @@ def tongue_image(part: Part, colour: np.ndarray) -> np.ndarray:
 
 
 class _Arch:
-    """The line along which teeth stand, as seen from above."""
+    """The line along which teeth stand, as seen from above, and where they bite."""
 
-    def __init__(self, vertices: np.ndarray) -> None:
+    def __init__(self, vertices: np.ndarray, upper: bool) -> None:
         self.front = float(vertices[:, 2].max())
         self._middle = vertices[:, 2].min()
         hull = vertices[ConvexHull(vertices[:, ::2]).vertices][:, ::2]
@@ -103,32 +102,24 @@ class _Arch:
         length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(hull, axis=0), axis=1))])
         self._angle, self._length = angle, length - np.interp(0, angle, length)
         self.half_mm = float(np.abs(self._length[[0, -1]]).min())
-        along = self.along(vertices)
         places = np.linspace(-self.half_mm, self.half_mm, _BINS)
-        near = np.abs(along - places[:, None]) < 2.5 * self.half_mm / _BINS
-        self._places = places
-        self._low, self._high = (
-            np.array([pick(vertices[of, 1]) if of.any() else np.nan for of in near]) for pick in (np.min, np.max)
-        )
+        near = np.abs(self.along(vertices) - places[:, None]) < 2.5 * self.half_mm / _BINS
+        self._places, near = places[near.any(1)], near[near.any(1)]
+        edge = np.min if upper else np.max
+        self._edge = np.array([edge(vertices[of, 1]) for of in near])
 
     def along(self, points: np.ndarray) -> np.ndarray:
         """How far (M,) mm along the arch points (M, 3) stand, from the middle, positive on the person's left."""
         angle = np.arctan2(points[:, 0], points[:, 2] - self._middle)
         return np.interp(angle, self._angle, self._length)
 
-    def bite(self, along: np.ndarray, upper: bool) -> np.ndarray:
+    def bite(self, along: np.ndarray) -> np.ndarray:
         """The height (M,) mm at which teeth bite, so far along the arch."""
-        known = self._low if upper else self._high
-        told = np.isfinite(known)
-        return np.interp(along, self._places[told], known[told])
+        return np.interp(along, self._places, self._edge)
 
 
 def _painted(part: Part, colours: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """An image of a part whose points (M, 3) have the `colours` (M, 3), in linear light."""
     atlas = Atlas(part.vertices.astype(np.float64), part.triangles, (part.unwrapping, part.width_mm))
     texels = atlas.texels(SIZE_PX)
-    found = np.clip(colours(texels.weights @ part.vertices.astype(np.float64)), 0, 1)
-    image = np.zeros((SIZE_PX * SIZE_PX, 3))
-    image[texels.pixel] = found
-    image[texels.bare] = found[texels.nearest]
-    return np.round(255 * encode_srgb(image)).astype(np.uint8).reshape(SIZE_PX, SIZE_PX, 3)
+    return to_image(colours(texels.weights @ part.vertices.astype(np.float64)), texels, SIZE_PX)

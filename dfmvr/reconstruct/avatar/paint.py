@@ -106,11 +106,12 @@ def _head(face: Reconstruction, avatar: Avatar, from_photos: bool) -> np.ndarray
     if not from_photos:
         sight = sight._replace(weights=[0 * weight for weight in sight.weights])
     owned, scalp = part.face >= 0, part.labels == HAIR
-    cavity = (part.labels == _MOUTH) | (np.isin(part.labels, _OF_EYES) & ~owned)
+    mouth = part.labels == _MOUTH
+    cavity = mouth | (np.isin(part.labels, _OF_EYES) & ~owned)
     even = owned & (part.labels == _SKIN)
     colours, seen = sight.blended(sight.weights)
     alike = _likeness(colours, colours[even & (seen > 0.5)])
-    trust = np.where(surface.parsed | scalp | _over_brows(part), 1, alike) * ~cavity
+    trust = np.where(owned | scalp, 1, alike) * ~cavity
     trust = np.minimum(trust, atlas.smooth(trust, 6.0))
     trusted = [trust * _closed(surface, place) for place in range(len(face.views))]
     weights = [weight * share**FACING_POWER for weight, share in zip(sight.weights, trusted, strict=True)]
@@ -118,7 +119,7 @@ def _head(face: Reconstruction, avatar: Avatar, from_photos: bool) -> np.ndarray
     albedo = np.zeros((len(owned), 3))
     albedo[owned] = decode_srgb(face.albedo)[part.face[owned]]
     tone = np.broadcast_to(albedo[even].mean(0), albedo.shape)
-    albedo[~owned] = atlas.continued(albedo, surface.parsed, tone, FADE_MM)[~owned]
+    albedo[~owned] = atlas.continued(albedo, owned & ~mouth, tone, FADE_MM)[~owned]
     # strands of hair on the brow and the temples are no skin that could go on
     skin = _skin(surface, albedo, colours, seen * ~scalp * np.where(even, alike, 1))
     bare, hair, strands = skin, seen * scalp, 0.0
@@ -132,7 +133,6 @@ def _head(face: Reconstruction, avatar: Avatar, from_photos: bool) -> np.ndarray
     share = atlas.smooth(scalp.astype(float), 6.0)[:, None]
     filling = share * bare + (1 - share) * skin
     filling[cavity] *= (0.5, 0.25, 0.25)
-    mouth = part.labels == _MOUTH
     filling[mouth] *= dimmed(part.vertices[mouth, 2].max() - part.vertices[mouth, 2:])
     spread = np.column_stack([part.vertices, share])
     baked = painted(sight, weights, np.clip(filling, 0, 1), lambda texels: _grain(texels.weights @ spread, strands))

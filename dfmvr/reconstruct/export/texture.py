@@ -109,7 +109,7 @@ def painted(
     spread = [texels.weights @ column.astype(np.float32) for column in columns]
     if grain is not None:
         spread[-1][:, :3] *= grain(texels)[:, None]
-    image = _to_image(_paint(sight.photos, sight.gains, spread[:-1], spread[-1]), texels, sight.size)
+    image = to_image(_paint(sight.photos, sight.gains, spread[:-1], spread[-1]), texels, sight.size)
     mixed = seen[:, None] * colours + (1 - seen[:, None]) * filling
     return Baked(Texture(image, atlas.unwrapping), encode_srgb(np.clip(mixed, 0, 1)), seen)
 
@@ -230,7 +230,7 @@ def _matched(atlas: Atlas, filling: np.ndarray, colours: np.ndarray, seen: np.nd
     return np.clip(filling * np.exp(atlas.spread(np.clip(ratio, -1, 1), seen**2)), 0, 1)
 
 
-def _to_image(linear: np.ndarray, texels: Texels, size: int) -> np.ndarray:
+def to_image(linear: np.ndarray, texels: Texels, size: int) -> np.ndarray:
     """Texels' colours (M, 3), in linear light, as an image; the others get the colour of the nearest one."""
     steps = np.round(255 * encode_srgb(np.arange(_STEPS) / (_STEPS - 1))).astype(np.uint8)
     encoded = steps[np.clip(linear * (_STEPS - 1) + 0.5, 0, _STEPS - 1).astype(np.int32)]
