@@ -119,15 +119,18 @@ def test_colours_go_on_without_a_step():
     assert_allclose(rates, rates.mean(), rtol=0.05)  # exponential
 
 
+def texels_of(part, image):
+    """Colours (M, 3) in linear light of the texels of a part's image, and what interpolates vertices there."""
+    unwrapped = (part.unwrapping, part.width_mm)
+    texels = Atlas(part.vertices.astype(float), part.triangles, unwrapped).texels(len(image))
+    return decode_srgb(image.reshape(-1, 3)[texels.pixel] / 255), texels.weights
+
+
 @pytest.mark.parametrize("name", TEETH)
 def test_teeth_stand_apart_at_their_widths_in_gums(model, name):
     part = next(part for part in avatar_of(photographed(model, ("front",))).parts if part.name == name)
-    image = decode_srgb(teeth_image(part, np.full(3, 0.8)) / 255)
-    texels = Atlas(part.vertices.astype(float), part.triangles, (part.unwrapping, part.width_mm)).texels(len(image))
-    points, normals = (
-        texels.weights @ of.astype(float) for of in (part.vertices, mesh_normals(part.vertices, part.triangles))
-    )
-    colours = image.reshape(-1, 3)[texels.pixel]
+    colours, weights = texels_of(part, teeth_image(part, np.full(3, 0.8)))
+    points, normals = weights @ part.vertices, weights @ mesh_normals(part.vertices, part.triangles)
     front = (normals[:, 2] > 0.6) & (points[:, 2] > points[:, 2].max() - 4)
     bite = points[front, 1].min() if name == "teeth_upper" else points[front, 1].max()
     # across the two foremost teeth, half way up: dark between them and at their far sides, nowhere else
@@ -145,16 +148,11 @@ def test_teeth_stand_apart_at_their_widths_in_gums(model, name):
 
 
 def test_the_mouth_is_darker_toward_the_throat(model):
-    avatar = avatar_of(photographed(model, ("front",)))
-    tongue = avatar.parts[-1]
-    image = decode_srgb(tongue_image(tongue, np.array((0.5, 0.2, 0.2))) / 255)
-    texels = Atlas(tongue.vertices.astype(float), tongue.triangles, (tongue.unwrapping, tongue.width_mm)).texels(
-        len(image)
-    )
-    x, _, z = (texels.weights @ tongue.vertices.astype(float)).T
+    tongue = avatar_of(photographed(model, ("front",))).parts[-1]
+    colours, weights = texels_of(tongue, tongue_image(tongue, np.array((0.5, 0.2, 0.2))))
+    x, _, z = (weights @ tongue.vertices).T
     beside = np.abs(x) > 4  # of the furrow
-    red = image.reshape(-1, 3)[texels.pixel, 0]
-    assert_allclose(red[beside], 0.5 * np.exp((z - z.max()) / FADE_MM)[beside], atol=0.02)
+    assert_allclose(colours[beside, 0], 0.5 * np.exp((z - z.max()) / FADE_MM)[beside], atol=0.02)
 
 
 def eyes_of(iris, white, opening=12.0):
