@@ -98,7 +98,7 @@ def test_only_this_machine_reaches_it(app):
     assert app.ask("", headers={"Host": f"localhost:{app.port}"})[0] == 200
 
 
-@pytest.mark.parametrize("path", ["", "app.js", "app.css", "icon.svg", "sessions/none"])
+@pytest.mark.parametrize("path", ["", "app.js", "app.css", "colours.css", "icon.svg", "sessions/none"])
 def test_the_browser_is_told_to_be_strict(app, path):
     status, headers, body = app.ask(path)
     assert status == (404 if path.startswith("sessions") else 200)

@@ -33,6 +33,7 @@ from dfmvr.app.making import AVATAR, VIEWER
 from dfmvr.app.sessions import DroppedPhotograph, PageSession, PageSessions
 from dfmvr.errors import DfmvrError
 from dfmvr.files import output_error
+from dfmvr.webpage.pages import shared
 
 MAX_BYTES = 512 << 20
 """ASSUME: no photograph's file is larger."""
@@ -62,7 +63,13 @@ SECURED = {
     "x-content-type-options": "nosniff",
 }
 
-TYPES = {"": "text/html", "app.css": "text/css", "app.js": "text/javascript", "icon.svg": "image/svg+xml"}
+TYPES = {
+    "": "text/html",
+    "colours.css": "text/css",
+    "app.css": "text/css",
+    "app.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 
 DOWNLOADS = {
     "face.glb": ("face.glb",),
@@ -158,7 +165,8 @@ class Page:
     async def file(self, request: Request) -> Response:
         """A file of the page itself."""
         name = request.url.path.rpartition("/")[2]
-        held = resources.files(__package__).joinpath("templates", name or "index.html").read_bytes()
+        own = resources.files(__package__).joinpath("templates", name or "index.html")
+        held = shared(name) if name == "colours.css" else own.read_text(encoding="utf-8")
         return Response(held, media_type=TYPES[name])
 
     async def begin(self, request: Request) -> Response:

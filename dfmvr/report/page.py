@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dfmvr.report.chapter import Chapter, marked
-from dfmvr.webpage.pages import Templates, scene_script
+from dfmvr.webpage.pages import Templates, shared
 
 TITLE = "DF-MVR: multi-view face reconstruction"
 
@@ -24,6 +24,6 @@ def write_page(path: Path, lead: str, findings: Sequence[str], chapters: Sequenc
     shown = [chapter for chapter in chapters if chapter.parts]
     scripts = [templates.part("page.js")]
     if any(part["kind"] == "scene" for chapter in shown for part in chapter.parts):
-        scripts += [scene_script(), templates.part("viewer.js")]
+        scripts += [shared("scene.js"), templates.part("viewer.js")]
     texts = {"title": TITLE, "lead": marked(lead), "findings": [marked(sentence) for sentence in findings]}
     templates.write(path, "page.html", **texts, sections=shown, css=templates.part("page.css"), scripts=scripts)

@@ -1,6 +1,7 @@
 """What pages are put together from: templates, and values, numbers and pictures written into them.
 
-`scene.js` turns meshes on a canvas. A page that shows some sets it before the page's own script.
+`scene.js` turns meshes on a canvas. A page that shows some sets it before the page's own script. `colours.css` names the
+colours of the pages that are used, light and dark; they set it before their own style.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ _TYPES = {b"\x89PNG": "png", b"\xff\xd8\xff\xe0": "jpeg", b"\xff\xd8\xff\xe1": "
 _TYPES |= {b"<?xm": "svg+xml", b"<svg": "svg+xml"}
 
 
-def scene_script() -> Markup:
-    """The script by which meshes can be turned."""
-    return Markup(resources.files(__package__).joinpath("scene.js").read_text(encoding="utf-8"))
+def shared(name: str) -> Markup:
+    """`scene.js` or `colours.css`."""
+    return Markup(resources.files(__package__).joinpath(name).read_text(encoding="utf-8"))
 
 
 class Templates:

@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dfmvr.geometry.meshes import Mesh
-from dfmvr.webpage.pages import Templates, data_uri, held_json, held_numbers, scene_script
+from dfmvr.webpage.pages import Templates, data_uri, held_json, held_numbers, shared
 
 _SAME_MM = 0.05
 """Vertices that an expression moves by less than this look the same."""
@@ -74,8 +74,8 @@ def write_viewer(path: Path, parts: list[ShownPart], strengths: Mapping[str, flo
         textured=held["parts"][0]["image"] is not None,
         expression=bool(held["strengths"]),
         groups=groups_of(held["strengths"]),
-        css=templates.part("viewer.css"),
-        scripts=[scene_script(), templates.part("viewer.js")],
+        css=shared("colours.css") + templates.part("viewer.css"),
+        scripts=[shared("scene.js"), templates.part("viewer.js")],
         scene=held_json(held),
     )
 
