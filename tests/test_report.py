@@ -26,6 +26,7 @@ from dfmvr.report.context import read_benchmarks
 from dfmvr.report.figures.exhibits import choose_samples
 from dfmvr.report.figures.pictures import see_mesh, shade_seen, whole_millimetres
 from dfmvr.report.figures.style import error_colours
+from dfmvr.report.tables.run_tables import runtime_table
 from dfmvr.report.tables.statistics import percentile_interval, resample_means
 from dfmvr.report.tables.table import Column, Table, html_table, interval, latex_table, number, to_html, to_latex
 
@@ -278,9 +279,22 @@ def test_benchmarks_are_summed_by_stage(tmp_path):
     (tmp_path / "score").mkdir()
     (tmp_path / "score" / "a.jsonl").write_text(json.dumps({"s": 2.5, "max_rss": 100}) + "\n")
     (tmp_path / "score" / "b.jsonl").write_text(json.dumps({"s": 1.5, "max_rss": "NA"}) + "\n")
-    found = read_benchmarks(tmp_path)
+    found = read_benchmarks(tmp_path, tmp_path / "results")
     assert list(found["seconds"]) == [2.5, 1.5]
     assert set(found["stage"]) == {"score"}
+
+
+def test_a_training_in_parts_counts_them_all(tmp_path):
+    trained = tmp_path / "results" / "train" / "dfmvr"
+    for folder in (trained, tmp_path / "train"):
+        folder.mkdir(parents=True)
+    (tmp_path / "train" / "dfmvr.jsonl").write_text(json.dumps({"s": 110.0, "cpu_time": 100.0, "max_rss": 700}) + "\n")
+    (tmp_path / "train" / "deng.jsonl").write_text(json.dumps({"s": 50.0, "cpu_time": 40.0, "max_rss": 600}) + "\n")
+    rows = ["first_step,steps,seconds,cpu_seconds,ended", "0,30,300.0,290.0,1000", "30,20,200.0,190.0,9000"]
+    (trained / "parts.csv").write_text("\n".join([*rows, "50,10,105.0,99.0,99000"]) + "\n")
+    found = read_benchmarks(tmp_path, tmp_path / "results")
+    sums = runtime_table(found).frame.set_index("stage").loc["train"]
+    assert sums[["jobs", "seconds", "cpu_seconds", "memory_mib"]].tolist() == [2, 660.0, 620.0, 700.0]
 
 
 # --- what is missing or broken

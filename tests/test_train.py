@@ -401,6 +401,14 @@ def test_kills_at_random_moments_change_nothing(tmp_path):
     assert (whole / "metrics.csv").read_text() == (killed / "metrics.csv").read_text()
     states = [read_network(folder / "weights.safetensors").network.state_dict() for folder in (whole, killed)]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    with (killed / "parts.csv").open() as stream:
+        parts = [(int(row["first_step"]), int(row["steps"]), float(row["seconds"])) for row in csv.DictReader(stream)]
+    firsts = [first for first, _, _ in parts]
+    assert len(parts) > kills / 2  # of the ten, those that a checkpoint was written in
+    assert firsts == sorted(set(firsts))
+    assert all(first + steps <= after for (first, steps, _), after in zip(parts, [*firsts[1:], 40], strict=True))
+    assert all(seconds > 0 for _, _, seconds in parts)
+    assert len((whole / "parts.csv").read_text().splitlines()) == 2
 
 
 def test_freed_memory_is_kept_for_the_next_tensor():

@@ -127,6 +127,31 @@ class Metrics:
             csv.writer(stream).writerows([self.names, *self.rows])
 
 
+class Parts:
+    """What each part of a run has cost, from start or resumption to its last checkpoint: CSV, for the report.
+
+    CPU seconds are those of this process alone; `ended` is in seconds since 1970.
+    """
+
+    NAMES = ("first_step", "steps", "seconds", "cpu_seconds", "ended")
+
+    def __init__(self, path: Path, first_step: int) -> None:
+        """Begin a part at `first_step` and keep those before it; a run that starts anew has none."""
+        self.path, self.first = path, first_step
+        self.rows: list[list[str]] = []
+        if first_step and path.exists():  # a run that an earlier version began has no such file
+            with path.open(newline="", encoding="utf-8") as stream:
+                self.rows = [row for row in csv.reader(stream) if row[0].isdecimal() and int(row[0]) < first_step]
+        self.began, self.cpu_began = time.monotonic(), time.process_time()
+
+    def flush(self, end: int) -> None:
+        """Write all parts, this one up to the step `end`."""
+        seconds, cpu = time.monotonic() - self.began, time.process_time() - self.cpu_began
+        row = [self.first, end - self.first, f"{seconds:.1f}", f"{cpu:.1f}", f"{time.time():.0f}"]
+        with writing(self.path) as partial, partial.open("w", newline="", encoding="utf-8") as stream:
+            csv.writer(stream).writerows([self.NAMES, *self.rows, row])
+
+
 def prefetched(make: Callable[[int], Any], first: int, last: int) -> Iterator[Any]:
     """Yield make(first) .. make(last - 1), each made in a thread while the one before it is used."""
     with ThreadPoolExecutor(1) as pool:
@@ -179,7 +204,7 @@ def optimise(  # noqa: PLR0913, the parts of a run
         batch_of: from a step to the pieces of its batch, equally large, depending on nothing else.
         schedule: number of steps, learning rate, time between checkpoints.
         checkpoints: where to go on from and to save to.
-        metrics_path: CSV with one row a step.
+        metrics_path: CSV with one row a step; what the parts of the run cost stands beside it in `parts.csv`.
         team: the processes that share the work; the first writes.
         wrapped: the network as `losses` calls it, if that is `team.wrap` of it.
     Returns:
@@ -193,6 +218,7 @@ def optimise(  # noqa: PLR0913, the parts of a run
     first = checkpoints.restore(network, optimiser).get("step", 0)
     unfinished = Path(metrics_path).with_name("metrics.partial.csv")
     metrics = Metrics(unfinished, schedule.names, first)
+    parts = Parts(unfinished.with_name("parts.csv"), first)
     bar = tqdm(total=schedule.steps, initial=first, unit="step", mininterval=5, disable=None if team.leads else True)
     saved = time.monotonic()
     for step, batch in enumerate(prefetched(batch_of, first, schedule.steps), first):
@@ -208,6 +234,7 @@ def optimise(  # noqa: PLR0913, the parts of a run
         if due and team.leads:
             metrics.flush()
             checkpoints.save(step + 1, network, optimiser)
+            parts.flush(step + 1)
             loss = float(terms["total"])
             bar.set_postfix(loss=f"{loss:.4g}")
             logger.info("step %d of %d, loss %.4g", step + 1, schedule.steps, loss)

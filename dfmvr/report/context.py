@@ -184,7 +184,7 @@ def read_context(
     lights = pd.concat([manifest.assign(dataset=name) for name, manifest in manifests.items()])
     lights = lights.drop_duplicates(["dataset", "sample"])[["dataset", "sample", "illumination"]]
     table = table.merge(lights, "left", ["dataset", "sample"])
-    measured = None if benchmarks is None else read_benchmarks(benchmarks)
+    measured = None if benchmarks is None else read_benchmarks(benchmarks, root)
     return Context(root, configuration, configured, folder, paths, table, manifests, training, measured)
 
 
@@ -200,14 +200,15 @@ def _read_training(root: Path, methods: Sequence[str], configuration: Config) ->
     return runs
 
 
-def read_benchmarks(folder: Path) -> pd.DataFrame | None:
+def read_benchmarks(folder: Path, root: Path) -> pd.DataFrame | None:
     """Run times that Snakemake measured, one row a job: stage, seconds, CPU seconds, peak memory in MiB, and its end.
 
-    The stage is the first folder (or the stem) below `folder`; the end is the file's own time, in seconds. None where
-    nothing was measured.
+    The stage is the first folder (or the stem) below `folder`; the end is the file's own time, in seconds. Snakemake
+    knows a job's last part alone; a training has noted the ones before it under `root`, which are rows of the same job.
+    None where nothing was measured.
 
     Raises:
-        DataError: a line is not JSON or lacks the seconds.
+        DataError: a line is not JSON or lacks the seconds, or a training's parts are malformed.
     Source: Snakemake's benchmark files, one JSON object a line with the keys `s`, `cpu_time` and `max_rss`.
     """
     rows = []
@@ -222,6 +223,10 @@ def read_benchmarks(folder: Path) -> pd.DataFrame | None:
                 raise DataError(f"{path}: expected Snakemake's benchmark as JSON ({error}); delete it") from error
             row = {"stage": parts[0], "job": "/".join(parts), "seconds": seconds, "cpu_seconds": cpu}
             rows.append(row | {"memory_mib": memory, "end": path.stat().st_mtime})
+        if parts[0] == "train" and (noted := root.joinpath(*parts, "parts.csv")).exists():
+            before = read_table(noted, ["seconds", "cpu_seconds", "ended"], "train").iloc[:-1]
+            before = before[["seconds", "cpu_seconds"]].assign(end=before["ended"], memory_mib=float("nan"))
+            rows += before.assign(stage=parts[0], job="/".join(parts)).to_dict("records")
     return pd.DataFrame(rows) if rows else None
 
 

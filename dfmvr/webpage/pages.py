@@ -1,7 +1,7 @@
 """What pages are put together from: templates, and values, numbers and pictures written into them.
 
-`scene.js` turns meshes on a canvas. A page that shows some sets it before the page's own script. `colours.css` names the
-colours of the pages that are used, light and dark; they set it before their own style.
+`scene.js` turns meshes on a canvas. A page that shows some sets it before the page's own script. `colours.css` names
+the colours of the pages that faces are made and seen on, light and dark; they set it before their own style.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ needs   results/align/{dataset}/, results/parse/{dataset}/     crops, landmarks,
 gives   results/train/{method}/weights.safetensors             the network after the last epoch
         results/train/{method}/metrics.csv                     every loss at every step
         results/train/{method}/checkpoints/                    where a stopped run goes on from
+        results/train/{method}/parts.csv                       what its parts have cost, for the report
 """
 
 
