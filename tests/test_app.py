@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +23,7 @@ from running_app import RunningApp, Visitor
 
 from dfmvr import Reconstructor, cli
 from dfmvr.app.making import FaceWish
-from dfmvr.app.sessions import LEFT_SECONDS, SILENT_SECONDS, PageSessions
+from dfmvr.app.sessions import LEFT_SECONDS, SILENT_SECONDS, PageSession, PageSessions
 from dfmvr.conventions import MOST_PHOTOS
 from dfmvr.errors import ConfigError, DfmvrError
 from dfmvr.geometry.meshes import read_mesh
@@ -242,15 +244,15 @@ def test_what_is_being_made_can_be_cancelled_while_it_waits_and_while_it_runs(ap
     assert running.ended()["run"]["state"] == "done"
 
 
-@pytest.mark.parametrize(("by", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 128 + signal.SIGTERM)])
-def test_nothing_is_left_when_the_program_ends_in_the_middle_of_a_face(tmp_path, photo, by, code):
+@pytest.mark.parametrize("by", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_nothing_is_left_when_the_program_ends_in_the_middle_of_a_face(tmp_path, photo, by):
     app = RunningApp(tmp_path)
     visitor = Visitor(app)
     visitor.drop("one.png", photo)
     visitor.start()
     visitor.once(lambda state: state["run"]["state"] == "running" and state["run"]["stage"])
     assert [path.name for path in tmp_path.rglob("one.png")] == ["one.png"]
-    assert app.end(by) == code
+    assert app.end(getattr(signal, by)) == (0 if by == "SIGINT" else 128 + signal.SIGTERM)
     assert left_in(tmp_path) == []
 
 
@@ -331,9 +333,42 @@ def test_a_session_ends_when_its_page_is_gone(tmp_path):
     assert left_in(tmp_path) == []
 
 
+def test_pages_that_are_gone_are_looked_for_while_no_other_is_opened(tmp_path, monkeypatch):
+    monkeypatch.setattr("dfmvr.app.sessions.SWEEP_SECONDS", 0.01)
+    sessions = PageSessions(tmp_path, SimpleNamespace())
+    session = sessions.find(sessions.create())
+    session.run = SimpleNamespace(is_open=True, stop=threading.Event(), state="running")
+    session.left, session.heard = True, session.heard - LEFT_SECONDS - 1
+    with sessions.swept():
+        assert session.run.stop.wait(60)
+        assert session.folder.exists()  # as long as the face is being made
+        session.run.is_open = False
+        ended = time.monotonic() + 60
+        while session.folder.exists() and time.monotonic() < ended:
+            time.sleep(0.01)
+    assert left_in(tmp_path) == []
+
+
+def test_photographs_that_come_at_the_same_time_have_files_of_their_own(tmp_path):
+    session = PageSession(tmp_path / "one", SimpleNamespace(look=lambda *of: None))
+    coming = [session.place_for("image.png") for _ in range(MOST_PHOTOS + 1)]
+    assert len({photograph.path for photograph in coming}) == len(coming)
+    for photograph in coming:
+        photograph.path.touch()
+    for photograph in coming[:-1]:
+        session.add(photograph)
+    with pytest.raises(ConfigError, match="found 13"):
+        session.add(coming[-1])
+    assert not coming[-1].path.exists()
+    session.remove(coming[0])
+    assert session.place_for("image.png").path == coming[0].path
+
+
 def test_a_wish_names_each_photograph_once(tmp_path):
     photos = {tmp_path / "a": 1, tmp_path / "b": 1}
     FaceWish(photos, {"left": tmp_path / "a", "right": tmp_path / "b"})
     for sides in ({}, {"left": tmp_path / "a"}, {"left": tmp_path / "a", "right": tmp_path / "a"}):
         with pytest.raises(ConfigError, match="each photograph once"):
             FaceWish(photos, sides)
+    with pytest.raises(ConfigError, match="one or more, found none"):
+        FaceWish({}, {})

@@ -61,12 +61,14 @@ def main(args: argparse.Namespace, settings: None) -> None:
         workshop = Workshop(lambda: load_reconstructor(args))
         try:
             hosts = frozenset(f"{name}:{port}" for name in (HOST, "localhost"))
-            app = application(PageSessions(folder, workshop), token, hosts)
+            sessions = PageSessions(folder, workshop)
+            app = application(sessions, token, hosts)
             address = f"http://{HOST}:{port}/{token}/"
             log.info("%s is the page, for this machine alone; Ctrl+C ends it", address)
             if not args.no_browser and _has_screen():
                 threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-            serve(app, listening)
+            with sessions.swept():
+                serve(app, listening)
             log.info("the page is closed, and its photographs are removed")
         finally:
             workshop.close()
@@ -79,7 +81,7 @@ def _private_folder() -> Iterator[Path]:
     Raises:
         OutputError: it cannot be made.
     """
-    parent = Path(tempfile.gettempdir(), f"dfmvr-app-{getpass.getuser()}")
+    parent = Path(tempfile.gettempdir(), f"dfmvr-app-{_user()}")
     try:
         parent.mkdir(mode=0o700, exist_ok=True)
         status = parent.lstat()
@@ -93,6 +95,14 @@ def _private_folder() -> Iterator[Path]:
     finally:
         with suppress(OSError):  # another program of this user is at work there
             parent.rmdir()
+
+
+def _user() -> str:
+    """The user's name, or number where it has none, as in containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # the one up to Python 3.12, the other since
+        return str(os.getuid())
 
 
 def _listen(port: int) -> socket.socket:

@@ -52,7 +52,9 @@ class FaceWish:
     avatar: bool = False
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for sides that are not these photographs', each in a view of its own."""
+        """Raise ConfigError for no photograph, and sides that are not the photographs', each in a view of its own."""
+        if not self.photos:
+            raise ConfigError("photographs: expected one or more, found none")
         if self.sides is not None and (
             set(self.sides) - {*VIEWS} or sorted(self.sides.values()) != sorted(self.photos)
         ):

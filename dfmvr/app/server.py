@@ -7,6 +7,7 @@ page itself: other pages that the browser shows can neither read nor post, by wh
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import signal
 import socket
@@ -194,7 +195,7 @@ class Page:
                         raise HTTPException(413, f"{photograph.path.name}: expected {MAX_BYTES >> 20} MiB at the most")
                     stream.write(part)
         except BaseException as error:  # refused, no room left, or the page was left meanwhile
-            photograph.path.unlink(missing_ok=True)
+            session.give_up(photograph)
             if isinstance(error, OSError):
                 raise output_error(photograph.path.name, error) from error
             raise
@@ -301,12 +302,16 @@ def application(sessions: PageSessions, token: str, hosts: frozenset[str]) -> AS
 
 
 def serve(app: ASGIApp, listening: socket.socket) -> None:
-    """Answer until Ctrl+C. A process that is terminated leaves by SystemExit, so that it can clean up."""
+    """Answer until Ctrl+C. A process that is terminated, or whose terminal is closed, leaves by SystemExit, so that it
+    can clean up.
+    """
 
     def terminated(number: int, frame: FrameType | None) -> None:
         sys.exit(128 + number)
 
     signal.signal(signal.SIGTERM, terminated)  # for when uvicorn, which closes at it, hands it on
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # which uvicorn does not know
+        signal.signal(signal.SIGHUP, lambda number, frame: os.kill(os.getpid(), signal.SIGTERM))
     how = {"log_level": "warning", "access_log": False, "server_header": False, "lifespan": "off", "ws": "none"}
     settings = uvicorn.Config(app, **how, timeout_graceful_shutdown=CLOSING_SECONDS)
     with suppress(KeyboardInterrupt):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import shutil
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,9 @@ from dfmvr.errors import ConfigError
 
 LEFT_SECONDS, SILENT_SECONDS = 60.0, 12 * 3600.0
 """A session ends so long after its page was left, unless it comes back, as when it is loaded again; or fell silent."""
+
+SWEEP_SECONDS = 10.0
+"""Between two looks at which pages are gone."""
 
 MAX_NAME = 100
 _OPTIONS = ("same_expression", "within_model", "fast", "avatar")
@@ -60,6 +66,7 @@ class PageSession:
         self.run: FaceInMaking | None = None  # the last that was begun
         self.made: FaceInMaking | None = None  # the last that was made
         self._count, self._begun = 0, 0
+        self._names: set[str] = set()  # of all files, those that are still coming too
         self.heard, self.left = time.monotonic(), False
         (folder / "photographs").mkdir(parents=True)
 
@@ -79,13 +86,20 @@ class PageSession:
         letters = "".join(letter for letter in name if letter.isprintable() and letter not in '/\\:*?"<>|')
         plain = Path(letters.strip(" .") or "photograph")
         stem, suffix = plain.stem[:MAX_NAME], plain.suffix[:10]
-        taken = {photograph.path.name.casefold() for photograph in self.photographs.values()}
-        names = (f"{stem}{again}{suffix}" for again in ("", *(f" ({k})" for k in range(2, 2 + 2 * MOST_PHOTOS))))
-        free = next((one for one in names if one.casefold() not in taken), f"{self._count}{suffix}")
+        names = (f"{stem} ({k}){suffix}" if k > 1 else f"{stem}{suffix}" for k in itertools.count(1))
+        free = next(one for one in names if one.casefold() not in self._names)
+        self._names.add(free.casefold())
         return self.folder / "photographs" / free
 
     def add(self, photograph: DroppedPhotograph) -> None:
-        """Take a photograph whose file is there, and have it looked at."""
+        """Take a photograph whose file is there, and have it looked at.
+
+        Raises:
+            ConfigError: others have come meanwhile, and there are as many as a face can have.
+        """
+        if len(self.photographs) >= MOST_PHOTOS:
+            self.give_up(photograph)
+            raise ConfigError(f"photographs: expected one to {MOST_PHOTOS}, found {MOST_PHOTOS + 1}")
         self.photographs[photograph.number] = photograph
         self.choose(photograph, 1)
 
@@ -107,7 +121,12 @@ class PageSession:
         """
         self._check_idle()
         self.photographs.pop(photograph.number, None)
+        self.give_up(photograph)
+
+    def give_up(self, photograph: DroppedPhotograph) -> None:
+        """Remove the file of a photograph that is not on the page; another one may have its name."""
         photograph.path.unlink(missing_ok=True)
+        self._names.discard(photograph.path.name.casefold())
 
     def _check_idle(self) -> None:
         if self.run is not None and self.run.is_open:
@@ -207,9 +226,27 @@ class PageSessions:
         return session
 
     def sweep(self, now: float) -> None:
-        """End the sessions whose pages are gone."""
+        """End the sessions whose pages are gone; one whose face is just being written, the next time."""
         for name, session in list(self._sessions.items()):
             if now - session.heard > (LEFT_SECONDS if session.left else SILENT_SECONDS):
-                del self._sessions[name]
                 session.cancel()
-                shutil.rmtree(session.folder, ignore_errors=True)
+                if session.run is None or not session.run.is_open:
+                    self._sessions.pop(name, None)
+                    shutil.rmtree(session.folder, ignore_errors=True)
+
+    @contextmanager
+    def swept(self) -> Iterator[None]:
+        """End sessions whose pages are gone, as long as the block runs, whether or not another page is opened."""
+        ended = threading.Event()
+
+        def work() -> None:
+            while not ended.wait(SWEEP_SECONDS):
+                self.sweep(time.monotonic())
+
+        thread = threading.Thread(target=work, name="sweep", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
