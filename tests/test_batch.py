@@ -15,7 +15,9 @@ import pytest
 from test_photographs import use, write_photographs
 
 from dfmvr import cli
+from dfmvr.assets.files import FOLDER, SUMS
 from dfmvr.conventions import VIEWS
+from dfmvr.files import sha256_of
 
 
 @pytest.fixture
@@ -58,6 +60,8 @@ def test_what_is_done_is_told_by_photographs_and_options(people, tmp_path):
     code, rows = run(people, output, *ply)
     assert (code, statuses(rows)) == (0, {"ann": "done", "bob": "done"})
     assert "left aside, since not called left, front, right: frnt.png" in rows["bob"]["notes"]
+    told = json.loads((output / "ann" / ".dfmvr-reconstruct.json").read_text())["about"]["options"]
+    assert told["shipped"] == sha256_of(FOLDER / SUMS)  # another release of networks makes the faces anew
     shutil.copytree(people, tmp_path / "moved")
     (output / "summary.csv").unlink()
     code, again = run(tmp_path / "moved", output, *ply)

@@ -256,6 +256,22 @@ def test_two_photographs_of_a_view_are_a_problem(tmp_path):
     assert "left.jpeg, left.jpg: expected one of them; remove the others" in face.problem.replace("left.heic, ", "")
 
 
+def test_a_folder_that_cannot_be_read_is_its_own_problem_alone(tmp_path):
+    for name in ("ann", "bob"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "left.jpg").touch()
+    (tmp_path / "bob" / ".dfmvr-reconstruct.json").write_text("{")
+    ann, bob = list_faces(tmp_path)
+    assert (ann.problem, list(ann.photos)) == ("", ["left"])
+    assert "not a list of what dfmvr wrote" in bob.problem
+
+
+def test_a_cell_that_no_file_can_be_called_is_left_to_its_face(tmp_path):
+    path = tmp_path / "people.csv"
+    path.write_text(f"name,front\nann,{'x' * 300}.jpg\nbob,b.jpg\n")
+    assert [face.photos["front"].name for face in list_faces(path)] == [f"{'x' * 300}.jpg", "b.jpg"]
+
+
 def test_folders_whose_names_are_no_utf_8(tmp_path):
     raw = os.fsdecode(b"Jos\xe9")
     try:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 
 import numpy as np
@@ -14,14 +15,16 @@ from toy_network import SIZE
 from dfmvr import cli
 from dfmvr.align.crop import five_points
 from dfmvr.conventions import VIEWS
-from dfmvr.datasets.images import read_focal_length, read_image, write_image
+from dfmvr.datasets.images import read_focal_length, read_image, read_photograph, write_image
 from dfmvr.datasets.landmark_files import read_landmark_file, write_landmark_file
 from dfmvr.errors import ConfigError, DataError
 from dfmvr.geometry.camera import pose, project
 from dfmvr.geometry.meshes import read_mesh
 from dfmvr.networks.checkpoint import read_network
 from dfmvr.parse.parser import load_parser, predict
+from dfmvr.reconstruct.photographs.reconstruction import SeenView
 from dfmvr.reconstruct.photographs.reconstructor import Reconstructor
+from dfmvr.reconstruct.photographs.views import put_by_pose, put_in_place
 
 PX = 240
 YAWS = {"left": -0.5, "front": 0.0, "right": 0.5}
@@ -146,6 +149,37 @@ def test_a_photograph_without_a_face_is_left_out(reconstructor, shown):
         reconstructor.from_any([blank, blank])
     with pytest.raises(DataError, match="no such image"):
         reconstructor.from_any([photos["front"], "nowhere.jpg"], [marks["front"], None])
+    face = reconstructor.from_any([photos["front"], f"{'x' * 300}.jpg"], [marks["front"], None])  # cannot be looked up
+    assert "File name too long" in face.notes[0]
+
+
+def turned(yaw_deg, name=""):
+    return SeenView(name, *([np.zeros(0)] * 4), yaw_deg=yaw_deg, label=f"{yaw_deg:+g}")
+
+
+@pytest.mark.parametrize(
+    ("yaws", "places"),
+    [
+        ((35, -2, -30), ("right", "front", "left")),
+        ((-8, 1, 7), ("left", "front", "right")),
+        ((-3, 1, 4), ("further1", "front", "further2")),
+        ((-40, -30, 2), ("left", "further1", "front")),
+        ((-40, -30, -2), ("left", "further1", "front")),
+    ],
+)
+def test_places_follow_from_how_far_faces_are_turned(yaws, places):
+    names = {view.yaw_deg: view.name for view in put_by_pose([turned(yaw) for yaw in yaws])}
+    assert tuple(names[yaw] for yaw in yaws) == places
+
+
+def test_named_sides_that_are_copies_or_hardly_turned_are_told(reconstructor, shown):
+    photos, marks = shown
+    of_both = dict.fromkeys(("left", "front"), marks["front"])
+    twice = reconstructor(left=photos["front"], front=photos["front"], landmarks=of_both)
+    assert [view.name for view in twice.views] == ["front"]
+    assert twice.notes == (f"{photos['front']}: left out, the same photograph as {photos['front']}",)
+    _, notes = put_in_place({"left": turned(-3, "left"), "front": turned(0, "front"), "right": turned(20, "right")})
+    assert notes == ["-3: given as the left view, but hardly turned, by -3 degrees"]
 
 
 @pytest.mark.parametrize(
@@ -170,6 +204,30 @@ def test_the_focal_length_is_that_of_the_file(tmp_path, film, taken, known, said
     # 26 mm on film of 36 x 24 mm, whose diagonal is 43.27 mm; the picture's is 500 px
     assert found.px == (pytest.approx(26 * 500 / 43.267, rel=1e-3) if known else None)
     assert said in found.doubt
+
+
+@pytest.mark.parametrize("form", ["png", "webp", "jpg"])
+def test_damaged_exif_data_cost_the_focal_length_alone(tmp_path, form):
+    pixels = np.full((30, 40, 3), 90, np.uint8)
+    path, more = tmp_path / f"a.{form}", {"dpi": (72, 72)} if form == "jpg" else {}
+    Image.fromarray(pixels).save(path, exif=b"Exif\0\0no TIFF at all", **more)
+    found = read_photograph(path)
+    assert np.abs(found.pixels.astype(int) - 90).max() <= 1
+    assert (found.focal_px, found.size) == (None, (30, 40))
+    assert found.doubts == ("its EXIF data are damaged; the focal length is not used",)
+
+
+@pytest.mark.parametrize(("film", "known"), [(50, True), (26, False)])
+def test_a_camera_that_stood_in_the_face_took_a_larger_photograph(reconstructor, tmp_path, film, known):
+    """The toy's faces are as large as from 1,000 mm by a lens of 139 mm: 26 mm put the camera at 187 mm."""
+    folder, exif = write_photographs(tmp_path / "photos"), Image.Exif()
+    exif.get_ifd(0x8769)[0xA405] = film
+    Image.open(folder / "left.png").save(folder / "left.png", exif=exif.tobytes())
+    seen = reconstructor.see(folder / "left.png", folder / "left.txt")
+    assert (seen.focal_px is not None) == known
+    if not known:
+        told = re.search(r"put the camera (\d+) mm before the face, so it has been cropped", seen.notes[0])
+        assert float(told[1]) == pytest.approx(187, rel=0.05)
 
 
 def test_several_faces_at_once_are_the_same_faces(reconstructor, shown):
@@ -287,6 +345,9 @@ WRONG = {
     "both ways": (["a.jpg", "--left", "b.jpg"], "PHOTO and --left, ...: give one of them"),
     "landmarks": (["--left", "a.jpg", "--landmarks", "x", "y"], "expected a file for each of 1 photographs, found 2"),
     "face": (["--face", "0", "a.jpg"], "--face 0: expected 1"),
+    "two faces": (["--face", "2,1", "a.jpg"], "--face 2,1: expected one face at the most"),
+    "two faces of one": (["--face", "1=2", "--face", "1=1", "a.jpg"], "expected one face of 1 at the most"),
+    "device": (["--device", "nowhere", "a.jpg"], "--device nowhere: "),
     "batch": (["--batch", "nowhere"], "nowhere: not readable as a folder or CSV file"),
     "expression": (["--batch", "nowhere", "--expression-of", "left"], "--expression-of: not together with --batch"),
 }

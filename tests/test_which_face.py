@@ -255,6 +255,8 @@ def test_pictures_of_faces_that_were_written_are_no_photographs(tmp_path, capsys
     assert cli.main(["reconstruct", *drawn, str(photo), *more]) == 0
     assert f"note: {drawn[0]}: a picture that dfmvr wrote; left out" in caplog.text
     assert json.loads((tmp_path / "face.json").read_text()) == first
+    assert cli.main(["reconstruct", *drawn, str(photo), *more, "--face", f"{len(drawn) + 1}=2"]) == 2
+    assert f"{photo}: expected 2 faces or more, found 1" in capsys.readouterr().err.splitlines()[-1]
     for wrong in (drawn[:1], ["--front", drawn[0]]):
         assert cli.main(["reconstruct", *wrong, *more]) == 2
         assert "name photographs alone" in capsys.readouterr().err.splitlines()[-1]

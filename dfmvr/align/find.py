@@ -101,8 +101,12 @@ YAW_ROUNDS = 2
 """Which points make a landmark depends on the yaw, which the landmarks tell."""
 
 
-def _finders_of(source: str) -> tuple[str, ...]:
-    """The finders that are asked, one after the other until one has found a face."""
+def finders_of(source: str) -> tuple[str, ...]:
+    """The finders that are asked here, one after the other until one has found a face.
+
+    Args:
+        source: one of `FINDERS`, or `AUTO`.
+    """
     if source != AUTO:
         return (source,)
     from dfmvr.align.by_mediapipe import is_available
@@ -137,7 +141,7 @@ def find_faces(
     if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8:
         raise ValueError(f"expected uint8 (H, W, 3), found {photo.dtype} {photo.shape}")
     found, finder = [], ""
-    for finder in _finders_of(source) if photo.size else ():
+    for finder in finders_of(source) if photo.size else ():
         if found := FINDERS[finder](photo, device, upright):
             break
     if standard is None and found:

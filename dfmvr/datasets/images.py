@@ -11,10 +11,11 @@ import io
 import math
 import os
 import stat
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -160,9 +161,22 @@ def read_image_size(path: Path | str) -> tuple[int, int]:
         return _upright_size(image)
 
 
+_DAMAGED_EXIF = (SyntaxError, struct.error, LookupError, TypeError, ValueError, ArithmeticError, EOFError)
+"""What Pillow raises when it reads EXIF data that are damaged, and what comes of numbers that are none."""
+
+
+def _exif(image: Image.Image, part: int | None = None) -> Mapping[int, Any]:
+    """The EXIF data of an image or a part of them; nothing where they are damaged, which the pixels are not."""
+    try:
+        told = image.getexif()
+        return dict(told if part is None else told.get_ifd(part))
+    except _DAMAGED_EXIF:
+        return {}
+
+
 def _upright_size(image: Image.Image) -> tuple[int, int]:
     """Height and width of an image turned upright."""
-    turned = image.getexif().get(ExifTags.Base.Orientation) in range(5, 9)
+    turned = _exif(image).get(ExifTags.Base.Orientation) in range(5, 9)
     return image.size if turned and image.format != "TIFF" else image.size[::-1]  # Pillow turns TIFF itself
 
 
@@ -188,7 +202,7 @@ def _pixels(path: Path | str, image: Image.Image, reduced: int) -> tuple[np.ndar
         drafted = image.draft(None, (width // reduced, image.height // reduced))
         by_decoder = round(width / drafted[1][2]) if drafted else 1
     image.load()
-    turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))  # as those that Pillow turns now tell too
+    turn = _TURNS.get(_exif(image).get(ExifTags.Base.Orientation))  # as those that Pillow turns now tell too
     result, doubt = to_srgb(image, reduced // by_decoder)
     if "icc_profile" not in image.info and (space := _told_space(image)):
         doubt = f"it tells of {space}, but has no colour profile; its colours are taken as sRGB"
@@ -201,7 +215,7 @@ def _told_space(image: Image.Image) -> str:
 
     Sources: DCF 2.0, of EXIF data; ITU-T H.273, of the numbers in HEIC.
     """
-    if image.getexif().get_ifd(ExifTags.IFD.Interop).get(1) == "R03":
+    if _exif(image, ExifTags.IFD.Interop).get(1) == "R03":
         return "Adobe RGB"
     coded = image.info.get("nclx_profile") or {}
     curves, primaries = {16: "PQ (HDR)", 18: "HLG (HDR)"}, {9: "Rec. 2020", 11: "DCI-P3", 12: "Display P3"}
@@ -230,13 +244,13 @@ def read_focal_length(path: Path | str) -> FocalLength:
 
 def _focal_length(image: Image.Image) -> FocalLength:
     """The focal length of an image whose pixels have not been asked for."""
-    told = image.getexif().get_ifd(ExifTags.IFD.Exif)
     size = sorted(image.size)
     try:
+        told = image.getexif().get_ifd(ExifTags.IFD.Exif)
         film = float(told.get(ExifTags.Base.FocalLengthIn35mmFilm) or 0)
         sides = (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight)
         taken = sorted(float(told.get(key) or 0) for key in sides)
-    except (TypeError, ValueError, ZeroDivisionError):
+    except _DAMAGED_EXIF:
         return FocalLength(None, "its EXIF data are damaged; the focal length is not used")
     if not film:
         return FocalLength(None)

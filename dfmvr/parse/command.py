@@ -19,6 +19,7 @@ from dfmvr.conventions import VIEWS
 from dfmvr.errors import DataError
 from dfmvr.files import open_npy
 from dfmvr.folders import writing_folder
+from dfmvr.networks.device import pick_device
 from dfmvr.parse import figures
 from dfmvr.parse.parser import load_parser, predict
 from dfmvr.parse.weight_map import weights_of
@@ -70,7 +71,7 @@ def main(args: argparse.Namespace, settings: ParseSection) -> None:
     if args.threads is not None:
         torch.set_num_threads(max(1, args.threads))
     images = open_images(args.align)
-    parser = load_parser(args.weights, args.device)
+    parser = load_parser(args.weights, pick_device(args.device))
     samples, views, size = images.shape[:3]
     flat, name = images.reshape(-1, size, size, 3), args.align.name
     with writing_folder(args.output, "parse") as folder:

@@ -21,6 +21,7 @@ from dfmvr.datasets.layouts import reading_options
 from dfmvr.errors import ConfigError, DataError
 from dfmvr.files import write_json
 from dfmvr.networks.bisenet import SMALLEST_IMAGE_PX
+from dfmvr.networks.device import pick_device
 from dfmvr.parse import figures
 from dfmvr.parse.parser import ParseNet, noted, predict, save_parser
 from dfmvr.parse.photos import Photos
@@ -64,7 +65,7 @@ def main(args: argparse.Namespace, settings: ParseSection) -> None:
     swap_sides = reading_options(args, "celebamask_hq").swap_sides
     photos = _splits(args.data, args.image_size, settings.seed, swap_sides)
     checkpoint = Path(args.weights).with_suffix(".checkpoint")
-    trainer = Trainer(settings, photos["train"], photos["val"], checkpoint, args.device)
+    trainer = Trainer(settings, photos["train"], photos["val"], checkpoint, pick_device(args.device))
     trainer.train(args.workers)
     parser = trainer.parser.eval()
     test, broken = evaluate(parser, photos["test"])

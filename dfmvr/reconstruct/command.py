@@ -15,6 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dfmvr import __version__
+from dfmvr.align.find import finders_of
+from dfmvr.assets.files import FOLDER, SUMS
 from dfmvr.conventions import VIEWS
 from dfmvr.datasets.images import image_suffixes
 from dfmvr.errors import ConfigError, UnavailableError
@@ -116,7 +119,11 @@ def _faces(told: list[str]) -> FaceChoice:
         name, _, number = one.rpartition("=")
         if not number.isdecimal() or int(number) < 1 or ("=" in one and not name):
             raise ConfigError(f"--face {one}: expected 1 (the largest) or more, or front=2 of one photograph")
-        chosen[int(name) if name.isdecimal() else name] = int(number)
+        key = int(name) if name.isdecimal() else name
+        if key in chosen:
+            said = f"of {name} " if name else ""
+            raise ConfigError(f"--face {' --face '.join(told)}: expected one face {said}at the most")
+        chosen[key] = int(number)
     if "" in chosen and len(chosen) > 1:
         raise ConfigError(f"--face {' --face '.join(told)}: expected one number, or one for each photograph")
     return chosen.get("", chosen or 1)
@@ -210,12 +217,17 @@ def _prepared(args: argparse.Namespace) -> Reconstructor:
 def _one(args: argparse.Namespace, sides: dict[str, Path]) -> None:
     """The face of one to twelve photographs."""
     from dfmvr.reconstruct.export.files import MAKER
+    from dfmvr.reconstruct.photographs.landmarks import check_choice
 
     photos = list(sides.values()) or args.photos
     own = [path for path in photos if path.name in read_written(path.parent, MAKER).contents]
     if own and (sides or args.landmarks or len(own) == len(photos)):
         raise ConfigError(f"{own[0]}: a picture that dfmvr wrote; name photographs alone")
-    photos = [path for path in photos if path not in own]
+    kept = [number for number, path in enumerate(photos, start=1) if path not in own]
+    photos = [photos[number - 1] for number in kept]
+    if own and isinstance(args.face, dict):
+        check_choice(args.face, range(1, len(args.photos) + 1))
+        args.face = {kept.index(n) + 1: face for n, face in args.face.items() if n in kept} or 1
     if args.landmarks and len(args.landmarks) != len(photos):
         raise ConfigError(
             f"--landmarks: expected a file for each of {len(photos)} photographs, found {len(args.landmarks)}"
@@ -238,12 +250,14 @@ def _one(args: argparse.Namespace, sides: dict[str, Path]) -> None:
 
 
 def _options(args: argparse.Namespace) -> dict[str, Any]:
-    """How the faces of a batch are made, as JSON has it; of files, what they hold."""
+    """How the faces of a batch are made, as JSON has it; of files, what they hold, of what ships too."""
 
     def told(path: Path) -> str:
         return sha256_of(path) if path.is_file() else str(path)
 
-    return json.loads(json.dumps({k: v for k, v in vars(args).items() if k not in NOT_OF_A_FACE}, default=told))
+    chosen = {k: v for k, v in vars(args).items() if k not in NOT_OF_A_FACE}
+    chosen |= {"finder": finders_of(args.finder), "shipped": FOLDER / SUMS, "version": __version__}
+    return json.loads(json.dumps(chosen, default=told))
 
 
 def _many(args: argparse.Namespace) -> None:

@@ -23,8 +23,13 @@ def add_networks(parser: argparse.ArgumentParser) -> None:
 
 
 def load_reconstructor(args: argparse.Namespace) -> Reconstructor:
-    """The networks for photographs, as `add_networks` has them."""
+    """The networks for photographs, as `add_networks` has them.
+
+    Raises:
+        UnavailableError: the device is not to be had here; else as `Reconstructor.load`.
+    """
+    from dfmvr.networks.device import pick_device
     from dfmvr.reconstruct.photographs.reconstructor import Reconstructor
 
     files = {"parser": args.parser, "face_model": args.face_model}
-    return Reconstructor.load(args.checkpoint, **files, finder=args.finder, device=args.device)
+    return Reconstructor.load(args.checkpoint, **files, finder=args.finder, device=pick_device(args.device))

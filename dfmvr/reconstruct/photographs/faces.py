@@ -17,6 +17,7 @@ import csv
 import difflib
 import io
 import logging
+import os
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from typing import NamedTuple
 
 from dfmvr.conventions import VIEWS
 from dfmvr.datasets.images import image_suffixes
-from dfmvr.errors import DataError
+from dfmvr.errors import DataError, OccupiedError
 from dfmvr.files import is_somebodys
 from dfmvr.folders import read_written
 from dfmvr.reconstruct.export.files import MAKER
@@ -81,15 +82,28 @@ def _named(names: list[str]) -> str:
 
 
 def _of_folder(folder: Path) -> list[FacePhotographs]:
-    visible = [path for path in sorted(folder.iterdir()) if is_somebodys(path.name)]
-    faces = [_of_subfolder(path) for path in visible if path.is_dir() and not read_written(path, SUMMARISER).contents]
+    try:
+        visible = [path for path in sorted(folder.iterdir()) if is_somebodys(path.name)]
+    except OSError as error:
+        raise DataError(f"{folder}: not readable as a folder or CSV file ({error.strerror or error})") from None
+    faces = [face for path in visible if path.is_dir() and (face := _of_subfolder(path))]
     beside = [path.name for path in visible if path.suffix.lower() in image_suffixes() and not path.is_dir()]
     if beside:
         log.info("note: %s: left aside, since each face has a folder of its own: %s", folder, _named(beside))
     return faces if any(face.photos or face.problem for face in faces) else []
 
 
-def _of_subfolder(place: Path) -> FacePhotographs:
+def _of_subfolder(place: Path) -> FacePhotographs | None:
+    """The face of a folder; None if it holds the faces that were made. One that cannot be read is its problem alone."""
+    try:
+        return None if read_written(place, SUMMARISER).contents else _in_subfolder(place)
+    except OccupiedError as error:
+        return FacePhotographs(place.name, {}, {}, problem=str(error))
+    except OSError as error:
+        return FacePhotographs(place.name, {}, {}, problem=f"{place}: cannot be read ({error.strerror or error})")
+
+
+def _in_subfolder(place: Path) -> FacePhotographs:
     photos: dict[str, list[Path]] = {}
     marks: dict[str, list[Path]] = {}
     aside: list[str] = []
@@ -226,13 +240,21 @@ def _of_row(path: Path, where: str, cells: dict[str, str], number: int) -> FaceP
 def _found(folder: Path, cell: str) -> Path:
     """The file that a cell names, though its system may write accents, capitals or the folders in another way."""
     path = folder
-    for part in Path(cell if (folder / cell).exists() else cell.replace("\\", "/")).parts:
+    for part in Path(cell if os.path.exists(folder / cell) else cell.replace("\\", "/")).parts:
         there = path / part
-        if not there.exists() and path.is_dir():
-            same = [one for one in path.iterdir() if _folded(one.name) == _folded(part)]
-            there = same[0] if len(same) == 1 else there
+        if not os.path.exists(there):
+            there = _alike(path, part) or there
         path = there
     return path
+
+
+def _alike(folder: Path, name: str) -> Path | None:
+    """The one file of a folder that is called so but for accents and capitals; None too where it cannot be read."""
+    try:
+        same = [one for one in folder.iterdir() if _folded(one.name) == _folded(name)]
+    except (OSError, ValueError):
+        return None
+    return same[0] if len(same) == 1 else None
 
 
 def _folded(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -58,6 +59,10 @@ FACE_MM = 140.0
 
 SMALL_FACE_PX = 80
 """Faces narrower than this are told to be small: on a head scan, the fit changes half as much as on large ones."""
+
+
+NEAREST_MM = 200.0
+"""ASSUME: no camera comes nearer to a face; a photograph that seems to be taken from there has been cropped since."""
 
 
 class Reconstructor:
@@ -176,10 +181,16 @@ class Reconstructor:
         width /= math.hypot(*alignment.affine[:, 0])
         if width < SMALL_FACE_PX:
             notes += (f"{label}: the face is only {width:.0f} px wide; one of 200 px tells more",)
+        focal = None if stored.focal_px is None else stored.focal_px / stored.reduced
+        if focal is not None and (distance := focal * FACE_MM / width) < NEAREST_MM:
+            notes += (
+                f"{label}: its EXIF data put the camera {distance:.0f} mm before the face, so it has been cropped; the "
+                "focal length in them is not used",
+            )
+            focal = None
         if dense is not None:
             dense = np.where(beyond(dense, pixels.shape)[:, None], np.nan, dense)
         seen = SeenView("", pixels, points, alignment.affine, crop, alignment.yaw_deg, label, notes=notes, dense=dense)
-        focal = None if stored.focal_px is None else stored.focal_px / stored.reduced
         return seen._replace(focal_px=focal, file_size=stored.size, reduced=stored.reduced, faces=tuple(faces))
 
     def _find(self, pixels: np.ndarray, face: int, label: str, reduced: int) -> tuple[list[FoundFace], tuple[str, ...]]:
@@ -227,7 +238,7 @@ class Reconstructor:
         marks = landmarks or {}
         pairs = {name: (photo, marks.get(name)) for name, photo in given.items()}
         seen, left_out = self._see_all(pairs, face, "{} photograph")
-        views, notes = put_in_place(seen)
+        views, notes = put_in_place(_leave_out_copies(seen, left_out))
         return self.from_views([views], [[*left_out, *notes]])[0]
 
     def from_any(
@@ -252,14 +263,8 @@ class Reconstructor:
         marks = landmarks or [None] * len(photos)
         pairs = dict(enumerate(zip(photos, marks, strict=True), start=1))
         seen, notes = self._see_all(pairs, face, "photograph {}")
-        kept: list[SeenView] = []
-        for one in seen.values():
-            same = next((other for other in kept if np.array_equal(other.photo, one.photo)), None)
-            if same is None:
-                kept.append(one)
-            else:
-                notes.append(f"{one.label}: left out, the same photograph as {same.label}")
-        return self.from_views([put_by_pose(kept)], [notes])[0]
+        kept = _leave_out_copies(seen, notes)
+        return self.from_views([put_by_pose(list(kept.values()))], [notes])[0]
 
     def _see_all(
         self, given: Mapping[Any, tuple[Photo, Landmarks | None]], face: FaceChoice, label: str
@@ -279,7 +284,7 @@ class Reconstructor:
             try:
                 seen[key] = self.see(photo, marks, face_of(face, key), label.format(key), most)
             except DataError as error:
-                if marks is not None or (isinstance(photo, Path | str) and not Path(photo).exists()):
+                if marks is not None or (isinstance(photo, Path | str) and _is_missing(photo)):
                     raise
                 first = first or error
                 notes.append(f"left out: {error}")
@@ -353,6 +358,30 @@ class Reconstructor:
                 )
             )
         return found
+
+
+def _is_missing(photo: Path | str) -> bool:
+    """Whether there is no such file; one of which that cannot be told, as its folder is closed, is not missing."""
+    try:
+        os.stat(photo)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _leave_out_copies(seen: Mapping[Any, SeenView], notes: list[str]) -> dict[Any, SeenView]:
+    """The photographs without those that are there twice, which are noted; the front one is kept before others."""
+    kept: dict[Any, SeenView] = {}
+    for key in sorted(seen, key=lambda key: key != "front"):
+        one = seen[key]
+        same = next((other for other in kept.values() if np.array_equal(other.photo, one.photo)), None)
+        if same is None:
+            kept[key] = one
+        else:
+            notes.append(f"{one.label}: left out, the same photograph as {same.label}")
+    return {key: kept[key] for key in seen if key in kept}
 
 
 def _seen_by_network(views: Sequence[SeenView]) -> list[SeenView]:

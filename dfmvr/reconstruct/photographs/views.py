@@ -22,6 +22,9 @@ Landmarks = Path | str | np.ndarray
 TURNED_DEG = 12.0
 """ASSUME: a face turned by less than this may be meant as the frontal view, and tells nothing about the sides."""
 
+HARDLY_TURNED_DEG = 5.0
+"""ASSUME: a face turned by less than this is no side view beside a frontal one; poses are found to some degrees."""
+
 
 def read_photo(photo: Photo, label: str, most: int = WORKING_PIXELS) -> StoredPhotograph:
     """Read a photograph, which messages call `label` if it is no file.
@@ -64,6 +67,11 @@ def put_in_place(given: Mapping[str, SeenView]) -> tuple[list[SeenView], list[st
         notes.append(
             f"{given[name].label}: given as the {name} view, but turned by {yaw:+.0f} degrees (left is below 0)"
         )
+    for name in yaws.keys() - {"front"}:
+        if abs(yaws[name]) < HARDLY_TURNED_DEG:
+            notes.append(
+                f"{given[name].label}: given as the {name} view, but hardly turned, by {yaws[name]:+.0f} degrees"
+            )
     if "front" in yaws and len(yaws) > 1 and abs(yaws["front"]) > max(abs(y) for n, y in yaws.items() if n != "front"):
         notes.append(
             f"{given['front'].label}: given as the front view, but turned the farthest, {yaws['front']:+.0f} degrees"
@@ -75,11 +83,12 @@ def put_in_place(given: Mapping[str, SeenView]) -> tuple[list[SeenView], list[st
 def put_by_pose(given: Sequence[SeenView]) -> list[SeenView]:
     """Give photographs their places by the pose of the face: three that the network sees, and further ones.
 
-    Of three photographs, one turned to each side and one between, that is their order. Otherwise the most frontal one
-    is the front view unless it is turned too far, and of each side the one nearest to the view's usual turn is taken.
+    Of three photographs, one turned to each side and the most frontal one between, that is their order. Otherwise the
+    most frontal one is the front view unless it is turned too far, and of each side the one nearest to the view's usual
+    turn is taken.
     """
     order = sorted(given, key=lambda one: one.yaw_deg)
-    if len(order) == len(VIEWS) and order[0].yaw_deg < 0 < order[-1].yaw_deg:
+    if len(order) == len(VIEWS) and _is_each_side_turned(*(one.yaw_deg for one in order)):
         return [one._replace(name=name) for name, one in zip(VIEWS, order, strict=True)]
     chosen: dict[str, int] = {}
     for name in VIEWS:
@@ -90,6 +99,12 @@ def put_by_pose(given: Sequence[SeenView]) -> list[SeenView]:
     others = [one for k, one in enumerate(given) if k not in chosen.values()]
     further = [one._replace(name=f"{FURTHER}{number}") for number, one in enumerate(others, start=1)]
     return [*(given[k]._replace(name=name) for name, k in chosen.items()), *further]
+
+
+def _is_each_side_turned(left_deg: float, front_deg: float, right_deg: float) -> bool:
+    """Whether yaws in this order are those of a left, a front and a right view."""
+    sides = min(-left_deg, right_deg)
+    return sides >= max(HARDLY_TURNED_DEG, abs(front_deg))
 
 
 def side_of(yaw_deg: float) -> str:
