@@ -123,6 +123,23 @@ def test_every_training_is_tested_by_itself_and_what_needs_none_once():
         ("own", "own_seed1", "dfmvr_multi_pie", "dfmvr_multi_pie_seed1"), "multi_pie"
     )
     assert [method.key for method, _ in settings.tests_of("table_3")] == ["mean_face", *shang]
+    named = configuration.validate(
+        {"study": {"tests": {"pixel_face": ["deng", "deng_seed1", "own"]}}, "variants": {"own": {}}}
+    )
+    assert [method.key for method, _ in named.tests_of("table_1")] == ["deng", "deng_seed1"]
+
+
+def test_a_list_of_splits_that_lies_elsewhere_is_one_of_the_files_of_its_data_set(tmp_path):
+    listed = tmp_path / "s.txt"
+    listed.touch()
+    settings = configuration.load(None, ["datasets.pixel_face.root=d", f"datasets.pixel_face.split={listed}"])
+    assert settings.datasets.files_of("pixel_face") == [Path("d"), listed]
+    assert settings.datasets.files_of("pixel_face_ict") == settings.datasets.files_of("bosphorus") == []
+
+
+def test_a_value_that_is_no_yaml_is_one_line():
+    with pytest.raises(ConfigError, match=r"--set train.epochs=\[: expected a value as YAML has it"):
+        configuration.load(None, ["train.epochs=["])
 
 
 def test_variants_given_join_the_built_in_ones():
@@ -141,7 +158,10 @@ def test_the_workflow_asks_the_configuration_where_data_are_and_how_to_read_them
     roots = [settings.datasets.root_of(name) for name in ("bosphorus", "pixel_face", "pixel_face_ict")]
     assert roots == [Path("b"), None, None]
     assert settings.datasets.layout_of("pixel_face_ict") == "pixel_face"
-    assert "split" in json.loads(settings.datasets.reading("pixel_face_ict"))
+    authors = configuration.load(None, ["datasets.pixel_face.split=~/s.txt", "datasets.pixel_face.layout=authors"])
+    own, second = (json.loads(authors.datasets.reading(name)) for name in ("pixel_face", "pixel_face_ict"))
+    assert (own["split"], own["layout"]) == (str(Path("~/s.txt").expanduser()), "authors")
+    assert (second["split"], second["layout"]) == ("release", "release")  # as all stand-ins
     assert "url" not in json.loads(settings.datasets.reading("celebamask_hq"))
 
 

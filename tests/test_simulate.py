@@ -287,6 +287,9 @@ def test_seeds_differ_between_subjects_and_data_sets():
     assert len({subject.seed for some in subjects for subject in some}) == 47
     last = [some[-1].seed for some in subjects]
     assert last == [(1, 0, 2, 2), (1, 1, 2, 1), (1, 2, 9), (1, 3, 2), (1, 4, 29)]
+    crowd = configuration.validate({"simulate": {"pixel_face": {"train_subjects": 10_001}}}).simulate
+    with pytest.raises(ConfigError, match="train_subjects: expected 10000 at the most"):
+        MAKERS[0].list_subjects(crowd)
 
 
 def test_a_stand_in_is_made_again_for_its_own_code_alone():

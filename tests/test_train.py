@@ -1,5 +1,6 @@
 """Training: batches, losses that move the network, exact resume, one batch learnt by heart."""
 
+import argparse
 import copy
 import csv
 import itertools
@@ -48,6 +49,12 @@ def test_a_batch_depends_on_its_step_alone(samples):
     again = batch_of(samples, 4, seed=3, placement=1.0, single_view_share=0.5)
     assert all(torch.equal(a, b) for a, b in zip(first[4], again, strict=True))
     assert not torch.equal(first[3].images, first[4].images)
+
+
+def test_photographs_are_moved_whether_or_not_their_colours_vary(samples):
+    plain, moved = (batch_of(samples, 0, augment=False, placement=placement) for placement in (0.0, 1.0))
+    assert torch.equal(plain.images, samples.batch(batches.epoch_order(6, 0, 0)[:2]).images)
+    assert (moved.landmarks - plain.landmarks).abs().amax((2, 3)).min() > 0.05
 
 
 def test_an_epoch_visits_every_sample_once(samples):
@@ -204,6 +211,25 @@ def arguments(folder, output, *more):
     told = [("set", f"train.{setting}") for setting in (*settings, "network.width=4", "network.neck=16", *more)]
     options = [*files.items(), ("device", "cpu"), ("threads", 1), *told]
     return ["train", *(str(word) for name, value in options for word in (f"--{name}", value))]
+
+
+@pytest.mark.parametrize("file", ["align/images.npy", "parse/masks.npy", "parse/weights.npy"])
+def test_other_pictures_start_anew(tmp_path, file):
+    """Though landmarks and settings are as they were, and the first training has ended or not."""
+    toy_samples(tmp_path, 4)
+    files = argparse.Namespace(
+        align=tmp_path / "align", parse=tmp_path / "parse", face_model=tmp_path / "model.npz", parser=None
+    )
+    whole = arguments(tmp_path, tmp_path / "run", "loss.mask=0")  # without a parser
+    assert cli.main(whole) == 0
+    runs = [command._run(files, TrainSection(), with_parser=False)]
+    np.save(tmp_path / file, np.load(tmp_path / file)[:, ::-1])
+    runs.append(command._run(files, TrainSection(), with_parser=False))
+    assert runs[0] != runs[1]
+    assert cli.main(whole) == 0
+    assert cli.main(arguments(tmp_path, tmp_path / "other", "loss.mask=0")) == 0
+    run, other = ((tmp_path / name / "metrics.csv").read_text() for name in ("run", "other"))
+    assert run == other
 
 
 def test_other_settings_start_anew(tmp_path):
@@ -401,6 +427,7 @@ def test_kills_at_random_moments_change_nothing(tmp_path):
     assert (whole / "metrics.csv").read_text() == (killed / "metrics.csv").read_text()
     states = [read_network(folder / "weights.safetensors").network.state_dict() for folder in (whole, killed)]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert not checkpoint.exists()  # or a network would be taken for trained whatever is changed
     with (killed / "parts.csv").open() as stream:
         parts = [(int(row["first_step"]), int(row["steps"]), float(row["seconds"])) for row in csv.DictReader(stream)]
     firsts = [first for first, _, _ in parts]

@@ -96,7 +96,7 @@ class Config(Section):
         tests = {dataset: tuple(map(read_key, keys)) for dataset, keys in self.study.tests.items()}
         shown = {comparison.name: comparison.tests for comparison in COMPARISONS}.get(page)
         if shown is not None:
-            tests = {d: [m for m in methods if m.key in shown.get(d, ())] for d, methods in tests.items()}
+            tests = {d: [m for m in methods if m.first.key in shown.get(d, ())] for d, methods in tests.items()}
         elif self.simulate.ict_facekit and "pixel_face" in tests:
             tests["pixel_face_ict"] = tests["pixel_face"]
         return [
@@ -228,5 +228,10 @@ def load(path: Path | str | None = None, overrides: list[str] | None = None) -> 
             place = place.setdefault(parent, {})
             if not isinstance(place, dict):
                 raise ConfigError(f"--set {override}: '{parent}' is not a section")
-        place[last] = yaml.safe_load(value)
+        try:
+            place[last] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ConfigError(
+                f"--set {override}: expected a value as YAML has it ({' '.join(str(error).split())})"
+            ) from None
     return validate(values, str(path or "--set"))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from dfmvr.config.section import Section
 
@@ -50,6 +51,12 @@ class PixelFaceData(Section):
         "a text file with `sample split` or `subject split` a line.",
     )
     exchange_sides: bool = Field(False, description="Take the folder `0` for the right view and `2` for the left one.")
+
+    @field_validator("split")
+    @classmethod
+    def _split_at_home(cls, value: str) -> str:
+        """A path that begins with `~` lies in a home folder, as of keys that are paths alone."""
+        return os.path.expanduser(value)
 
 
 class MultiPieData(Section):
@@ -149,9 +156,19 @@ class DatasetsSection(Section):
         """The folder of a data set as it was delivered; None for a stand-in."""
         return getattr(self, dataset).root if dataset in type(self).model_fields else None
 
+    def files_of(self, dataset: str) -> list[Path]:
+        """The folder of a data set as it was delivered, and a list of its splits that lies elsewhere."""
+        root = self.root_of(dataset)
+        if root is None:
+            return []
+        split = self.pixel_face.split if dataset == "pixel_face" else ""
+        return [root, *([Path(split)] if Path(split).is_file() else [])]
+
     def reading(self, dataset: str) -> str:
-        """How the files of a data set are to be read, as one line of JSON."""
-        return getattr(self, self.layout_of(dataset)).as_json(exclude={"root", "url", "sha256"})
+        """How the files of a data set are to be read, as one line of JSON; of a second stand-in, as stand-ins are."""
+        section = getattr(self, self.layout_of(dataset))
+        section = section if dataset in type(self).model_fields else type(section)()
+        return section.as_json(exclude={"root", "url", "sha256"})
 
 
 class MeshSection(Section):

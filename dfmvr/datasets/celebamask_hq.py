@@ -30,11 +30,11 @@ FIRST_CELEBA_ID = {"train": 0, "val": 162771, "test": 182638}
 
 PARTS = {
     "skin": "skin",
+    "eye_g": "skin",  # ASSUME: glasses lie on the face, whose outline they do not change; eyes are seen through them
     "l_brow": "left_brow",
     "r_brow": "right_brow",
     "l_eye": "left_eye",
     "r_eye": "right_eye",
-    "eye_g": "skin",  # ASSUME: glasses lie on the face, whose outline they do not change
     "l_ear": "background",
     "r_ear": "background",
     "ear_r": "background",

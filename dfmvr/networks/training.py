@@ -241,6 +241,8 @@ def optimise(  # noqa: PLR0913, the parts of a run
             saved = time.monotonic()
     bar.close()
     if team.leads:
+        if first == schedule.steps:  # it was stopped between its last checkpoint and its end
+            parts.flush(first)
         with writing(metrics_path) as partial:
             partial.write_bytes(unfinished.read_bytes())
     return first

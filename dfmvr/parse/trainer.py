@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -124,10 +123,14 @@ def evaluate(parser: ParseNet, photos: Photos, black: bool = False, batch: int =
     return metrics.summary(counts), broken
 
 
-def run_fingerprint(settings: ParseSection, image_size: int, items: Sequence[celebamask_hq.Item]) -> str:
-    """What a checkpoint belongs to: the settings, and names, sizes and times of the training images."""
-    stats = [(item.id, *_stamp(item.image)) for item in items]
-    return fingerprint({"settings": settings.model_dump(mode="json"), "image_size": image_size, "images": stats})
+def run_fingerprint(settings: ParseSection, image_size: int, photos: Photos) -> str:
+    """What a checkpoint belongs to: the settings, and names, sizes and times of the training images and masks."""
+    stats = [
+        (item.id, *(_stamp(path) for path in (item.image, *map(item.mask_file, celebamask_hq.PARTS))))
+        for item in photos.items
+    ]
+    about = {"settings": settings.model_dump(mode="json", exclude={"checkpoint_minutes"}), "image_size": image_size}
+    return fingerprint(about | {"images": stats, "swap_sides": photos.swap_sides})
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -160,7 +163,7 @@ class Trainer:
         self.settings, self.train_photos, self.validation = settings, train, validation
         self.parser = new_parser(settings, train.size).to(device).train()
         self.optimiser = make_optimiser(settings, self.parser)
-        self.checkpoints = Checkpoints(checkpoint, run_fingerprint(settings, train.size, train.items))
+        self.checkpoints = Checkpoints(checkpoint, run_fingerprint(settings, train.size, train))
         self._saved = time.monotonic()
         state = self.checkpoints.restore(self.parser.network, self.optimiser)
         self.step = state.get("step", 0)

@@ -10,6 +10,7 @@ from dfmvr.config.data import PixelFaceData, SimulateSection
 from dfmvr.conventions import CAMERA_DISTANCE_MM
 from dfmvr.datasets.pixel_face.dataset import PixelFace, SampleInfo, write_sample, write_splits
 from dfmvr.datasets.pixel_face.ground_truth import GroundTruth
+from dfmvr.errors import ConfigError
 from dfmvr.geometry.meshes import Mesh
 from dfmvr.simulate.people.person import People
 from dfmvr.simulate.people.population import FineMesh
@@ -27,10 +28,21 @@ YAW_JITTER_DEG, TILT_JITTER_DEG = 5.0, 4.0
 SPAN_MM = 330.0  # what the height of a photograph shows at the face
 ASPECT = 7 / 8  # width / height
 DATASET_SEED, TRAIN_SEED, TEST_SEED = 0, 0, 2
+FIRST_TEST_NUMBER = 10_000
+"""Test subjects count from the one after this, as in the release."""
 
 
 def list_subjects(settings: SimulateSection) -> list[Subject]:
-    """List the subjects for training and for test, each numbered from 1."""
+    """List the subjects for training and for test, each numbered from 1.
+
+    Raises:
+        ConfigError: more for training than there are numbers before those for test.
+    """
+    if settings.pixel_face.train_subjects > FIRST_TEST_NUMBER:
+        raise ConfigError(
+            f"simulate.pixel_face.train_subjects: expected {FIRST_TEST_NUMBER} at the most, as test subjects count on "
+            f"from there, found {settings.pixel_face.train_subjects}"
+        )
     size, seed = settings.pixel_face, (settings.seed, DATASET_SEED)
     train = [Subject(i, (*seed, TRAIN_SEED, i), "train") for i in range(1, size.train_subjects + 1)]
     return train + [Subject(i, (*seed, TEST_SEED, i), "test") for i in range(1, size.test_subjects + 1)]
@@ -78,8 +90,7 @@ def make(people: People, subject: Subject, root: Path, settings: SimulateSection
     """Draw a subject, take all photographs and scans, and write them; tell what the split files say of each sample."""
     rng = np.random.default_rng(subject.seed)
     person, infos = people.draw_person(rng), []
-    # as in the release; test subjects count from 10001
-    name = f"{subject.number + (10000 if subject.split == 'test' else 0):05d}"
+    name = f"{subject.number + (FIRST_TEST_NUMBER if subject.split == 'test' else 0):05d}"
     for number in range(settings.pixel_face.expressions):
         expression = people.population.draw_expression(rng, {"random": 1.0} if number else {})
         sitter = people.pose(person, expression, rng)

@@ -68,12 +68,11 @@ def training_batch(
     if settings.single_view_share:
         seen = draw_single_views(count, settings.single_view_share, generator_of(seed, step, 1))
         batch = batch._replace(seen=seen)
-    if not settings.augment:
-        return batch
-    generator = generator_of(seed, step)
-    images = vary(batch.images, generator)
-    if images is None:
-        batch = mirror(batch, torch.rand(count, generator=generator) < 0.5, mirrored_101)
-        images = vary_colours(batch.images, generator)
-    batch = batch._replace(images=images)
+    if settings.augment:
+        generator = generator_of(seed, step)
+        images = vary(batch.images, generator)
+        if images is None:
+            batch = mirror(batch, torch.rand(count, generator=generator) < 0.5, mirrored_101)
+            images = vary_colours(batch.images, generator)
+        batch = batch._replace(images=images)
     return move(batch, settings.placement, generator_of(seed, step, 2)) if settings.placement else batch

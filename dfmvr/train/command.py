@@ -2,7 +2,8 @@
 
 In     aligned crops with masks and weight maps, the face model, the parser.
 Gives  the trained network (safetensors) and the losses of every step (CSV). A run that was stopped goes on from its
-       last checkpoint, in `checkpoints/` beside the weights, with the numbers that it would have had.
+       last checkpoint, in `checkpoints/` beside the weights, with the numbers that it would have had; the checkpoint is
+       removed when the network is written.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from dfmvr import __version__
-from dfmvr.errors import ConfigError, UnavailableError
+from dfmvr.errors import ConfigError
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.networks.checkpoint import write_network
+from dfmvr.networks.device import pick_device
 from dfmvr.networks.heads import NetworkSizes
-from dfmvr.networks.parallel import Team, join, local_rank
+from dfmvr.networks.parallel import Team, join
 from dfmvr.networks.training import Checkpoints, Schedule, fingerprint, optimise
 from dfmvr.parse.parser import load_parser
 from dfmvr.train.batches import steps_per_epoch, training_batch
@@ -48,22 +50,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all)")
 
 
-def pick_device(name: str | None) -> torch.device:
-    """The device of that name; without one, CUDA where there is one (each process its own), else the CPU.
-
-    Raises:
-        UnavailableError: the device is not to be had here.
-    """
-    if name is None:
-        return torch.device("cuda", local_rank()) if torch.cuda.is_available() else torch.device("cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UnavailableError(f"--device {name}: {str(error).splitlines()[0]}; use --device cpu") from None
-    return device
-
-
 def main(args: argparse.Namespace, settings: TrainSection) -> None:
     """Train and write the network.
 
@@ -83,6 +69,7 @@ def main(args: argparse.Namespace, settings: TrainSection) -> None:
         about = train(args, settings, device, team)
         if team.leads:
             write_network(args.weights, *about)
+            checkpoint_of(args).unlink(missing_ok=True)  # what is asked for again, by whatever change, is trained anew
 
 
 def training_of(settings: TrainSection) -> type[TrainingSystem]:
@@ -125,11 +112,16 @@ def train(
         batch = training_batch(samples, step, settings, mirrored, system.vary)
         return batch.pieces(settings.accumulate, team.share)
 
-    checkpoints = Checkpoints(args.weights.parent / "checkpoints" / "last.pt", _run(args, settings, parser is not None))
+    checkpoints = Checkpoints(checkpoint_of(args), _run(args, settings, parser is not None))
     optimise(network, losses, batch_of, schedule, checkpoints, args.metrics, team, wrapped)
     beside = {name: os.path.relpath(getattr(args, name), args.weights.parent) for name in ("face_model", "parser")}
     about = training.header(settings, sizes) | beside
     return network, about | {"epochs": settings.epochs, "version": __version__}
+
+
+def checkpoint_of(args: argparse.Namespace) -> Path:
+    """Where a training that is stopped goes on from."""
+    return args.weights.parent / "checkpoints" / "last.pt"
 
 
 def has_renderings(step: int, steps: int, settings: TrainSection) -> bool:
@@ -170,5 +162,7 @@ def mirrored_landmarks(model: MorphableModel) -> Tensor:
 
 def _run(args: argparse.Namespace, settings: TrainSection, with_parser: bool) -> str:
     """Digest of all that fixes the numbers of a run."""
-    files = [args.face_model, args.align / "samples.npz", *([args.parser] if with_parser else []), *settings.files]
+    samples = [args.align / "samples.npz", args.align / "images.npy"]
+    samples += [args.parse / name for name in ("masks.npy", "weights.npy")]
+    files = [args.face_model, *samples, *([args.parser] if with_parser else []), *settings.files]
     return fingerprint(settings.model_dump(mode="json", exclude={"checkpoint_minutes", "hours"}), *files)

@@ -22,8 +22,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dfmvr.assets.files import asset
 from dfmvr.conventions import VIEWS
+from dfmvr.networks.device import pick_device
 from dfmvr.networks.heads import NetworkSizes
-from dfmvr.train.command import pick_device, training_of
+from dfmvr.train.command import training_of
 from dfmvr.train.foretell import measured, steps_of, training_samples
 
 if TYPE_CHECKING:

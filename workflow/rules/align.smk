@@ -31,7 +31,9 @@ rule align_dataset:
         settings=study.align.as_json(),
         format=lambda wildcards: layout_of(wildcards.dataset),
         reading=lambda wildcards: study.datasets.reading(wildcards.dataset),
-        listing=lambda wildcards: listing_of(study.datasets.root_of(wildcards.dataset)),
+        listing=lambda wildcards: listing_of(
+            *study.datasets.files_of(wildcards.dataset)
+        ),
         # the manifest names the scans without a look
         scans=lambda wildcards, output: (
             f"--mesh {output[0].replace('align', 'mesh')}"

@@ -30,7 +30,9 @@ rule normalise_scans:
         ),
         format=lambda wildcards: layout_of(wildcards.dataset),
         reading=lambda wildcards: study.datasets.reading(wildcards.dataset),
-        listing=lambda wildcards: listing_of(study.datasets.root_of(wildcards.dataset)),
+        listing=lambda wildcards: listing_of(
+            *study.datasets.files_of(wildcards.dataset)
+        ),
     message:
         "Make the scans of {wildcards.dataset} alike"
     shell:

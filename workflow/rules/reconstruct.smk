@@ -61,7 +61,9 @@ rule fit_samples:
         ),
         layout=lambda wildcards: layout_of(wildcards.dataset),
         reading=lambda wildcards: study.datasets.reading(wildcards.dataset),
-        listing=lambda wildcards: listing_of(study.datasets.root_of(wildcards.dataset)),
+        listing=lambda wildcards: listing_of(
+            *study.datasets.files_of(wildcards.dataset)
+        ),
     message:
         "Fit {wildcards.method} to {wildcards.dataset}"
     shell:

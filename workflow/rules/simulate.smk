@@ -20,6 +20,11 @@ rule simulate_dataset:
     threads: 1
     params:
         settings=lambda wildcards: study.simulate.for_dataset(wildcards.dataset),
+        listing=lambda wildcards: listing_of(
+            study.simulate.ict_facekit
+            if wildcards.dataset == "pixel_face_ict"
+            else None
+        ),
     message:
         "Simulate {wildcards.dataset}"
     shell:

@@ -111,7 +111,7 @@ class Paired:
         """All numbers of every method; `name` is that of the mean error."""
         if self.errors.empty:
             return {}
-        std = self.errors.std()
+        std = self.every.std().groupby(level=0).mean()
         parts = [self.of_method, self.three(name, lambda e: e), std.rename("std_mm"), std.rename(f"{name}_std")]
         if MEAN_FACE in self.errors:
             ratio = self.three("ratio_to_mean_face", lambda e: e.div(e[MEAN_FACE], axis=0))

@@ -102,15 +102,22 @@ def bootstrapped_std(errors: PairedErrors, settings: ReportSection) -> Bootstrap
     return Bootstrapped(errors, Resampled(stds(found.means), stds(found.replicates), found.subjects))
 
 
+def std_of(errors: PairedErrors, method: str) -> float:
+    """Standard deviation of a method's errors over the samples, the mean over its trainings."""
+    return float(errors.every[method].std(ddof=1).mean())
+
+
 def compare(found: Bootstrapped, ours: str) -> pd.DataFrame:
     """One row a method: mean and spread, and how it stands to the mean face, to `ours` and to the floor.
 
     Columns that cannot be computed (no mean face, no floor, fewer than two subjects or seeds) hold NaN.
     """
     rows = []
-    for method, errors in found.errors.table.items():
+    for method in found.errors.table:
         row = {"method": method, **found.size, "seeds": found.errors.seeds[method], **found.mean("mean_mm", method)}
-        row |= {"std_mm": errors.std(ddof=1), "seed_std_mm": found.errors.seed_std[method]} | found.ratio(method)
+        row |= {"std_mm": std_of(found.errors, method), "seed_std_mm": found.errors.seed_std[method]} | found.ratio(
+            method
+        )
         row |= found.cells(DIFFERENCE, sub, method, ours) if method != ours else {}
         if method not in (MEAN_FACE, FLOOR):
             row |= found.cells(GAP, gap_closed, method, MEAN_FACE, FLOOR)
@@ -278,7 +285,7 @@ def by_group(context: Context, key: str) -> pd.DataFrame:
             for method in tables["rmse_mm"].table:
                 row = {"dataset": dataset, "method": method, key: value} | found["rmse_mm"].size
                 for statistic, errors in tables.items():
-                    std = {f"{statistic}_std": errors.table[method].std(ddof=1)}
+                    std = {f"{statistic}_std": std_of(errors, method)}
                     row |= found[statistic].mean(statistic, method) | std
                 rows.append(row)
     return pd.DataFrame(rows)
