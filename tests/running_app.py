@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -23,7 +24,9 @@ class RunningApp:
         self.folder = folder
         environment = os.environ | {"TMPDIR": str(folder), "PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-m", "dfmvr", "app", "--no-browser", *options]
-        self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        # in a terminal, which nohup is not
+        ready = None if sys.platform == "win32" else partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)
+        self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=ready)
         line = self.process.stderr.readline()
         assert " is the page" in line, line + self.process.stderr.read()
         self.address = line.split()[0]

@@ -62,7 +62,7 @@ MEANT = {
     "face_model.seed": ["build_face_model", "preview_face_model"],
     "face_model.source": ["build_face_model", "build_open_model", "import_face_model"],
     "face_model.folder": [],
-    "datasets.pixel_face": [f"{rule} *pixel_face*" for rule in (*READING, "fit_samples")],
+    "datasets.pixel_face": [f"{rule} *pixel_face" for rule in (*READING, "fit_samples")],
     "datasets.pixel_face.root": [
         *(f"{rule} *pixel_face" for rule in (*BY_DATA, "fit_samples")),
         "check_data pixel_face",

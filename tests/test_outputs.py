@@ -21,12 +21,12 @@ REMOVERS = {
     "folders.py": "what a manifest tells, and hidden folders of its own",
     "files.py": "the one file that is named, and its temporary name",
     "app/command.py": "the empty folder of its own temporary ones",
-    "app/server.py": "the copy of a photograph that did not come whole",
     "app/sessions.py": "its own copies of photographs, and the faces made of them",
     "fetch/download.py": "the download that is named, and what came of it so far",
     "fetch/obtain.py": "the archive that it has downloaded",
     "fetch/archive.py": "its own new folder",
     "parse/pretrain.py": "the checkpoint of the training that is done",
+    "train/command.py": "the same of its own",
 }
 
 
