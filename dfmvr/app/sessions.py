@@ -66,30 +66,30 @@ class PageSession:
         self.run: FaceInMaking | None = None  # the last that was begun
         self.made: FaceInMaking | None = None  # the last that was made
         self._count, self._begun = 0, 0
-        self._names: set[str] = set()  # of all files, those that are still coming too
         self.heard, self.left = time.monotonic(), False
         (folder / "photographs").mkdir(parents=True)
 
     def place_for(self, name: str) -> DroppedPhotograph:
-        """A photograph of a name, whose file is still to be written; it joins by `add`.
+        """A photograph of a name, whose file is empty and still to be written; it joins by `add`.
 
         Raises:
             ConfigError: there are as many as a face can have.
         """
-        if len(self.photographs) >= MOST_PHOTOS:
-            raise ConfigError(f"photographs: expected one to {MOST_PHOTOS}, found {MOST_PHOTOS + 1}")
+        self._check_room()
         self._count += 1
         return DroppedPhotograph(self._count, self._free(name))
 
     def _free(self, name: str) -> Path:
-        """A path that no photograph has, named as it came as far as files can be."""
+        """An empty file that no photograph has, named as it came as far as files can be."""
         letters = "".join(letter for letter in name if letter.isprintable() and letter not in '/\\:*?"<>|')
         plain = Path(letters.strip(" .") or "photograph")
         stem, suffix = plain.stem[:MAX_NAME], plain.suffix[:10]
+        place = self.folder / "photographs"
+        taken = {path.name.casefold() for path in place.iterdir()}
         names = (f"{stem} ({k}){suffix}" if k > 1 else f"{stem}{suffix}" for k in itertools.count(1))
-        free = next(one for one in names if one.casefold() not in self._names)
-        self._names.add(free.casefold())
-        return self.folder / "photographs" / free
+        free = place / next(one for one in names if one.casefold() not in taken)
+        free.touch()
+        return free
 
     def add(self, photograph: DroppedPhotograph) -> None:
         """Take a photograph whose file is there, and have it looked at.
@@ -97,9 +97,11 @@ class PageSession:
         Raises:
             ConfigError: others have come meanwhile, and there are as many as a face can have.
         """
-        if len(self.photographs) >= MOST_PHOTOS:
+        try:
+            self._check_room()
+        except ConfigError:
             self.give_up(photograph)
-            raise ConfigError(f"photographs: expected one to {MOST_PHOTOS}, found {MOST_PHOTOS + 1}")
+            raise
         self.photographs[photograph.number] = photograph
         self.choose(photograph, 1)
 
@@ -126,7 +128,10 @@ class PageSession:
     def give_up(self, photograph: DroppedPhotograph) -> None:
         """Remove the file of a photograph that is not on the page; another one may have its name."""
         photograph.path.unlink(missing_ok=True)
-        self._names.discard(photograph.path.name.casefold())
+
+    def _check_room(self) -> None:
+        if len(self.photographs) >= MOST_PHOTOS:
+            raise ConfigError(f"photographs: expected one to {MOST_PHOTOS}, found {MOST_PHOTOS + 1}")
 
     def _check_idle(self) -> None:
         if self.run is not None and self.run.is_open:
