@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from dfmvr.config.section import Section
 
@@ -45,18 +44,12 @@ class PixelFaceData(Section):
     orientation: Literal["rotated_mirrored", "upright"] = Field(
         "rotated_mirrored", description="How photographs are stored; the release's have rows and columns exchanged."
     )
-    split: str = Field(
+    split: Literal["release", "authors"] | Path = Field(
         "release",
         description="`release`: the release's split files; `authors`: 0.8 of the subjects for training; or the path of "
         "a text file with `sample split` or `subject split` a line.",
     )
     exchange_sides: bool = Field(False, description="Take the folder `0` for the right view and `2` for the left one.")
-
-    @field_validator("split")
-    @classmethod
-    def _split_at_home(cls, value: str) -> str:
-        """A path that begins with `~` lies in a home folder, as of keys that are paths alone."""
-        return os.path.expanduser(value)
 
 
 class MultiPieData(Section):
@@ -161,8 +154,8 @@ class DatasetsSection(Section):
         root = self.root_of(dataset)
         if root is None:
             return []
-        split = self.pixel_face.split if dataset == "pixel_face" else ""
-        return [root, *([Path(split)] if Path(split).is_file() else [])]
+        listed = dataset == "pixel_face" and isinstance(self.pixel_face.split, Path)
+        return [root, self.pixel_face.split] if listed else [root]
 
     def reading(self, dataset: str) -> str:
         """How the files of a data set are to be read, as one line of JSON; of a second stand-in, as stand-ins are."""

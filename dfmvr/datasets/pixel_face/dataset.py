@@ -133,7 +133,7 @@ class PixelFace(MultiviewDataset):
             tested = last_subjects(subject_of.values(), TEST_SHARE)
             return {sample: "test" if subject in tested else "train" for sample, subject in subject_of.items()}
         remedy = "set datasets.pixel_face.split to `release`, `authors` or the path of such a file"
-        return assign(read_split_file(Path(choice), remedy), subject_of)
+        return assign(read_split_file(choice, remedy), subject_of)
 
     def _sample(self, sample: str, split: str, place: Place) -> Sample:
         """Look up the files of one sample."""
