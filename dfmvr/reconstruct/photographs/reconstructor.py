@@ -60,7 +60,6 @@ FACE_MM = 140.0
 SMALL_FACE_PX = 80
 """Faces narrower than this are told to be small: on a head scan, the fit changes half as much as on large ones."""
 
-
 NEAREST_MM = 200.0
 """ASSUME: no camera comes nearer to a face; a photograph that seems to be taken from there has been cropped since."""
 
@@ -364,10 +363,8 @@ def _is_missing(photo: Path | str) -> bool:
     """Whether there is no such file; one of which that cannot be told, as its folder is closed, is not missing."""
     try:
         os.stat(photo)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return True
-    except OSError:
-        return False
+    except (OSError, ValueError) as error:
+        return isinstance(error, FileNotFoundError | NotADirectoryError | ValueError)
     return False
 
 

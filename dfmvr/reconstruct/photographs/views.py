@@ -67,11 +67,9 @@ def put_in_place(given: Mapping[str, SeenView]) -> tuple[list[SeenView], list[st
         notes.append(
             f"{given[name].label}: given as the {name} view, but turned by {yaw:+.0f} degrees (left is below 0)"
         )
-    for name in yaws.keys() - {"front"}:
-        if abs(yaws[name]) < HARDLY_TURNED_DEG:
-            notes.append(
-                f"{given[name].label}: given as the {name} view, but hardly turned, by {yaws[name]:+.0f} degrees"
-            )
+    for name, yaw in yaws.items():
+        if name != "front" and abs(yaw) < HARDLY_TURNED_DEG:
+            notes.append(f"{given[name].label}: given as the {name} view, but hardly turned, by {yaw:+.0f} degrees")
     if "front" in yaws and len(yaws) > 1 and abs(yaws["front"]) > max(abs(y) for n, y in yaws.items() if n != "front"):
         notes.append(
             f"{given['front'].label}: given as the front view, but turned the farthest, {yaws['front']:+.0f} degrees"

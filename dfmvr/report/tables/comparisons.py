@@ -115,9 +115,8 @@ def compare(found: Bootstrapped, ours: str) -> pd.DataFrame:
     rows = []
     for method in found.errors.table:
         row = {"method": method, **found.size, "seeds": found.errors.seeds[method], **found.mean("mean_mm", method)}
-        row |= {"std_mm": std_of(found.errors, method), "seed_std_mm": found.errors.seed_std[method]} | found.ratio(
-            method
-        )
+        row |= {"std_mm": std_of(found.errors, method), "seed_std_mm": found.errors.seed_std[method]}
+        row |= found.ratio(method)
         row |= found.cells(DIFFERENCE, sub, method, ours) if method != ours else {}
         if method not in (MEAN_FACE, FLOOR):
             row |= found.cells(GAP, gap_closed, method, MEAN_FACE, FLOOR)
