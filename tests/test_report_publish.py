@@ -1,4 +1,6 @@
+import json
 import re
+import shutil
 import subprocess
 
 import pandas as pd
@@ -8,6 +10,7 @@ from npm_modules import serious_faults
 from toy_study import TESTS, write_study
 
 from dfmvr import __version__, cli
+from dfmvr.files import read_json
 from dfmvr.report import publish
 from dfmvr.report.publish import commit_of
 from dfmvr.report.tables.run_tables import total_costs
@@ -120,6 +123,75 @@ def test_what_was_published_is_replaced_whole_and_nothing_else(tmp_path, monkeyp
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "study").rglob("*") if path.is_file()}.items() <= (
         before.items()
     )
+
+
+@pytest.fixture
+def two_machines(study, tmp_path):
+    """What was published, and the results of another machine that has made one of the trainings alone."""
+    (tmp_path / "config.yaml").write_text((study / "config.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    shutil.copytree(study / "study", tmp_path / "study")
+    kept = {"pixel_face": ("mean_face", "deng", "floor")}
+    for method in kept["pixel_face"]:
+        (tmp_path / "results" / "score" / method).mkdir(parents=True)
+        shutil.copy(study / "results" / "score" / method / "pixel_face.parquet", tmp_path / "results/score" / method)
+    for part in ("align/pixel_face", "train/deng"):
+        shutil.copytree(study / "results" / part, tmp_path / "results" / part)
+    return tmp_path
+
+
+def _numbers(folder):
+    """The tables, each in a fixed order of its rows: where a test was made moves rows alone."""
+    tables = {path.name: path.read_text(encoding="utf-8").splitlines() for path in (folder / "tables").glob("*.csv")}
+    return {name: (lines[0], sorted(lines[1:])) for name, lines in tables.items() if name != "runtimes.csv"}
+
+
+def test_tests_of_another_machine_count(two_machines, study):
+    earlier = (two_machines / "study").rename(two_machines / "earlier")
+    told = earlier / "tables" / "made.json"
+    made = read_json(told)
+    assert set(made["commits"]) >= {"dfmvr/pixel_face", "deng/pixel_face"}
+    told.write_text(json.dumps(made | {"commits": dict.fromkeys(made["commits"], "0123456789ab")}), encoding="utf-8")
+    assert _publish(two_machines, "--earlier", str(earlier)) == 0
+    assert _numbers(two_machines / "study") == _numbers(study / "study")
+    found = read_json(two_machines / "study" / "tables" / "made.json")["commits"]
+    assert found["dfmvr/pixel_face"] == "0123456789ab"
+    assert found["deng/pixel_face"] == commit_of(two_machines / "results") != "0123456789ab"
+    row = re.search(r"at commit 0123456789ab</th><td>(.*?)</td>", _text(two_machines)).group(1)
+    assert "dfmvr/pixel_face" in row
+    assert "deng/pixel_face" not in row
+
+
+def _worse(table):
+    return table.assign(rmse_mm=table["rmse_mm"] + 0.02)
+
+
+def _fewer(table):
+    return table[table["subject"] != table["subject"].iloc[0]]
+
+
+@pytest.mark.parametrize(("change", "told"), [(_worse, "differ by 0.020 mm"), (_fewer, "other samples")])
+def test_tests_on_other_data_do_not(two_machines, change, told, capsys):
+    score = two_machines / "results" / "score" / "mean_face" / "pixel_face.parquet"
+    change(pd.read_parquet(score)).to_parquet(score)
+    before = (two_machines / "study" / "index.html").read_bytes()
+    assert _publish(two_machines, "--earlier", str(two_machines / "study")) == 2
+    assert told in capsys.readouterr().err
+    assert (two_machines / "study" / "index.html").read_bytes() == before
+
+
+def test_what_both_have_must_tell_that_the_data_is_one(two_machines, capsys):
+    for method in ("mean_face", "floor"):
+        shutil.rmtree(two_machines / "results" / "score" / method)
+    scores = two_machines / "study" / "results" / "scores.parquet"
+    table = pd.read_parquet(scores)
+    table[table["method"] != "deng"].to_parquet(scores)
+    assert _publish(two_machines, "--earlier", str(two_machines / "study")) == 2
+    assert "such as mean_face" in capsys.readouterr().err
+
+
+def test_a_folder_that_was_not_published_is_told(two_machines, capsys):
+    assert _publish(two_machines, "--earlier", str(two_machines / "nothing")) == 2
+    assert "nothing/results/scores.parquet: not the scores of a published study" in capsys.readouterr().err
 
 
 def test_a_study_without_its_configuration_is_not_published(study, capsys):

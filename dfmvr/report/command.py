@@ -55,6 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(docs/study); needs --config, and an unfinished study says what is missing",
     )
     parser.add_argument(
+        "--earlier",
+        type=Path,
+        metavar="DIR",
+        help="with --publish: a published study, such as DIR itself, whose tests count where the results have none; "
+        "for a study of which parts were made on another machine",
+    )
+    parser.add_argument(
         "--check",
         action="store_true",
         help="make nothing: compute every number of the tables in --tables anew from --results and compare",
@@ -73,6 +80,8 @@ def main(args: argparse.Namespace, settings: ReportSection) -> None:
     if args.check:
         check_tables(args.tables, args.results)
         return
+    if args.earlier and args.publish is None:
+        raise ConfigError("--earlier: expected --publish beside it; the whole report is of one results folder")
     if args.output is None and args.publish is None:
         raise ConfigError("--output: expected the name of the page, such as report.html; only --check goes without")
     configuration = _study(args.study) if args.study else args.configuration
@@ -98,7 +107,8 @@ def _publish(args: argparse.Namespace, configuration: Config, configured: bool) 
     if not configured:
         raise ConfigError("--config: expected the configuration of the study, which tells what it is to hold")
     with TemporaryDirectory() as scratch, writing_folder(args.publish, "publish") as folder:
-        context = read_context(args.results, configuration, Path(scratch), args.scores, args.benchmarks, configured)
+        read = args.scores, args.benchmarks, configured, args.earlier
+        context = read_context(args.results, configuration, Path(scratch), *read)
         every = chapters(context, large=False)
         publish.leave_out_pictures(every)
         config = Path(args.config) if args.config else None

@@ -24,6 +24,7 @@ from dfmvr.config.evaluation import ProtocolSection
 from dfmvr.datasets.manifest import read_manifest, varied_yaws
 from dfmvr.errors import DataError
 from dfmvr.files import read_json, read_npz
+from dfmvr.report.earlier import Earlier, read_earlier
 from dfmvr.report.source import SampleSource
 from dfmvr.study.methods import in_order, read_key
 from dfmvr.study.paper import PROTOCOL
@@ -36,6 +37,11 @@ OK = "ok"
 
 SCORE_COLUMNS = ["sample", "subject", "method", "dataset", "protocol", "region"]
 SCORE_COLUMNS += ["rmse_mm", "mean_mm", "points", "coverage", "status", "reason"]
+
+MANIFEST = "manifest.parquet"
+
+JOINED = ["left_yaw", "illumination"]
+"""Columns of a study's scores that come from the manifests."""
 
 STATISTICS = {"rms_point_to_plane": "rmse_mm", "mean_point_to_surface": "mean_mm"}
 """Columns of the scores by the name of `register.protocols.*.statistic`."""
@@ -62,7 +68,7 @@ class Context:
     files: list[Path]
     """The score files."""
     scores: pd.DataFrame
-    """All score files, one after the other, and the nominal yaw of each sample's left view as `left_yaw`.
+    """All scores, one file after the other, and the nominal yaw of each sample's left view as `left_yaw`.
 
     Where the right view is the one that varies, it is that one's: see `manifest.varied_view`. `illumination` is the
     sample's light, as far as its data set tells it.
@@ -72,17 +78,28 @@ class Context:
     training: dict[str, Run]
     """The trainings of the scored methods."""
     benchmarks: pd.DataFrame | None = None
+    earlier: Earlier | None = None
+    """A published study whose tests count where there are none under `root`."""
     _sources: dict[str, SampleSource] = field(default_factory=dict)
 
     @cached_property
     def methods(self) -> list[str]:
         """The keys of the scored methods."""
-        return in_order({path.parent.name for path in self.files})
+        return in_order(set(self.scores["method"]))
 
     @cached_property
     def datasets(self) -> list[str]:
         """What was tested on."""
-        return list(dict.fromkeys(path.stem for path in self.files))
+        return list(dict.fromkeys(self.scores["dataset"]))
+
+    @cached_property
+    def tests(self) -> set[tuple[str, str]]:
+        """Method and data set of every test that has scores."""
+        return set(self.scores[["method", "dataset"]].itertuples(index=False, name=None))
+
+    def file(self, *parts: str) -> Path:
+        """A file of the study: under `root`, or where only the earlier one has it, there."""
+        return _file(self.root, self.earlier, *parts)
 
     def name(self, dataset: str) -> str:
         """Printed name of a data set."""
@@ -114,7 +131,7 @@ class Context:
 
     def converged(self, method: str, dataset: str) -> pd.Series | None:
         """Whether the registration of each registered sample converged under the default protocol, if files tell."""
-        path = self.root / "register" / method / f"{dataset}.npz"
+        path = self.file("register", method, f"{dataset}.npz")
         if not path.exists():
             return None
         arrays = read_npz(path, "sample", "status", "converged", others=False)
@@ -123,8 +140,13 @@ class Context:
 
     def summary(self, stage: str, file: str) -> dict[str, Any]:
         """What a stage says of itself in a JSON file; nothing where it did not run."""
-        path = self.root / stage / file
+        path = self.file(stage, file)
         return read_json(path) if path.exists() else {}
+
+
+def _file(root: Path, earlier: Earlier | None, *parts: str) -> Path:
+    here = root.joinpath(*parts)
+    return here if earlier is None or here.exists() else earlier.file(*parts)
 
 
 def read_table(path: Path, columns: Sequence[str], stage: str) -> pd.DataFrame:
@@ -154,6 +176,7 @@ def read_context(
     scores: Sequence[Path] = (),
     benchmarks: Path | None = None,
     configured: bool = False,
+    earlier: Path | None = None,
 ) -> Context:
     """Read all tables under `root`.
 
@@ -162,8 +185,9 @@ def read_context(
         configuration: see `Context`, as `folder` and `configured`.
         scores: the score files <method>/<data set>.parquet; empty takes all that are there.
         benchmarks: folder of Snakemake's benchmark files, if there is one.
+        earlier: folder of a published study, whose tests count where there are none under `root`.
     Raises:
-        DataError: there are no scores, or a file is missing or malformed.
+        DataError: there are no scores, a file is missing or malformed, or the earlier study is another.
     """
     paths = list(scores) or sorted((root / "score").glob("*/*.parquet"))
     if not paths:
@@ -172,27 +196,36 @@ def read_context(
     if not (table["status"] == OK).any():
         reason = table["reason"].iloc[0] if len(table) else "the files are empty"
         raise DataError(f"{root / 'score'}: expected scored samples, found none with status 'ok' (first: {reason})")
-    training = _read_training(root, [path.parent.name for path in paths], configuration)
-    tested = dict.fromkeys(path.stem for path in paths)
-    manifests = {name: root / "align" / name / "manifest.parquet" for name in tested}
+    before = read_earlier(earlier, table) if earlier else None
+    if before is not None:
+        table = pd.concat([table, before.scores], ignore_index=True)
+    training = _read_training(root, before, set(table["method"]), configuration)
+    manifests = {name: _read_views(root, before, name) for name in dict.fromkeys(table["dataset"])}
     for run in training.values():
-        path = root / "align" / run.data / "manifest.parquet"
-        manifests |= {run.data: path} if path.exists() else {}
-    manifests = {name: read_manifest(path) for name, path in manifests.items()}
+        if run.data not in manifests and _file(root, before, "align", run.data, MANIFEST).exists():
+            manifests[run.data] = _read_views(root, before, run.data)
     yaws = pd.concat({name: varied_yaws(manifest) for name, manifest in manifests.items()}, names=["dataset"])
     table = table.merge(yaws.rename("left_yaw").reset_index(), "left", ["dataset", "sample"])
     lights = pd.concat([manifest.assign(dataset=name) for name, manifest in manifests.items()])
     lights = lights.drop_duplicates(["dataset", "sample"])[["dataset", "sample", "illumination"]]
     table = table.merge(lights, "left", ["dataset", "sample"])
     measured = None if benchmarks is None else read_benchmarks(benchmarks, root)
-    return Context(root, configuration, configured, folder, paths, table, manifests, training, measured)
+    return Context(root, configuration, configured, folder, paths, table, manifests, training, measured, before)
 
 
-def _read_training(root: Path, methods: Sequence[str], configuration: Config) -> dict[str, Run]:
+def _read_views(root: Path, earlier: Earlier | None, dataset: str) -> pd.DataFrame:
+    """Read a manifest; an earlier study has less of one, and all that tables are made from."""
+    path = _file(root, earlier, "align", dataset, MANIFEST)
+    return (
+        read_manifest(path) if path.is_relative_to(root) else read_table(path, ["sample", "view", "status"], "report")
+    )
+
+
+def _read_training(root: Path, earlier: Earlier | None, methods: set[str], configuration: Config) -> dict[str, Run]:
     """Read the metrics of every training that a method comes from, as far as there are any."""
     runs = {}
-    for name in dict.fromkeys(read_key(key).training for key in in_order(set(methods))):
-        path = root / "train" / name / "metrics.csv"
+    for name in dict.fromkeys(read_key(key).training for key in in_order(methods)):
+        path = _file(root, earlier, "train", name, "metrics.csv")
         if path.exists():
             known = read_key(name).variant.key in configuration.variants
             section = configuration.variant(name) if known else configuration.train

@@ -26,7 +26,8 @@ from dfmvr.files import read_npz, write_json, write_npz
 from dfmvr.report.captions import caption
 from dfmvr.report.chapter import Chapter
 from dfmvr.report.check.compare import MADE
-from dfmvr.report.context import Context
+from dfmvr.report.context import JOINED, MANIFEST, Context
+from dfmvr.report.earlier import SCORES
 from dfmvr.report.tables.run_tables import total_costs
 from dfmvr.report.tables.table import number
 from dfmvr.study.methods import OURS, read_key
@@ -51,9 +52,8 @@ def leave_out_pictures(chapters: Iterable[Chapter]) -> None:
 def missing(context: Context) -> dict[str, list[str]]:
     """What the configuration names and has no scores: data set to names of methods, trainings of other seeds too."""
     found: dict[str, list[str]] = {}
-    scored = {(path.parent.name, path.stem) for path in context.files}
     for method, dataset in context.configuration.tests_of():
-        if (method.key, dataset) not in scored:
+        if (method.key, dataset) not in context.tests:
             found.setdefault(dataset, []).append(method.name)
     return found
 
@@ -63,9 +63,8 @@ def missing_texts(context: Context) -> list[str]:
     lacking = missing(context)
     if not lacking:
         return []
-    trained = {path.parent.name for path in context.files}
     trainings = set(context.configuration.trained_on())
-    done = trainings & {read_key(name).training for name in trained}
+    done = trainings & {read_key(name).training for name in context.methods}
     texts = [caption("published_unfinished", done=len(done), trainings=len(trainings))]
     return texts + [
         caption("published_missing", data=context.name(dataset), methods="; ".join(names))
@@ -78,27 +77,37 @@ def publish_chapter(context: Context, folder: Path, configured: Path | None, ove
     chapter = Chapter("How to make this page again", "published", context.folder)
     given = f" --configfile {configured}" if configured else ""
     changed = "".join(f" --set '{one}'" for one in overrides)
-    publishing = f"dfmvr report{f' --config {configured}' if configured else ''}{changed}"
+    joined = f" --earlier {folder}" if context.earlier else ""
+    publishing = f"dfmvr report{f' --config {configured}' if configured else ''}{changed}{joined}"
     commands = [
         f"snakemake --cores all{given}",
         f"{publishing} --results results --benchmarks benchmarks/workflow --publish {folder}",
         f"dfmvr report --check --tables {folder}/tables --results {folder}/results",
     ]
-    rows = [
-        ("results made in a working copy at commit", commit_of(context.root)),
-        ("page made by", commit_of(Path(__file__).parent)),
-    ]
+    rows = [*_commit_rows(context), ("page made by", commit_of(Path(__file__).parent))]
     if context.benchmarks is not None:
         costs = total_costs(context.benchmarks)
         rows.append(("CPU time of all jobs", f"{number(costs['cpu_hours'], 1)} hours"))
         rows.append(("time in which any job ran", f"{number(costs['wall_hours'], 1)} hours"))
         rows.append(("largest job", f"{number(costs['memory_mib'], 0)} MiB"))
     chapter.pairs("Commits and costs", rows)
+    if context.earlier:
+        chapter.note(caption("published_earlier"))
     chapter.note(caption("published_costs"))
     chapter.code("\n".join(commands))
     if configured:
         chapter.code(configured.read_text(encoding="utf-8"), configured.name)
     return chapter
+
+
+def _commit_rows(context: Context) -> list[tuple[str, str]]:
+    """The commits of the results, the newest first, with what was made at it where there are several."""
+    tests: dict[str, list[str]] = {commit_of(context.root): []}
+    for test, commit in commits(context).items():
+        tests.setdefault(commit, []).append(test)
+    if len(tests) == 1:
+        return [("results made in a working copy at commit", next(iter(tests)))]
+    return [("at commit " + commit, ", ".join(names)) for commit, names in tests.items() if names]
 
 
 def commit_of(folder: Path) -> str:
@@ -119,28 +128,40 @@ def write_results(context: Context, made: dict[str, Any], folder: Path) -> dict[
     All scores are one file; of manifests the columns that are read, of trainings the steps of the last epoch, of
     registrations how they ended.
     """
-    parts = [pd.read_parquet(path) for path in context.files]
     folder.mkdir(parents=True)
-    pd.concat(parts, ignore_index=True).to_parquet(folder / "scores.parquet", compression="zstd", index=False)
+    scores = context.scores.drop(columns=JOINED)
+    scores.to_parquet(folder / SCORES, compression="zstd", index=False)
     for name in made["datasets"]:
-        views = pd.read_parquet(context.root / "align" / name / "manifest.parquet")
+        views = pd.read_parquet(context.file("align", name, MANIFEST))
         target = _place(folder / "align" / name / "manifest.parquet")
         views[VIEW_COLUMNS].to_parquet(target, compression="zstd", index=False)
     for name, run in context.training.items():
         last = run.metrics[run.metrics["epoch"] == run.metrics["epoch"].max()]
         last.to_csv(_place(folder / "train" / name / "metrics.csv"), index=False, lineterminator="\n")
-    for path in sorted((context.root / "register").glob("*/*.npz")):
-        if (path.parent.name, path.stem) in {(file.parent.name, file.stem) for file in context.files}:
+    for method, dataset in sorted(context.tests):
+        parts = "register", method, f"{dataset}.npz"
+        if (path := context.file(*parts)).exists():
             arrays = read_npz(path, "sample", "status", "converged", others=False)
-            target = _place(folder / path.relative_to(context.root))
+            target = _place(folder.joinpath(*parts))
             write_npz(target, compress=True, **{name: np.asarray(array) for name, array in arrays.items()})
     told = ["parse/metrics.json", "face_model/summary.json"]
     told += [f"reconstruct/{OURS}/{dataset}/inference.json" for dataset in context.datasets]
     told += [f"score/{method}/real_scan.json" for method in context.methods]
     for name in told:
-        if (context.root / name).exists():
-            shutil.copyfile(context.root / name, _place(folder / name))
-    return made | {"scores": ["scores.parquet"]}
+        if (path := context.file(name)).exists():
+            shutil.copyfile(path, _place(folder / name))
+    return made | {"scores": [SCORES], "commits": commits(context)}
+
+
+def commits(context: Context) -> dict[str, str]:
+    """At which commit each test was made, as <method>/<data set>."""
+    here, earlier = commit_of(context.root), context.earlier
+    old = earlier.tests if earlier else set()
+    found = {}
+    for test in sorted(context.tests):
+        name = "/".join(test)
+        found[name] = earlier.commits.get(name, "not known") if earlier and test in old else here
+    return found
 
 
 def _place(path: Path) -> Path:

@@ -113,8 +113,14 @@ def angle(yaw_deg: float) -> str:
 
 
 def tests_on(context: Context, dataset: str) -> pd.DataFrame:
-    """The errors of every test as it was run: one row a sample, one column a method, NaN where it was set aside."""
-    return side_by_side(context.scores, dataset).droplevel("subject").sort_index()
+    """The errors of every test as it was run: one row a sample, one column a method, NaN where it was set aside.
+
+    A test of an earlier study, which has scores alone, is left out unless its meshes are here: it cannot be shown.
+    """
+    errors = side_by_side(context.scores, dataset).droplevel("subject").sort_index()
+    before = () if context.earlier is None else context.earlier.tests
+    meshes = {method: context.root / "reconstruct" / method / dataset / "meshes" for method in errors}
+    return errors[[method for method in errors if (method, dataset) not in before or meshes[method].is_dir()]]
 
 
 def compared_methods(errors: pd.DataFrame) -> list[str]:
