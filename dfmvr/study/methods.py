@@ -391,9 +391,9 @@ def in_order(keys: Iterable[str]) -> list[str]:
 
 
 def ours_among(keys: Iterable[str]) -> str | None:
-    """DF-MVR itself among methods, else the first of its variants, if there is one."""
+    """DF-MVR itself among methods, else the first of its variants that sees all views, else the first, if any."""
     known = [key for key in in_order(set(keys)) if read_key(key).variant.family == "df_mvr"]
-    return OURS if OURS in known else next(iter(known), None)
+    return next(iter(sorted(known, key=lambda key: (key != OURS, bool(read_key(key).view)))), None)
 
 
 def one_of_each_kind(keys: Sequence[str]) -> list[str]:
