@@ -404,8 +404,13 @@ def test_the_fast_copy_answers_the_same(variant, transformed, monkeypatch):
     left = sum(isinstance(module, torch.nn.BatchNorm2d) for module in fast.backbone.modules())
     assert left == sum(isinstance(module, Involution) for module in fast.backbone.modules())
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in fast.fusion.modules())
-    for found, expected in zip(fast(*batch()), net(*batch()), strict=True):
-        assert (found - expected).abs().max() < 1e-4 * expected.abs().max()
+    double = copy.deepcopy(net).double()
+    double.precision = torch.float64
+    usual, exact = net(*batch()), double(*batch())
+    # Winograd's sums lose some six times what others do, and how much that is depends on the processor
+    lost = max(((one - truth).norm() / truth.norm()).item() for one, truth in zip(usual, exact, strict=True))
+    for found, expected in zip(fast(*batch()), exact, strict=True):
+        assert (found - expected).norm() < 20 * lost * expected.norm()
 
 
 @torch.no_grad()
