@@ -69,9 +69,7 @@ def test_texels_are_told_their_place_on_the_mesh():
     every = np.stack(np.divmod(texels.pixel, 512))
     for row, column, r, c in zip(*rows, *nearest, strict=True):
         best = np.hypot(*(every - [[r], [c]])).min()
-        # OpenCV's distance by a mask of 5 x 5 (steps 1, 1.4, 2.1969) is off by 2 % at most (Borgefors, 1986) either
-        # way, and which of the nearly equal ones it takes is the machine's
-        assert np.hypot(row - r, column - c) <= 1.02 / 0.98 * best + 1.5
+        assert np.hypot(row - r, column - c) == pytest.approx(best)
 
 
 def test_the_atlas_is_made_once_for_a_model(face):

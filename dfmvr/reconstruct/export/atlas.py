@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 from scipy import sparse
+from scipy.ndimage import distance_transform_edt
 from scipy.sparse.linalg import splu
 
 from dfmvr.face_model.model import MorphableModel
@@ -114,8 +115,6 @@ class Atlas:
         return self._texels[size]
 
     def _find_texels(self, size: int) -> Texels:
-        import cv2
-
         unwrapping = self.unwrapping
         flat = np.column_stack([unwrapping.uv * (size, -size) + (0, size), np.full(len(unwrapping.uv), 10.0)])
         triangles = torch.from_numpy(unwrapping.triangles)
@@ -124,13 +123,13 @@ class Atlas:
         starts = np.arange(0, 3 * len(pixel) + 1, 3, dtype=np.int32)
         entries = (hits.bary.T.contiguous().numpy().astype(np.float32).ravel(), corner.astype(np.int32).ravel(), starts)
         weights = sparse.csr_array(entries, shape=(len(pixel), self.vertex_count))
-        empty = (faces[0] < 0).numpy().astype(np.uint8)
-        # labels count the covered texels, which are the zeros, in the order of the image, from 1
-        _, label = cv2.distanceTransformWithLabels(empty, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+        empty = (faces[0] < 0).numpy()
         bare = np.flatnonzero(empty)
-        order = np.zeros(label.max() + 1, np.int64)
-        order[label.ravel()[pixel]] = np.arange(len(pixel))
-        return Texels(pixel, weights, bare, order[label.ravel()[bare]])
+        # not OpenCV's labels: its distances are sums of steps, by which texels up to 4 % farther away are taken
+        place = distance_transform_edt(empty, return_distances=False, return_indices=True)
+        order = np.zeros(empty.size, np.int64)
+        order[pixel] = np.arange(len(pixel))
+        return Texels(pixel, weights, bare, order[np.ravel_multi_index(place, empty.shape).ravel()[bare]])
 
 
 _ATLASES: WeakKeyDictionary[MorphableModel, Atlas] = WeakKeyDictionary()
