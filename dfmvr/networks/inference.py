@@ -63,15 +63,15 @@ def for_inference(network: DFMVR, precision: torch.dtype = torch.float32) -> DFM
     """Make a network fast: itself, as to copy it takes a third of the time.
 
     Args:
-        precision: float32, or bfloat16 for all but the heads.
+        precision: float32, or bfloat16 for all but the heads; float64 of a network in double precision.
     Returns:
-        The network in evaluation mode, without gradients; in single precision on a CPU, of twice the size.
+        The network in evaluation mode, without gradients; on a CPU, but in half precision, of twice the size.
     """
     network.eval().requires_grad_(False)
     for module in list(network.modules()):
         _fold(module)
     # GPUs have libraries that do the same; half precision would lose too many digits.
-    apt = precision == torch.float32 and network.mean_angles.device.type == "cpu"
+    apt = precision.itemsize >= torch.float32.itemsize and network.mean_angles.device.type == "cpu"
     modules = list(network.fusion.modules()) if apt else []
     # The deepest maps are so small, and their weights so many, that large tiles do not pay there.
     deepest = [encoder.levels[-1] for encoder in modules if isinstance(encoder, Encoder)]
