@@ -191,7 +191,8 @@ def test_what_both_have_must_tell_that_the_data_is_one(two_machines, capsys):
 
 def test_a_folder_that_was_not_published_is_told(two_machines, capsys):
     assert _publish(two_machines, "--earlier", str(two_machines / "nothing")) == 2
-    assert "nothing/results/scores.parquet: not the scores of a published study" in capsys.readouterr().err
+    told = "nothing/results/scores.parquet: no such file; run `dfmvr report --publish`, which makes it"
+    assert told in capsys.readouterr().err
 
 
 def test_a_study_without_its_configuration_is_not_published(study, capsys):

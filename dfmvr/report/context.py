@@ -24,7 +24,7 @@ from dfmvr.config.evaluation import ProtocolSection
 from dfmvr.datasets.manifest import read_manifest, varied_yaws
 from dfmvr.errors import DataError
 from dfmvr.files import read_json, read_npz
-from dfmvr.report.earlier import Earlier, read_earlier
+from dfmvr.report.earlier import SCORES, Earlier, take_earlier, tests_in
 from dfmvr.report.source import SampleSource
 from dfmvr.study.methods import in_order, read_key
 from dfmvr.study.paper import PROTOCOL
@@ -95,7 +95,7 @@ class Context:
     @cached_property
     def tests(self) -> set[tuple[str, str]]:
         """Method and data set of every test that has scores."""
-        return set(self.scores[["method", "dataset"]].itertuples(index=False, name=None))
+        return tests_in(self.scores)
 
     def file(self, *parts: str) -> Path:
         """A file of the study: under `root`, or where only the earlier one has it, there."""
@@ -146,7 +146,7 @@ class Context:
 
 def _file(root: Path, earlier: Earlier | None, *parts: str) -> Path:
     here = root.joinpath(*parts)
-    return here if earlier is None or here.exists() else earlier.file(*parts)
+    return here if earlier is None or here.exists() else earlier.root.joinpath(*parts)
 
 
 def read_table(path: Path, columns: Sequence[str], stage: str) -> pd.DataFrame:
@@ -196,8 +196,10 @@ def read_context(
     if not (table["status"] == OK).any():
         reason = table["reason"].iloc[0] if len(table) else "the files are empty"
         raise DataError(f"{root / 'score'}: expected scored samples, found none with status 'ok' (first: {reason})")
-    before = read_earlier(earlier, table) if earlier else None
-    if before is not None:
+    before = None
+    if earlier:
+        published = read_table(earlier / "results" / SCORES, list(table), "report --publish")
+        before = take_earlier(earlier, published[list(table)], table)
         table = pd.concat([table, before.scores], ignore_index=True)
     training = _read_training(root, before, set(table["method"]), configuration)
     manifests = {name: _read_views(root, before, name) for name in dict.fromkeys(table["dataset"])}
@@ -216,9 +218,9 @@ def read_context(
 def _read_views(root: Path, earlier: Earlier | None, dataset: str) -> pd.DataFrame:
     """Read a manifest; an earlier study has less of one, and all that tables are made from."""
     path = _file(root, earlier, "align", dataset, MANIFEST)
-    return (
-        read_manifest(path) if path.is_relative_to(root) else read_table(path, ["sample", "view", "status"], "report")
-    )
+    if path.is_relative_to(root):
+        return read_manifest(path)
+    return read_table(path, ["sample", "view", "status"], "report --publish")
 
 
 def _read_training(root: Path, earlier: Earlier | None, methods: set[str], configuration: Config) -> dict[str, Run]:

@@ -35,44 +35,31 @@ class Earlier(NamedTuple):
     """Its results."""
     scores: pd.DataFrame
     """Of the tests that are not here."""
-    commits: dict[str, str]
-    """Test, as <method>/<data set>, to the commit that it was made at."""
-
-    @property
-    def tests(self) -> set[tuple[str, str]]:
-        """Their methods and data sets."""
-        return set(self.scores[TEST].itertuples(index=False, name=None))
-
-    def file(self, *parts: str) -> Path:
-        """One of its files."""
-        return self.root.joinpath(*parts)
+    commits: dict[tuple[str, str], str]
+    """Each of these tests to the commit that it was made at."""
 
 
-def read_earlier(folder: Path, here: pd.DataFrame) -> Earlier:
-    """Read the tests of a published study that a results folder has not.
+def tests_in(scores: pd.DataFrame) -> set[tuple[str, str]]:
+    """Method and data set of every test that has scores."""
+    return set(scores[TEST].itertuples(index=False, name=None))
+
+
+def take_earlier(folder: Path, scores: pd.DataFrame, here: pd.DataFrame) -> Earlier:
+    """Take the tests of a published study that a results folder has not.
 
     Args:
         folder: of the published study.
-        here: the scores of the results folder.
+        scores: all of its scores.
+        here: those of the results folder.
     Raises:
-        DataError: a file is missing or malformed, or the two are not of one study: no test is in both on a data set,
-            other samples were tested, or a test that both have has other errors.
+        DataError: what the tables were made from is not told, or the two are not of one study: no test is in both on a
+            data set, other samples were tested, or a test that both have has other errors.
     """
-    path = folder / "results" / SCORES
-    try:
-        scores = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(
-            f"{path}: not the scores of a published study ({reason}); see `dfmvr report --publish`"
-        ) from error
-    if missing := [name for name in here.columns if name not in scores.columns]:
-        raise DataError(f"{path}: expected the columns {', '.join(missing)} too; publish it by this version")
-    _check_one_study(path, scores, here)
-    known = pd.MultiIndex.from_frame(here[TEST])
-    new = scores[~pd.MultiIndex.from_frame(scores[TEST]).isin(known)]
-    made = read_json(folder / "tables" / MADE)
-    return Earlier(folder / "results", new[list(here.columns)], dict(made.get("commits", {})))
+    _check_one_study(folder / "results" / SCORES, scores, here)
+    told = read_json(folder / "tables" / MADE).get("commits", {})
+    new = tests_in(scores) - tests_in(here)
+    kept = scores[pd.MultiIndex.from_frame(scores[TEST]).isin(new)]
+    return Earlier(folder / "results", kept, {test: told.get("/".join(test), "not known") for test in new})
 
 
 def _check_one_study(path: Path, earlier: pd.DataFrame, here: pd.DataFrame) -> None:

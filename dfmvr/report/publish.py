@@ -101,13 +101,13 @@ def publish_chapter(context: Context, folder: Path, configured: Path | None, ove
 
 
 def _commit_rows(context: Context) -> list[tuple[str, str]]:
-    """The commits of the results, the newest first, with what was made at it where there are several."""
+    """The commit of the results; with an earlier study the commits, that of the results first, and their tests."""
+    if context.earlier is None:
+        return [("results made in a working copy at commit", commit_of(context.root))]
     tests: dict[str, list[str]] = {commit_of(context.root): []}
     for test, commit in commits(context).items():
         tests.setdefault(commit, []).append(test)
-    if len(tests) == 1:
-        return [("results made in a working copy at commit", next(iter(tests)))]
-    return [("at commit " + commit, ", ".join(names)) for commit, names in tests.items() if names]
+    return [(f"at commit {commit}", ", ".join(names)) for commit, names in tests.items() if names]
 
 
 def commit_of(folder: Path) -> str:
@@ -133,7 +133,7 @@ def write_results(context: Context, made: dict[str, Any], folder: Path) -> dict[
     scores.to_parquet(folder / SCORES, compression="zstd", index=False)
     for name in made["datasets"]:
         views = pd.read_parquet(context.file("align", name, MANIFEST))
-        target = _place(folder / "align" / name / "manifest.parquet")
+        target = _place(folder / "align" / name / MANIFEST)
         views[VIEW_COLUMNS].to_parquet(target, compression="zstd", index=False)
     for name, run in context.training.items():
         last = run.metrics[run.metrics["epoch"] == run.metrics["epoch"].max()]
@@ -155,13 +155,9 @@ def write_results(context: Context, made: dict[str, Any], folder: Path) -> dict[
 
 def commits(context: Context) -> dict[str, str]:
     """At which commit each test was made, as <method>/<data set>."""
-    here, earlier = commit_of(context.root), context.earlier
-    old = earlier.tests if earlier else set()
-    found = {}
-    for test in sorted(context.tests):
-        name = "/".join(test)
-        found[name] = earlier.commits.get(name, "not known") if earlier and test in old else here
-    return found
+    made = dict.fromkeys(sorted(context.tests), commit_of(context.root))
+    made |= context.earlier.commits if context.earlier else {}
+    return {"/".join(test): commit for test, commit in made.items()}
 
 
 def _place(path: Path) -> Path:

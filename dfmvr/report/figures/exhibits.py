@@ -118,7 +118,7 @@ def tests_on(context: Context, dataset: str) -> pd.DataFrame:
     A test of an earlier study, which has scores alone, is left out unless its meshes are here: it cannot be shown.
     """
     errors = side_by_side(context.scores, dataset).droplevel("subject").sort_index()
-    before = () if context.earlier is None else context.earlier.tests
+    before = () if context.earlier is None else context.earlier.commits
     meshes = {method: context.root / "reconstruct" / method / dataset / "meshes" for method in errors}
     return errors[[method for method in errors if (method, dataset) not in before or meshes[method].is_dir()]]
 
