@@ -1,5 +1,7 @@
+import html
 import json
 import re
+import shlex
 import shutil
 import subprocess
 
@@ -10,13 +12,15 @@ from npm_modules import serious_faults
 from toy_study import TESTS, write_study
 
 from dfmvr import __version__, cli
+from dfmvr.config.configuration import overridden
 from dfmvr.files import read_json
 from dfmvr.report import publish
-from dfmvr.report.publish import commit_of
+from dfmvr.report.publish import PUBLISHED, commit_of
 from dfmvr.report.tables.run_tables import total_costs
 
 TRAINED = ("dfmvr", "dfmvr_cnn", "deng", "shang")
 LACKING = "dfmvr_without_mask"
+OVERRIDES = ("train.learning_rate=0.002", "train.loss.mask=0.5", "simulate.jpeg_quality=[60, 90]")
 
 
 def _publish(root, *arguments):
@@ -33,7 +37,8 @@ def study(tmp_path_factory):
     settings = {"report": {"bootstrap": 200, "panels": 0}, "train": {"epochs": 6}}
     (root / "config.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     _write_benchmarks(root / "benchmarks")
-    assert _publish(root, "--benchmarks", str(root / "benchmarks")) == 0
+    overrides = [word for one in OVERRIDES for word in ("--set", one)]
+    assert _publish(root, "--benchmarks", str(root / "benchmarks"), *overrides) == 0
     return root
 
 
@@ -85,6 +90,11 @@ def test_the_page_tells_commands_costs_and_configuration(study):
     text = _text(study)
     assert f"snakemake --cores all --configfile {study}/config.yaml" in text
     assert f"dfmvr report --check --tables {study}/study/tables --results {study}/study/results" in text
+    command = next(line for line in html.unescape(text).split("<") if "snakemake --cores all --configfile" in line)
+    told = shlex.split(command[command.index("--config ") : command.index("dfmvr report")])[1:]
+    sections = {name: yaml.safe_load(value) for name, _, value in (one.partition("=") for one in told)}
+    assert sections == overridden({}, list(OVERRIDES))
+    assert sections["train"] == {"learning_rate": 0.002, "loss": {"mask": 0.5}}
     assert "CPU time of all jobs</th><td>3.0 hours" in text
     assert "bootstrap: 200" in text
     assert "812 MiB" in text
@@ -219,10 +229,15 @@ def test_a_commit_is_that_of_the_working_copy(tmp_path):
 
     git("init", "-q")
     (tmp_path / "file").write_text("a")
-    git("add", "file")
+    (tmp_path / "study").mkdir()
+    for name in ("page", PUBLISHED):
+        (tmp_path / "study" / name).write_text("a")
+    git("add", ".")
     git("commit", "-qm", "one")
     (tmp_path / "inner").mkdir()
     commit = git("rev-parse", "HEAD").strip()
     assert commit_of(tmp_path / "inner") == commit[:12]
+    (tmp_path / "study" / "page").write_text("b")
+    assert commit_of(tmp_path) == commit[:12]
     (tmp_path / "file").write_text("b")
     assert commit_of(tmp_path) == f"{commit[:12]} with changes"

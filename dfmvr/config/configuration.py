@@ -218,7 +218,16 @@ def load(path: Path | str | None = None, overrides: list[str] | None = None) -> 
             raise ConfigError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
         if not isinstance(values, dict):
             raise ConfigError(f"{path}: expected sections such as `train:`, found {type(values).__name__}")
-    for override in overrides or []:
+    return validate(overridden(values, overrides or []), str(path or "--set"))
+
+
+def overridden(values: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+    """A nested dict, changed in place, in which `section.key=value` overrides have replaced what they name.
+
+    Raises:
+        ConfigError: one is not of this form, its value is not YAML, or it names a key below a value.
+    """
+    for override in overrides:
         key, separator, value = override.partition("=")
         if not separator:
             raise ConfigError(f"--set {override}: expected section.key=value")
@@ -234,4 +243,4 @@ def load(path: Path | str | None = None, overrides: list[str] | None = None) -> 
             raise ConfigError(
                 f"--set {override}: expected a value as YAML has it ({' '.join(str(error).split())})"
             ) from None
-    return validate(values, str(path or "--set"))
+    return values

@@ -11,6 +11,8 @@ A study that is not finished can be published: the page says first what is missi
 
 from __future__ import annotations
 
+import json
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -21,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 from dfmvr import __version__
+from dfmvr.config.configuration import overridden
 from dfmvr.errors import OutputError
 from dfmvr.files import read_npz, write_json, write_npz
 from dfmvr.report.captions import caption
@@ -34,6 +37,9 @@ from dfmvr.study.methods import OURS, read_key
 
 MOST_BYTES = 8_000_000
 """What a published study may take in all."""
+
+PUBLISHED = ".dfmvr-publish.json"
+"""What a folder has into which something was published; see `dfmvr.folders`."""
 
 WITHOUT_PICTURES = ("training", "parser", "face_model", "set_aside")
 """Chapters of which the tables alone are shown, by their anchors."""
@@ -76,11 +82,13 @@ def publish_chapter(context: Context, folder: Path, configured: Path | None, ove
     """How the page was made: commits, commands, the configuration, and what it cost."""
     chapter = Chapter("How to make this page again", "published", context.folder)
     given = f" --configfile {configured}" if configured else ""
-    changed = "".join(f" --set '{one}'" for one in overrides)
+    changed = "".join(f" --set {shlex.quote(one)}" for one in overrides)
+    sections = [shlex.quote(f"{name}={json.dumps(value)}") for name, value in overridden({}, overrides).items()]
+    for_workflow = f" --config {' '.join(sections)}" if sections else ""
     joined = f" --earlier {folder}" if context.earlier else ""
     publishing = f"dfmvr report{f' --config {configured}' if configured else ''}{changed}{joined}"
     commands = [
-        f"snakemake --cores all{given}",
+        f"snakemake --cores all{given}{for_workflow}",
         f"{publishing} --results results --benchmarks benchmarks/workflow --publish {folder}",
         f"dfmvr report --check --tables {folder}/tables --results {folder}/results",
     ]
@@ -111,15 +119,24 @@ def _commit_rows(context: Context) -> list[tuple[str, str]]:
 
 
 def commit_of(folder: Path) -> str:
-    """The commit that a folder's working copy is at, and whether files are changed; else the program's version."""
+    """The commit that a folder's working copy is at, and whether files are changed; else the program's version.
+
+    What an earlier publication wrote over is no change.
+    """
     try:
-        said = [
+        commit, top, status = (
             subprocess.run(["git", "-C", str(folder), *command], capture_output=True, text=True, check=True).stdout
-            for command in (("rev-parse", "--short=12", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
-        ]
+            for command in (
+                ("rev-parse", "--short=12", "HEAD"),
+                ("rev-parse", "--show-toplevel"),
+                ("status", "--porcelain", "--untracked-files=no", "--no-renames", "-z"),
+            )
+        )
     except (OSError, subprocess.CalledProcessError):
         return f"dfmvr {__version__}, in no working copy"
-    return said[0].strip() + (" with changes" if said[1].strip() else "")
+    files = [Path(top.strip()) / entry[3:] for entry in status.split("\0") if entry]
+    changed = [file for file in files if not any((parent / PUBLISHED).exists() for parent in file.parents)]
+    return commit.strip() + (" with changes" if changed else "")
 
 
 def write_results(context: Context, made: dict[str, Any], folder: Path) -> dict[str, Any]:
