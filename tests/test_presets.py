@@ -124,6 +124,7 @@ def test_a_preset_says_what_its_source_says(name, expected):
 
 OURS = {
     **{"epochs": 512, "batch_size": 16, "learning_rate": 1e-4, "single_view_share": 0},  # V-A
+    "initial_weights": None,
     **{"landmark_share": 0, "augment": False, "placement": 0},  # every step has all losses; no augmentation is named
     "method": "df_mvr",
     "data": "pixel_face",

@@ -241,6 +241,30 @@ def test_other_settings_start_anew(tmp_path):
     assert run == other
 
 
+def test_a_training_goes_on_from_the_weights_of_another(tmp_path, capsys):
+    toy_samples(tmp_path, 4)
+    assert cli.main(arguments(tmp_path, tmp_path / "first")) == 0
+    start = tmp_path / "first" / "weights.safetensors"
+    still = (f"initial_weights={start}", "seed=1", "learning_rate=1e-12")
+    assert cli.main(arguments(tmp_path, tmp_path / "second", *still)) == 0
+    first, second = (
+        dict(read_network(tmp_path / name / "weights.safetensors").network.named_parameters())
+        for name in ("first", "second")
+    )
+    for name, weights in first.items():
+        torch.testing.assert_close(second[name], weights, rtol=1e-5, atol=1e-7)
+    assert TrainSection(initial_weights=start).files == [start]  # a change of which starts the training anew
+    for what, message in (
+        (f"initial_weights={tmp_path / 'none'}", "none: no such file; make it with `dfmvr train`"),
+        (f"initial_weights={tmp_path / 'parser.safetensors'}", "not a file written by `dfmvr train`"),
+    ):
+        assert cli.main(arguments(tmp_path, tmp_path / "third", what)) == 2
+        assert message in capsys.readouterr().err
+    wider = arguments(tmp_path, tmp_path / "third", f"initial_weights={start}", "network.width=6")
+    assert cli.main(wider) == 2
+    assert "has network.width 4, expected 6, as the settings have it" in capsys.readouterr().err
+
+
 def test_a_damaged_checkpoint_starts_anew(tmp_path):
     network = small_network()
     optimiser = torch.optim.Adam(network.parameters())

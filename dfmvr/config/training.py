@@ -343,6 +343,11 @@ class TrainSection(Section):
     )
     checkpoint_minutes: float = Field(1.0, gt=0, description="Time between two checkpoints.")
     seed: int = Field(0, ge=0, description="Seed of initial weights, order and augmentation.")
+    initial_weights: Path | None = Field(
+        None,
+        description="A trained network of the same method, sizes and face model to start from, such as the one that "
+        "ships, dfmvr/assets/network.safetensors; null: fresh weights.",
+    )
     network: NetworkSection = Field(NetworkSection(), description="DF-MVR's network.")
     loss: LossSection = Field(LossSection(), description="DF-MVR's losses.")
     deng: DengSection = Field(DengSection(), description="Network and losses where the method is `deng`.")
@@ -364,7 +369,8 @@ class TrainSection(Section):
     @property
     def files(self) -> list[Path]:
         """The files beside the study's own that the training starts from or compares with."""
-        if self.method == "df_mvr":
-            return []
-        section = getattr(self, self.method)
-        return [path for path in (section.imagenet_weights, section.loss.embedding) if path]
+        paths = [self.initial_weights]
+        if self.method != "df_mvr":
+            section = getattr(self, self.method)
+            paths += [section.imagenet_weights, section.loss.embedding]
+        return [path for path in paths if path]

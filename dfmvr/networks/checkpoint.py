@@ -94,6 +94,40 @@ def build_network(about: dict[str, Any], tensors: dict[str, torch.Tensor]) -> nn
     return network.to(memory_format=torch.channels_last).eval()
 
 
+def start_from(network: nn.Module, header: dict[str, Any], path: Path | str) -> None:
+    """Give a network the weights of a trained one.
+
+    Args:
+        network: as it was built.
+        header: what `network_header` says of it.
+        path: the trained network's file.
+    Raises:
+        ConfigError: the two are not built alike.
+        DataError: the file is missing, unreadable, or not written by `write_network`.
+    """
+    with made_by(MAKER, path):
+        about = {"switches": {}} | _as_written_today(read_about(path))
+        found = {name: about[name] for name in header}
+        tensors = read_tensors(path)
+    parts = _flat(header), _flat(found)
+    for name in sorted(parts[0].keys() | parts[1].keys()):
+        here, there = (part.get(name) for part in parts)
+        if here != there:
+            raise ConfigError(
+                f"train.initial_weights: {path} has {name} {there}, expected {here}, as the settings have it; give the "
+                "training the settings of that network, or start from another"
+            )
+    with made_by(MAKER, path):
+        network.load_state_dict(tensors)
+
+
+def _flat(header: dict[str, Any]) -> dict[str, Any]:
+    """A header with its inner dictionaries' values beside the others, `network.width` and so on."""
+    inner = {name: value for name, value in header.items() if isinstance(value, dict)}
+    pairs = {f"{name}.{key}": value for name, values in inner.items() for key, value in values.items()}
+    return {name: value for name, value in header.items() if name not in inner} | pairs
+
+
 def file_beside(checkpoint: Path, name: str) -> Path:
     """A file that a network was trained with, `face_model` or `parser`, which its header names by a relative path.
 

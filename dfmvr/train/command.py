@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from dfmvr import __version__
 from dfmvr.errors import ConfigError
 from dfmvr.face_model.model import MorphableModel
-from dfmvr.networks.checkpoint import write_network
+from dfmvr.networks.checkpoint import start_from, write_network
 from dfmvr.networks.device import pick_device
 from dfmvr.networks.heads import NetworkSizes
 from dfmvr.networks.parallel import Team, join
@@ -93,6 +93,8 @@ def train(
     torch.manual_seed(settings.seed)
     network = training.make_network(settings, sizes)
     training.start(network, settings)
+    if settings.initial_weights:
+        start_from(network, training.header(settings, sizes), settings.initial_weights)
     network.to(device).train()
     wrapped = team.wrap(network, device)
     parser = load_parser(args.parser, device) if training.needs_parser(settings) else None
