@@ -98,6 +98,7 @@ def test_the_page_tells_commands_costs_and_configuration(study):
     assert "CPU time of all jobs</th><td>3.0 hours" in text
     assert "bootstrap: 200" in text
     assert "812 MiB" in text
+    assert "trainings among these jobs</th><td>1 of 4<" in text
 
 
 def test_axe_finds_no_serious_fault_with_the_page_on_a_phone(study):
@@ -161,7 +162,14 @@ def test_tests_of_another_machine_count(two_machines, study):
     made = read_json(told)
     assert set(made["commits"]) >= {"dfmvr/pixel_face", "deng/pixel_face"}
     told.write_text(json.dumps(made | {"commits": dict.fromkeys(made["commits"], "0123456789ab")}), encoding="utf-8")
-    assert _publish(two_machines, "--earlier", str(earlier)) == 0
+    own = {"train/deng": 7200.0, "score/dfmvr_pixel_face": 3600.0}
+    for job, seconds in own.items():
+        (path := two_machines / "benchmarks" / f"{job}.jsonl").parent.mkdir(parents=True)
+        path.write_text(json.dumps({"s": seconds, "cpu_time": seconds, "max_rss": 900.0}), encoding="utf-8")
+    assert _publish(two_machines, "--earlier", str(earlier), "--benchmarks", str(two_machines / "benchmarks")) == 0
+    jobs = pd.read_csv(two_machines / "study" / "results" / "jobs.csv").set_index("job")["cpu_seconds"]
+    assert jobs.to_dict() == {"train/dfmvr": 5400.0} | own  # a job of both is counted once
+    assert "CPU time of all jobs</th><td>4.5 hours" in _text(two_machines)
     assert _numbers(two_machines / "study") == _numbers(study / "study")
     found = read_json(two_machines / "study" / "tables" / "made.json")["commits"]
     assert found["dfmvr/pixel_face"] == "0123456789ab"

@@ -24,7 +24,7 @@ from dfmvr.config.evaluation import ProtocolSection
 from dfmvr.datasets.manifest import read_manifest, varied_yaws
 from dfmvr.errors import DataError
 from dfmvr.files import read_json, read_npz
-from dfmvr.report.earlier import SCORES, Earlier, take_earlier, tests_in
+from dfmvr.report.earlier import JOBS, SCORES, Earlier, take_earlier, tests_in
 from dfmvr.report.source import SampleSource
 from dfmvr.study.methods import in_order, read_key
 from dfmvr.study.paper import PROTOCOL
@@ -211,7 +211,7 @@ def read_context(
     lights = pd.concat([manifest.assign(dataset=name) for name, manifest in manifests.items()])
     lights = lights.drop_duplicates(["dataset", "sample"])[["dataset", "sample", "illumination"]]
     table = table.merge(lights, "left", ["dataset", "sample"])
-    measured = None if benchmarks is None else read_benchmarks(benchmarks, root)
+    measured = None if benchmarks is None else _with_earlier(read_benchmarks(benchmarks, root), before)
     return Context(root, configuration, configured, folder, paths, table, manifests, training, measured, before)
 
 
@@ -263,6 +263,16 @@ def read_benchmarks(folder: Path, root: Path) -> pd.DataFrame | None:
             before = before[["seconds", "cpu_seconds"]].assign(end=before["ended"], memory_mib=float("nan"))
             rows += before.assign(stage=parts[0], job="/".join(parts)).to_dict("records")
     return pd.DataFrame(rows) if rows else None
+
+
+def _with_earlier(measured: pd.DataFrame | None, earlier: Earlier | None) -> pd.DataFrame | None:
+    """What jobs have cost, those of an earlier study too that were not measured here."""
+    if earlier is None or not (path := earlier.root / JOBS).exists():
+        return measured
+    before = read_table(path, ["stage", "job", "seconds", "cpu_seconds", "memory_mib", "end"], "report --publish")
+    if measured is None:
+        return before
+    return pd.concat([measured, before[~before["job"].isin(measured["job"])]], ignore_index=True)
 
 
 def _measured(value: object) -> float:

@@ -1,7 +1,7 @@
 """`dfmvr report --earlier`: what a published study has of tests that a results folder has not.
 
 A night's trainings may be made on several machines, of which each has its own only; a published study keeps the scores
-of all tests, and names the commit that each was made at.
+of all tests and what the jobs have cost, and names the commit that each test was made at.
 
 needs   <folder>/results/, <folder>/tables/made.json   see `dfmvr.report.publish`
 """
@@ -20,6 +20,9 @@ from dfmvr.report.check.compare import MADE
 
 SCORES = "scores.parquet"
 """All scores of a published study, below its results."""
+
+JOBS = "jobs.csv"
+"""What the jobs of a published study have cost, below its results, as `dfmvr.report.context.read_benchmarks` has it."""
 
 TEST = ["method", "dataset"]
 """Columns that tell the tests apart."""

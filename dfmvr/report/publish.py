@@ -30,7 +30,7 @@ from dfmvr.report.captions import caption
 from dfmvr.report.chapter import Chapter
 from dfmvr.report.check.compare import MADE
 from dfmvr.report.context import JOINED, MANIFEST, Context
-from dfmvr.report.earlier import SCORES
+from dfmvr.report.earlier import JOBS, SCORES
 from dfmvr.report.tables.run_tables import total_costs
 from dfmvr.report.tables.table import number
 from dfmvr.study.methods import OURS, read_key
@@ -98,6 +98,8 @@ def publish_chapter(context: Context, folder: Path, configured: Path | None, ove
         rows.append(("CPU time of all jobs", f"{number(costs['cpu_hours'], 1)} hours"))
         rows.append(("time in which any job ran", f"{number(costs['wall_hours'], 1)} hours"))
         rows.append(("largest job", f"{number(costs['memory_mib'], 0)} MiB"))
+        known = sum(f"train/{name}" in set(context.benchmarks["job"]) for name in context.training)
+        rows.append(("trainings among these jobs", f"{known} of {len(context.training)}"))
     chapter.pairs("Commits and costs", rows)
     if context.earlier:
         chapter.note(caption("published_earlier"))
@@ -148,6 +150,8 @@ def write_results(context: Context, made: dict[str, Any], folder: Path) -> dict[
     folder.mkdir(parents=True)
     scores = context.scores.drop(columns=JOINED)
     scores.to_parquet(folder / SCORES, compression="zstd", index=False)
+    if context.benchmarks is not None:
+        context.benchmarks.to_csv(folder / JOBS, index=False, lineterminator="\n")
     for name in made["datasets"]:
         views = pd.read_parquet(context.file("align", name, MANIFEST))
         target = _place(folder / "align" / name / MANIFEST)
