@@ -391,9 +391,18 @@ def in_order(keys: Iterable[str]) -> list[str]:
 
 
 def ours_among(keys: Iterable[str]) -> str | None:
-    """DF-MVR itself among methods, else the first of its variants that sees all views, else the first, if any."""
+    """DF-MVR itself among methods, else what is nearest to it, if any.
+
+    Nearest is a variant that sees all views, and of these one with DF-MVR's network and losses before those of the
+    ablation.
+    """
+
+    def apart(key: str) -> tuple[bool, bool, bool]:
+        method = read_key(key)
+        return key != OURS, bool(method.view), bool({"network", "loss"} & set(method.variant.train or {}))
+
     known = [key for key in in_order(set(keys)) if read_key(key).variant.family == "df_mvr"]
-    return next(iter(sorted(known, key=lambda key: (key != OURS, bool(read_key(key).view)))), None)
+    return min(known, key=apart, default=None)
 
 
 def one_of_each_kind(keys: Sequence[str]) -> list[str]:
