@@ -75,7 +75,7 @@ def read_written(folder: Path | str, maker: str) -> WrittenFiles:
     Raises:
         OccupiedError: the manifest is damaged.
     """
-    manifest = _manifest(Path(folder), maker)
+    manifest = manifest_of(Path(folder), maker)
     if not os.path.lexists(manifest):
         return WrittenFiles({}, False, None)
     try:
@@ -118,7 +118,8 @@ def check_free(folder: Path | str, maker: str, names: Iterable[str]) -> None:
         )
 
 
-def _manifest(folder: Path, maker: str) -> Path:
+def manifest_of(folder: Path, maker: str) -> Path:
+    """Where a folder has the manifest of what a command has written into it."""
     return folder / f"{_HIDDEN}{maker.replace(' ', '_')}.json"
 
 
@@ -146,14 +147,14 @@ def _exchange(partial: Path, folder: Path, maker: str, about: Any, shown: Path) 
     }
     told = {"contents": new, "whole": True, "about": about}
     if not folder.exists():
-        write_json(_manifest(partial, maker), told)
+        write_json(manifest_of(partial, maker), told)
         try:
             os.replace(partial, folder)
             return
         except OSError:
             if not folder.exists():
                 raise
-        _manifest(partial, maker).unlink()  # the folder has come to be meanwhile
+        manifest_of(partial, maker).unlink()  # the folder has come to be meanwhile
     with _locked(folder):
         check_free(shown, maker, new)
         old = read_written(folder, maker).contents
@@ -174,8 +175,8 @@ def _exchange(partial: Path, folder: Path, maker: str, about: Any, shown: Path) 
 
 def _tell(partial: Path, folder: Path, maker: str, told: dict[str, Any]) -> None:
     """Put the manifest in place, written in the folder to work in: what a killed process leaves there is removed."""
-    write_json(_manifest(partial, maker), told)
-    os.replace(_manifest(partial, maker), _manifest(folder, maker))
+    write_json(manifest_of(partial, maker), told)
+    os.replace(manifest_of(partial, maker), manifest_of(folder, maker))
 
 
 def _remove_empty(folder: Path, inner: Path) -> None:

@@ -48,6 +48,7 @@ def test_one_method_of_each_kind_is_shown():
     names = ["dfmvr_multi_pie", "dfmvr_seed1", "floor", "shang_multi_pie_best", "deng_multi_pie", "dfmvr_cnn"]
     assert one_of_each_kind(names) == ["shang_multi_pie_best", "deng_multi_pie", "dfmvr_multi_pie", "floor"]
     assert one_of_each_kind(["mean_face", "dfmvr_of_mine"]) == ["mean_face", "dfmvr_of_mine"]
+    assert one_of_each_kind(["dfmvr_mixed_from_front", "deng", "dfmvr_mixed"]) == ["deng", "dfmvr_mixed"]
     mixed = ["dfmvr_mixed_from_front", "dfmvr_cnn", "dfmvr_resnet", "deng"]
     assert one_of_each_kind([*mixed, "dfmvr_mixed"]) == ["deng", "dfmvr_mixed"]
     assert one_of_each_kind(mixed) == ["deng", "dfmvr_cnn"]

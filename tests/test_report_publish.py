@@ -14,8 +14,9 @@ from toy_study import TESTS, write_study
 from dfmvr import __version__, cli
 from dfmvr.config.configuration import overridden
 from dfmvr.files import read_json
+from dfmvr.folders import manifest_of
 from dfmvr.report import publish
-from dfmvr.report.publish import PUBLISHED, commit_of
+from dfmvr.report.publish import MAKER, commit_of
 from dfmvr.report.tables.run_tables import total_costs
 
 TRAINED = ("dfmvr", "dfmvr_cnn", "deng", "shang")
@@ -238,8 +239,8 @@ def test_a_commit_is_that_of_the_working_copy(tmp_path):
     git("init", "-q")
     (tmp_path / "file").write_text("a")
     (tmp_path / "study").mkdir()
-    for name in ("page", PUBLISHED):
-        (tmp_path / "study" / name).write_text("a")
+    for path in (tmp_path / "study" / "page", manifest_of(tmp_path / "study", MAKER)):
+        path.write_text("a")
     git("add", ".")
     git("commit", "-qm", "one")
     (tmp_path / "inner").mkdir()

@@ -106,19 +106,16 @@ def start_from(network: nn.Module, header: dict[str, Any], path: Path | str) -> 
         DataError: the file is missing, unreadable, or not written by `write_network`.
     """
     with made_by(MAKER, path):
-        about = {"switches": {}} | _as_written_today(read_about(path))
-        found = {name: about[name] for name in header}
-        tensors = read_tensors(path)
-    parts = _flat(header), _flat(found)
-    for name in sorted(parts[0].keys() | parts[1].keys()):
-        here, there = (part.get(name) for part in parts)
-        if here != there:
-            raise ConfigError(
-                f"train.initial_weights: {path} has {name} {there}, expected {here}, as the settings have it; give the "
-                "training the settings of that network, or start from another"
-            )
-    with made_by(MAKER, path):
-        network.load_state_dict(tensors)
+        about = _as_written_today(read_about(path))
+        expected, found = _flat(header), _flat({name: about[name] for name in header})
+        for name in sorted(expected.keys() | found.keys()):
+            here, there = expected.get(name), found.get(name)
+            if here != there:
+                raise ConfigError(
+                    f"train.initial_weights: {path} has {name} {there}, expected {here}, as the settings have it; give "
+                    "the training the settings of that network, or start from another"
+                )
+        network.load_state_dict(read_tensors(path))
 
 
 def _flat(header: dict[str, Any]) -> dict[str, Any]:

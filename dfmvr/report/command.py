@@ -106,7 +106,7 @@ def _publish(args: argparse.Namespace, configuration: Config, configured: bool) 
     """Make a study's folder in a repository."""
     if not configured:
         raise ConfigError("--config: expected the configuration of the study, which tells what it is to hold")
-    with TemporaryDirectory() as scratch, writing_folder(args.publish, "publish") as folder:
+    with TemporaryDirectory() as scratch, writing_folder(args.publish, publish.MAKER) as folder:
         read = args.scores, args.benchmarks, configured, args.earlier
         context = read_context(args.results, configuration, Path(scratch), *read)
         every = chapters(context, large=False)

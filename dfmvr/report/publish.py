@@ -26,6 +26,7 @@ from dfmvr import __version__
 from dfmvr.config.configuration import overridden
 from dfmvr.errors import OutputError
 from dfmvr.files import read_npz, write_json, write_npz
+from dfmvr.folders import manifest_of
 from dfmvr.report.captions import caption
 from dfmvr.report.chapter import Chapter
 from dfmvr.report.check.compare import MADE
@@ -38,8 +39,8 @@ from dfmvr.study.methods import OURS, read_key
 MOST_BYTES = 8_000_000
 """What a published study may take in all."""
 
-PUBLISHED = ".dfmvr-publish.json"
-"""What a folder has into which something was published; see `dfmvr.folders`."""
+MAKER = "publish"
+"""By whose manifest a folder into which something was published is told; see `dfmvr.folders`."""
 
 WITHOUT_PICTURES = ("training", "parser", "face_model", "set_aside")
 """Chapters of which the tables alone are shown, by their anchors."""
@@ -98,8 +99,8 @@ def publish_chapter(context: Context, folder: Path, configured: Path | None, ove
         rows.append(("CPU time of all jobs", f"{number(costs['cpu_hours'], 1)} hours"))
         rows.append(("time in which any job ran", f"{number(costs['wall_hours'], 1)} hours"))
         rows.append(("largest job", f"{number(costs['memory_mib'], 0)} MiB"))
-        known = sum(f"train/{name}" in set(context.benchmarks["job"]) for name in context.training)
-        rows.append(("trainings among these jobs", f"{known} of {len(context.training)}"))
+        known = {f"train/{name}" for name in context.training} & set(context.benchmarks["job"])
+        rows.append(("trainings among these jobs", f"{len(known)} of {len(context.training)}"))
     chapter.pairs("Commits and costs", rows)
     if context.earlier:
         chapter.note(caption("published_earlier"))
@@ -137,7 +138,7 @@ def commit_of(folder: Path) -> str:
     except (OSError, subprocess.CalledProcessError):
         return f"dfmvr {__version__}, in no working copy"
     files = [Path(top.strip()) / entry[3:] for entry in status.split("\0") if entry]
-    changed = [file for file in files if not any((parent / PUBLISHED).exists() for parent in file.parents)]
+    changed = [file for file in files if not any(manifest_of(parent, MAKER).exists() for parent in file.parents)]
     return commit.strip() + (" with changes" if changed else "")
 
 
