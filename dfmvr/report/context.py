@@ -212,6 +212,9 @@ def read_context(
     lights = lights.drop_duplicates(["dataset", "sample"])[["dataset", "sample", "illumination"]]
     table = table.merge(lights, "left", ["dataset", "sample"])
     measured = None if benchmarks is None else _with_earlier(read_benchmarks(benchmarks, root), before)
+    if measured is not None:
+        tests = table[["method", "dataset"]].drop_duplicates()
+        measured = _of_study(measured, set(tests["method"] + "_" + tests["dataset"]), set(training))
     return Context(root, configuration, configured, folder, paths, table, manifests, training, measured, before)
 
 
@@ -273,6 +276,16 @@ def _with_earlier(measured: pd.DataFrame | None, earlier: Earlier | None) -> pd.
     if measured is None:
         return before
     return pd.concat([measured, before[~before["job"].isin(measured["job"])]], ignore_index=True)
+
+
+def _of_study(measured: pd.DataFrame, tests: set[str], trainings: set[str]) -> pd.DataFrame | None:
+    """What this study's jobs have cost: another study in the same folder may have tested and trained other methods."""
+    names = {"train": trainings} | dict.fromkeys(("reconstruct", "register", "score"), tests)
+    mine = [
+        stage not in names or job.partition("/")[2] in names[stage]
+        for stage, job in zip(measured["stage"], measured["job"], strict=True)
+    ]
+    return measured[mine].reset_index(drop=True) if any(mine) else None
 
 
 def _measured(value: object) -> float:
