@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from gradients_of_a_team import gradients
@@ -241,6 +242,28 @@ def test_other_settings_start_anew(tmp_path):
     assert run == other
 
 
+def test_what_has_ended_is_trained_again_for_other_code_alone(tmp_path, monkeypatch):
+    """Snakemake removes a rule's outputs before it runs it again, for an input that was merely touched too."""
+    toy_samples(tmp_path, 4)
+    outputs = [tmp_path / "run" / name for name in ("weights.safetensors", "metrics.csv")]
+
+    def made_again():
+        """What it gives, and at which step each part of the run began."""
+        for path in outputs:
+            path.unlink(missing_ok=True)
+        assert cli.main(arguments(tmp_path, tmp_path / "run")) == 0
+        parts = pd.read_csv(tmp_path / "run" / "parts.csv")
+        return [path.read_bytes() for path in outputs], parts["first_step"].tolist()
+
+    first, parts = made_again()
+    assert parts == [0]
+    again, parts = made_again()
+    assert (again, parts) == (first, [0, 4])
+    monkeypatch.setattr(command, "code_of", lambda _: (tmp_path / "model.npz",))
+    anew, parts = made_again()
+    assert (anew, parts) == (first, [0])
+
+
 def test_a_training_goes_on_from_the_weights_of_another(tmp_path, capsys):
     toy_samples(tmp_path, 4)
     assert cli.main(arguments(tmp_path, tmp_path / "first")) == 0
@@ -451,7 +474,7 @@ def test_kills_at_random_moments_change_nothing(tmp_path):
     assert (whole / "metrics.csv").read_text() == (killed / "metrics.csv").read_text()
     states = [read_network(folder / "weights.safetensors").network.state_dict() for folder in (whole, killed)]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
-    assert not checkpoint.exists()  # or a network would be taken for trained whatever is changed
+    assert "optimiser" not in torch.load(checkpoint, weights_only=True)  # of a run that has ended
     with (killed / "parts.csv").open() as stream:
         parts = [(int(row["first_step"]), int(row["steps"]), float(row["seconds"])) for row in csv.DictReader(stream)]
     firsts = [first for first, _, _ in parts]

@@ -51,19 +51,23 @@ class Schedule:
 class Checkpoints:
     """The newest state of a run in one file, written whole or not at all."""
 
-    def __init__(self, path: Path | str, fingerprint: str) -> None:
+    def __init__(self, path: Path | str, fingerprint: str, ended: str = "") -> None:
         """Name the file and the run.
 
         Args:
             fingerprint: of everything that fixes the run; a checkpoint of another one is not resumed.
+            ended: the same of a run that has ended, where more must be the same for its network to be taken again than
+                for a stopped run to go on, such as the code.
         """
-        self.path, self.fingerprint = Path(path), fingerprint
+        self.path, self.fingerprint, self.ended = Path(path), fingerprint, ended or fingerprint
 
-    def save(self, step: int, network: nn.Module, optimiser: torch.optim.Optimizer, **more: Any) -> None:
-        """Write the state after `step` steps, and what else the run must know to go on."""
-        states = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
+    def save(self, step: int, network: nn.Module, optimiser: torch.optim.Optimizer | None, **more: Any) -> None:
+        """Write the state after `step` steps, and what else the run must know to go on; no optimiser: it has ended."""
+        states: dict[str, Any] = {"fingerprint": self.ended, "step": step, "network": network.state_dict()}
+        if optimiser is not None:
+            states |= {"fingerprint": self.fingerprint, "optimiser": optimiser.state_dict()}
         with writing(self.path) as partial:
-            torch.save({"fingerprint": self.fingerprint, "step": step, **states, **more}, partial)
+            torch.save({**states, **more}, partial)
 
     def restore(self, network: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Any]:
         """Load the newest state, and give all that was saved; nothing where there is no checkpoint of this run."""
@@ -74,11 +78,12 @@ class Checkpoints:
         except Exception as error:  # torch raises many kinds for a damaged file; all mean the same here
             logger.warning("%s: not a readable checkpoint (%s); starting anew", self.path, type(error).__name__)
             return {}
-        if state.get("fingerprint") != self.fingerprint:
-            logger.info("%s: of other settings or data; starting anew", self.path)
+        if state.get("fingerprint") != (self.fingerprint if "optimiser" in state else self.ended):
+            logger.info("%s: of other settings, data or code; starting anew", self.path)
             return {}
         network.load_state_dict(state["network"])
-        optimiser.load_state_dict(state["optimiser"])
+        if "optimiser" in state:
+            optimiser.load_state_dict(state["optimiser"])
         logger.info("%s: going on from step %d", self.path, state["step"])
         return state
 
@@ -230,10 +235,10 @@ def optimise(  # noqa: PLR0913, the parts of a run
         optimiser.step()
         metrics.add(step, step // schedule.steps_per_epoch, rate, terms)
         bar.update()
-        due = time.monotonic() - saved > 60 * schedule.checkpoint_minutes or step + 1 == schedule.steps
-        if due and team.leads:
+        last = step + 1 == schedule.steps
+        if team.leads and (last or time.monotonic() - saved > 60 * schedule.checkpoint_minutes):
             metrics.flush()
-            checkpoints.save(step + 1, network, optimiser)
+            checkpoints.save(step + 1, network, None if last else optimiser)
             parts.flush(step + 1)
             loss = float(terms["total"])
             bar.set_postfix(loss=f"{loss:.4g}")
@@ -241,7 +246,7 @@ def optimise(  # noqa: PLR0913, the parts of a run
             saved = time.monotonic()
     bar.close()
     if team.leads:
-        if first == schedule.steps:  # it was stopped between its last checkpoint and its end
+        if first == schedule.steps:  # it had ended, or was stopped between its last checkpoint and its end
             parts.flush(first)
         with writing(metrics_path) as partial:
             partial.write_bytes(unfinished.read_bytes())

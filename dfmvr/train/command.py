@@ -2,8 +2,8 @@
 
 In     aligned crops with masks and weight maps, the face model, the parser.
 Gives  the trained network (safetensors) and the losses of every step (CSV). A run that was stopped goes on from its
-       last checkpoint, in `checkpoints/` beside the weights, with the numbers that it would have had; the checkpoint is
-       removed when the network is written.
+       last checkpoint, in `checkpoints/` beside the weights, with the numbers that it would have had. One that has
+       ended and is asked for again takes its network from there, if settings, data and code are the same.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from dfmvr import __version__
+from dfmvr.dependencies import files_reached
 from dfmvr.errors import ConfigError
 from dfmvr.face_model.model import MorphableModel
 from dfmvr.networks.checkpoint import start_from, write_network
@@ -69,7 +70,6 @@ def main(args: argparse.Namespace, settings: TrainSection) -> None:
         about = train(args, settings, device, team)
         if team.leads:
             write_network(args.weights, *about)
-            checkpoint_of(args).unlink(missing_ok=True)  # what is asked for again, by whatever change, is trained anew
 
 
 def training_of(settings: TrainSection) -> type[TrainingSystem]:
@@ -114,7 +114,8 @@ def train(
         batch = training_batch(samples, step, settings, mirrored, system.vary)
         return batch.pieces(settings.accumulate, team.share)
 
-    checkpoints = Checkpoints(checkpoint_of(args), _run(args, settings, parser is not None))
+    run = _run(args, settings, parser is not None)
+    checkpoints = Checkpoints(checkpoint_of(args), run, fingerprint({"run": run}, *code_of(settings)))
     optimise(network, losses, batch_of, schedule, checkpoints, args.metrics, team, wrapped)
     beside = {name: os.path.relpath(getattr(args, name), args.weights.parent) for name in ("face_model", "parser")}
     about = training.header(settings, sizes) | beside
@@ -124,6 +125,11 @@ def train(
 def checkpoint_of(args: argparse.Namespace) -> Path:
     """Where a training that is stopped goes on from."""
     return args.weights.parent / "checkpoints" / "last.pt"
+
+
+def code_of(settings: TrainSection) -> tuple[Path, ...]:
+    """The files that a training runs on."""
+    return files_reached(*(f"dfmvr.train.{module}" for module in ("command", f"methods.{settings.kind}")))
 
 
 def has_renderings(step: int, steps: int, settings: TrainSection) -> bool:

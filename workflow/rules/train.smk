@@ -5,7 +5,8 @@ needs   results/align/{dataset}/, results/parse/{dataset}/     crops, landmarks,
         the baselines' ImageNet weights and embedding, where the configuration names them
 gives   results/train/{method}/weights.safetensors             the network after the last epoch
         results/train/{method}/metrics.csv                     every loss at every step
-        results/train/{method}/checkpoints/                    where a stopped run goes on from
+        results/train/{method}/checkpoints/                    where a stopped run goes on from, and what one that
+                                                               has ended takes its network from if nothing changed
         results/train/{method}/parts.csv                       what its parts have cost, for the report
 """
 
