@@ -26,7 +26,6 @@ REMOVERS = {
     "fetch/obtain.py": "the archive that it has downloaded",
     "fetch/archive.py": "its own new folder",
     "parse/pretrain.py": "the checkpoint of the training that is done",
-    "train/command.py": "the same of its own",
 }
 
 

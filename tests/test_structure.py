@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "dfmvr"
 
 FLOORS = (
-    "errors conventions colour",
+    "errors conventions colour dependencies",
     "files",
     "folders",
     "study",
@@ -32,7 +32,7 @@ FLOORS = (
     "reconstruct score",
     "report",
     "app",
-    "dependencies cli",
+    "cli",
     "__main__",
 )
 """From the ground up; what stands on one floor does not know its neighbours."""
