@@ -84,7 +84,9 @@ class Checkpoints:
         network.load_state_dict(state["network"])
         if "optimiser" in state:
             optimiser.load_state_dict(state["optimiser"])
-        logger.info("%s: going on from step %d", self.path, state["step"])
+            logger.info("%s: going on from step %d", self.path, state["step"])
+        else:
+            logger.info("%s: the same training has ended, after %d steps; taking its network", self.path, state["step"])
         return state
 
 
