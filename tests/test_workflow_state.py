@@ -88,6 +88,19 @@ def test_a_photograph_that_is_exchanged_runs_what_reads_it_again(tmp_path):
     assert counts(dry_run(tmp_path, *config, "--cores", "1", *targets)) == again
 
 
+def test_a_large_file_that_was_made_again_alike_runs_nothing_again(tmp_path):
+    target, model = "results/parse/pixel_face", tmp_path / "results" / "face_model" / "face_model.npz"
+    model.parent.mkdir(parents=True)
+    model.write_bytes(bytes(2_000_000))  # Snakemake by itself looks into files of up to one megabyte
+    config = touched(tmp_path, {}, target)
+    later = time.time() + 100
+    os.utime(model, (later, later))
+    assert counts(dry_run(tmp_path, *config, "--cores", "1", target)) == {}
+    model.write_bytes(bytes(1_999_999) + b"1")
+    os.utime(model, (later, later))
+    assert counts(dry_run(tmp_path, *config, "--cores", "1", target))["align_dataset"] == 1
+
+
 def start(folder, *arguments):
     command = [sys.executable, "-m", "snakemake", *arguments, "--cores", "1", "--quiet", "progress"]
     return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
