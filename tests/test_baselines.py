@@ -132,6 +132,10 @@ def test_resnet_50_takes_torchvisions_tensors_and_no_others(tmp_path):
     path, blocks = tmp_path / "resnet.pth", (3, 4, 6, 3)
     torch.save({name: values.float() for name, values in torchvision_resnet(blocks, 64).items()}, path)
     imagenet.load_imagenet(ResNet(3), path)
+    finer = ResNet(3, fine=8)
+    fresh = finer.fine[0].weight.clone()
+    imagenet.load_imagenet(finer, path)
+    assert torch.equal(finer.fine[0].weight, fresh)
     with pytest.raises(DataError, match="not the weights of torchvision's ResNet") as error:
         imagenet.load_imagenet(ResNet(3, depth=26), path)
     assert "layer1.1" in str(error.value)

@@ -18,6 +18,7 @@ from dfmvr.losses import LossTarget, Prediction, overall_loss, total_loss
 from dfmvr.networks.df_mvr import DFMVR
 from dfmvr.networks.flow import IMAGES, MASKS, data_flow
 from dfmvr.networks.heads import NetworkSizes
+from dfmvr.networks.residual import FINER
 from dfmvr.networks.tri_unet import TriUNet
 from dfmvr.networks.unet import UNet
 from dfmvr.released.losses import ReleasedLossTerms
@@ -94,8 +95,14 @@ class Calls(dict):
         views = torch.rand(1, 3, network.fusion.in_channels, SIZES.image_size, SIZES.image_size)
         x = self.fusion(network.fusion, views)
         x = x.reshape(1, -1, *x.shape[-2:])
+        maps = []
         for part in ("stem", "layer1", "layer2", "layer3", "layer4"):
             x = self.one(getattr(network.backbone, part), f"backbone.{part}", x)
+            maps.append(x)
+        if network.backbone.fine is not None:
+            fine = self.one(network.backbone.fine, "backbone.fine", maps[2])
+            whole = [FINER * side - found for side, found in zip(x.shape[-2:], fine.shape[-2:], strict=True)]
+            x = torch.cat((x, F.pixel_unshuffle(F.pad(fine, (0, whole[1], 0, whole[0])), FINER)), 1)
         x = self.one(network.neck, "neck", x)
         for name, head in network.heads.items():
             self.one(head, f"heads.{name}", x)
@@ -103,9 +110,10 @@ class Calls(dict):
 
 
 @pytest.mark.parametrize("fusion", ["cnn", "unet", "unet_late", "tri_unet"])
-@pytest.mark.parametrize("last_concat", [True, False])
-def test_the_blocks_are_those_of_a_real_pass(fusion, last_concat):
-    settings = load(None, [f"train.network={{fusion: {fusion}, last_concat: {json.dumps(last_concat)}, width: 4}}"])
+@pytest.mark.parametrize(("last_concat", "fine"), [(True, 32), (False, 0)])
+def test_the_blocks_are_those_of_a_real_pass(fusion, last_concat, fine):
+    concat = json.dumps(last_concat)
+    settings = load(None, [f"train.network={{fusion: {fusion}, last_concat: {concat}, fine: {fine}, width: 4}}"])
     network = network_of(settings, "dfmvr")
     blocks = data_flow(lambda: DFMVR(settings.train.network, SIZES), SIZES.image_size)
     assert {block.name: block.shape for block in blocks} == Calls().network(network)

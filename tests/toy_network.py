@@ -17,7 +17,7 @@ from dfmvr.train.samples import AlignedSamples
 
 SIZE = 48
 PAPER = load(Path(__file__).parents[1] / "config" / "paper.yaml").train
-PAPERS_RESNET = SingleImageSection(backbone_width=64, depth=50, stem_pool=True, neck=0, quick_start=False)
+PAPERS_RESNET = SingleImageSection(backbone_width=64, depth=50, stem_pool=True, neck=0, fine=0, quick_start=False)
 SMALL = PAPER.network.model_copy(update={"width": 4, "backbone_width": 16, "depth": 14})
 QUICK = SMALL.model_copy(update={"last_concat": True, "neck": 64, "quick_start": True})
 

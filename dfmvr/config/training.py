@@ -98,7 +98,7 @@ class NetworkSection(Section):
     stem_pool: bool = Field(False, description="Max pooling in the backbone's stem; RedNet has it, for 224 px.")
     neck: int = Field(256, ge=0, description="Units of a layer that sees the whole last map; 0: its mean.")
     fine: int = Field(
-        0,
+        32,
         ge=0,
         description="Channels of the backbone's second stage that the neck sees too, four times as fine as the last "
         "map; 0: the last map alone, as in the paper.",
@@ -216,7 +216,7 @@ class SingleImageSection(Section):
     stem_pool: bool = Field(False, description="Max pooling in the stem; ResNet has it, for 224 px.")
     neck: int = Field(256, ge=0, description="Units of a layer that sees the whole last map; 0: its mean.")
     fine: int = Field(
-        0,
+        32,
         ge=0,
         description="Channels of the backbone's second stage that the neck sees too, four times as fine as the last "
         "map; 0: the last map alone, as in the paper.",
@@ -299,7 +299,7 @@ class TrainSection(Section):
         "df_mvr", description="What is trained: DF-MVR or one of the two baselines."
     )
     data: Literal["pixel_face", "multi_pie"] = Field("pixel_face", description="The data set trained on.")
-    epochs: int = Field(9, ge=1, description="Passes over the training samples; the paper has 512.")
+    epochs: int = Field(12, ge=1, description="Passes over the training samples; the paper has 512.")
     landmark_share: float = Field(
         0.9, ge=0, le=1, description="Share of the steps with landmarks and regularisation alone, without renderings."
     )
@@ -310,7 +310,7 @@ class TrainSection(Section):
     accumulate: int = Field(
         1, ge=1, description="Pieces of a batch that are computed one after the other, to save memory."
     )
-    learning_rate: float = Field(1e-3, gt=0, description="Initial learning rate of Adam, annealed by half a cosine.")
+    learning_rate: float = Field(2e-3, gt=0, description="Initial learning rate of Adam, annealed by half a cosine.")
     precision: Literal["float32", "bfloat16"] = Field("float32", description="Precision of the networks.")
     gpus: int = Field(
         0,

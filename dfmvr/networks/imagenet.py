@@ -26,7 +26,8 @@ def load_imagenet(network: ResNet, path: Path | str) -> None:
 
     They expect colours less ImageNet's mean over its deviation; ours come in [-1, 1]. The first convolution takes the
     deviation up, the mean of the normalisation behind it the rest, so that both answer alike: exactly but for the
-    border, which our convolution takes for medium grey, theirs for ImageNet's mean colour.
+    border, which our convolution takes for medium grey, theirs for ImageNet's mean colour. What hands on the second
+    stage (`fine`), which theirs lacks, stays as it is.
 
     Args:
         path: such as `resnet50-0676ba61.pth`, a state dict saved by torch; its classifier is left out.
@@ -41,6 +42,7 @@ def load_imagenet(network: ResNet, path: Path | str) -> None:
         # c = (y / 2 + 1 / 2 - offset) / scale of a colour y in [-1, 1]
         ours["stem.1.running_mean"] = mean - (weights * ((0.5 - offsets) / scales)).sum((1, 2, 3))
         ours["stem.0.weight"] = weights / (2 * scales)
+    ours |= {name: values for name, values in network.state_dict().items() if name.startswith("fine.")}
     fill(network, ours, path, "torchvision's ResNet of this depth and width, such as its ResNet-50")
 
 

@@ -117,6 +117,7 @@ def _settings(state: dict[str, Tensor], source: str) -> tuple[NetworkSection, Ne
             last_concat=True,
             stem_pool=True,
             neck=0,
+            fine=0,
             quick_start=False,
         )
     except (KeyError, ValueError, IndexError) as error:
