@@ -280,7 +280,9 @@ def overview(blocks: Sequence[NetworkBlock], settings: TrainSection, parser_para
     lines = (f"(b) {FUSIONS[network.fusion]}", parameters(fused), f"→ {map_of(stages[0].given)}")
     fuse = drawing.box(Box(5.2, TOP, 0.95, 0.6), LEARNT, *lines)
     lines = (f"(c) {BACKBONES[network.backbone]}-{network.depth}", parameters(stages))
-    regress = drawing.box(Box(6.55, 2.83, 1.1, 1.2), LEARNT, *lines, *(f"→ {map_of(stage.shape)}" for stage in stages))
+    signs = ("+" if stage.name.endswith(".fine") else "→" for stage in stages)  # the neck sees both
+    maps = (f"{sign} {map_of(stage.shape)}" for sign, stage in zip(signs, stages, strict=True))
+    regress = drawing.box(Box(6.55, 2.83, 1.1, 1.2), LEARNT, *lines, *maps)
     lines = (f"linear → {neck.shape[1]}", count(neck.parameters)) if neck.parameters else (f"mean → {neck.shape[1]}",)
     reduced = drawing.box(Box(6.55, 1.78, 1.1, 0.4), LEARNT, *lines)
     lines = ("linear heads", parameters(heads))
