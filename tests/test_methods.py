@@ -52,6 +52,9 @@ def test_one_method_of_each_kind_is_shown():
     mixed = ["dfmvr_mixed_from_front", "dfmvr_cnn", "dfmvr_resnet", "deng"]
     assert one_of_each_kind([*mixed, "dfmvr_mixed"]) == ["deng", "dfmvr_mixed"]
     assert one_of_each_kind(mixed) == ["deng", "dfmvr_cnn"]
+    fitted = ["dfmvr_mixed_fitted", "dfmvr_mixed"]  # with its network, and where DF-MVR itself is not
+    assert one_of_each_kind(fitted) == ["dfmvr_mixed", "dfmvr_mixed_fitted"]
+    assert one_of_each_kind([*fitted, "dfmvr", "dfmvr_fitted"]) == ["dfmvr", "dfmvr_fitted"]
 
 
 def test_methods_can_be_told_apart_without_colour():

@@ -295,6 +295,7 @@ VARIANTS = _named(
         None,
         {"table_3": (TableRow(label="DF-MVR + fit, three views (not in the paper)"),)},
         fits="dfmvr_mixed",
+        pictured="dfmvr_fitted",
     ),
     Variant(
         "shang_multi_pie",
