@@ -17,7 +17,7 @@ from dfmvr.config.training import ParseSection
 from dfmvr.report.chapter import Chapter
 from dfmvr.report.figures import exhibits, gallery, plots, scenes, worst
 from dfmvr.report.figures.panels import class_legend
-from dfmvr.report.figures.pictures import SeenMesh, close_up, see_mesh
+from dfmvr.report.figures.pictures import SeenMesh, Tile, close_up, grid, see_mesh
 from dfmvr.report.figures.style import error_colours
 from dfmvr.report.page import write_page
 from dfmvr.report.sections import analysis, background, shapes, views
@@ -154,6 +154,17 @@ def test_a_figure_for_the_page_is_a_vector_picture(tmp_path):
 
 
 # --- pictures
+
+
+def test_a_long_heading_has_two_lines_of_letters_as_large_as_others():
+    white = Tile(np.full((TILE_PX, TILE_PX, 3), 255, np.uint8))
+    whole, parts = (
+        np.asarray(grid([[white] * len(heads)], heads, [""])) < 128
+        for heads in (["DF-MVR + fit (not in the paper)"], ["DF-MVR + fit", "(not in the paper)"])
+    )
+    rows = whole.any((1, 2))
+    assert np.count_nonzero(np.diff(rows.astype(int)) == 1) == 2
+    assert np.count_nonzero(whole) == pytest.approx(np.count_nonzero(parts), rel=0.1)  # a smaller one has less ink
 
 
 def test_a_close_up_is_a_part_of_the_whole():

@@ -134,15 +134,18 @@ def grid(
     rows: Sequence[Sequence[Tile | None]], heads: Sequence[str], sides: Sequence[str], tile_px: int = TILE_PX
 ) -> Image.Image:
     """Arrange tiles with a heading over each column and a name beside each row; None leaves a place free."""
-    gap, head, side, foot = 8, 30 if any(heads) else 4, 26 if any(sides) else 4, 20
+    gap, side, foot = 8, 26 if any(sides) else 4, 20
+    headings = [_in_two(text, tile_px + gap - 6) for text in heads]
+    head = 12 + 18 * max(map(len, headings), default=1) if any(heads) else 4
     feet = [foot if any(tile and tile.text for tile in row) else 0 for row in rows]
     width = side + len(heads) * (tile_px + gap)
     height = head + sum(tile_px + gap + extra for extra in feet)
     sheet = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(sheet)
-    for i, text in enumerate(heads):
+    for i, lines in enumerate(headings):
         centre = side + i * (tile_px + gap) + tile_px // 2
-        _centred(draw, (centre, head // 2), text, tile_px + gap - 6)
+        for k, line in enumerate(lines, start=1):
+            _centred(draw, (centre, k * head // (len(lines) + 1)), line, tile_px + gap - 6)
     top = head
     for row, name, extra in zip(rows, sides, feet, strict=True):
         if name:
@@ -163,19 +166,37 @@ def _centred(
     draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, room: float, size: int = 15, bold: bool = True
 ) -> None:
     """Write a line around `place`, smaller if it needs more than `room` px; a subscript `L_{l3d}` is set lower."""
-    parts = [(part, i % 2 == 1) for i, part in enumerate(re.split(r"_\{([^{}]*)\}", text)) if part]
-
-    def widths(size: int) -> list[float]:
-        return [_letters(size, low, bold).getlength(part) for part, low in parts]
-
-    while size > SMALLEST_LETTERS and sum(widths(size)) > room:
+    parts = _parts(text)
+    while size > SMALLEST_LETTERS and sum(_widths(parts, size, bold)) > room:
         size -= 1
-    x = place[0] - sum(widths(size)) / 2
-    for (part, low), width in zip(parts, widths(size), strict=True):
+    x = place[0] - sum(_widths(parts, size, bold)) / 2
+    for (part, low), width in zip(parts, _widths(parts, size, bold), strict=True):
         draw.text(
             (x, place[1] + size // 3 + 3 * low), part, fill="#1d2329", font=_letters(size, low, bold), anchor="ls"
         )
         x += width
+
+
+def _in_two(text: str, room: float, size: int = 15) -> list[str]:
+    """A heading as one line or, where that needs more than `room` px, as two: before a bracket, or equally long."""
+    cuts = [i for i, letter in enumerate(text) if letter == " "]
+    if not cuts or sum(_widths(_parts(text), size, bold=True)) <= room:
+        return [text]
+
+    def cost(lines: list[str]) -> tuple[bool, bool, float]:
+        longest = max(sum(_widths(_parts(line), size, bold=True)) for line in lines)
+        return longest > room, not lines[1].startswith("("), longest
+
+    return min(([text[:cut], text[cut + 1 :]] for cut in cuts), key=cost)
+
+
+def _parts(text: str) -> list[tuple[str, bool]]:
+    """A text in pieces, and whether each is a subscript."""
+    return [(part, i % 2 == 1) for i, part in enumerate(re.split(r"_\{([^{}]*)\}", text)) if part]
+
+
+def _widths(parts: Sequence[tuple[str, bool]], size: int, bold: bool) -> list[float]:
+    return [_letters(size, low, bold).getlength(part) for part, low in parts]
 
 
 def _letters(size: int, low: bool, bold: bool) -> ImageFont.FreeTypeFont:
