@@ -23,7 +23,7 @@ from dfmvr.rendering.renderer import render
 from dfmvr.report.figures.style import error_colours
 from dfmvr.report.source import TILE_PX
 
-SMALLEST_LETTERS = 9
+HEADING_LETTERS, SMALLEST_LETTERS = 15, 9
 _FINER = 2
 _SURFACE, _OUTSIDE = (0.80, 0.80, 0.80), (0.72, 0.72, 0.74)
 _LIGHTS = (((0.35, 0.45, 0.82), 0.72), ((-0.7, 0.1, 0.7), 0.22))
@@ -135,8 +135,9 @@ def grid(
 ) -> Image.Image:
     """Arrange tiles with a heading over each column and a name beside each row; None leaves a place free."""
     gap, side, foot = 8, 26 if any(sides) else 4, 20
-    headings = [_in_two(text, tile_px + gap - 6) for text in heads]
-    head = 12 + 18 * max(map(len, headings), default=1) if any(heads) else 4
+    room = tile_px + gap - 6
+    headings = [_in_two(text, room) for text in heads]
+    head = 12 + 18 * max(map(len, headings)) if any(heads) else 4
     feet = [foot if any(tile and tile.text for tile in row) else 0 for row in rows]
     width = side + len(heads) * (tile_px + gap)
     height = head + sum(tile_px + gap + extra for extra in feet)
@@ -145,7 +146,7 @@ def grid(
     for i, lines in enumerate(headings):
         centre = side + i * (tile_px + gap) + tile_px // 2
         for k, line in enumerate(lines, start=1):
-            _centred(draw, (centre, k * head // (len(lines) + 1)), line, tile_px + gap - 6)
+            _centred(draw, (centre, k * head // (len(lines) + 1)), line, room)
     top = head
     for row, name, extra in zip(rows, sides, feet, strict=True):
         if name:
@@ -163,28 +164,31 @@ def grid(
 
 
 def _centred(
-    draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, room: float, size: int = 15, bold: bool = True
+    draw: ImageDraw.ImageDraw,
+    place: tuple[int, int],
+    text: str,
+    room: float,
+    size: int = HEADING_LETTERS,
+    bold: bool = True,
 ) -> None:
     """Write a line around `place`, smaller if it needs more than `room` px; a subscript `L_{l3d}` is set lower."""
-    parts = _parts(text)
-    while size > SMALLEST_LETTERS and sum(_widths(parts, size, bold)) > room:
+    while size > SMALLEST_LETTERS and _length(text, size, bold) > room:
         size -= 1
-    x = place[0] - sum(_widths(parts, size, bold)) / 2
-    for (part, low), width in zip(parts, _widths(parts, size, bold), strict=True):
-        draw.text(
-            (x, place[1] + size // 3 + 3 * low), part, fill="#1d2329", font=_letters(size, low, bold), anchor="ls"
-        )
-        x += width
+    x = place[0] - _length(text, size, bold) / 2
+    for part, low in _parts(text):
+        letters = _letters(size, low, bold)
+        draw.text((x, place[1] + size // 3 + 3 * low), part, fill="#1d2329", font=letters, anchor="ls")
+        x += letters.getlength(part)
 
 
-def _in_two(text: str, room: float, size: int = 15) -> list[str]:
+def _in_two(text: str, room: float) -> list[str]:
     """A heading as one line or, where that needs more than `room` px, as two: before a bracket, or equally long."""
     cuts = [i for i, letter in enumerate(text) if letter == " "]
-    if not cuts or sum(_widths(_parts(text), size, bold=True)) <= room:
+    if not cuts or _length(text) <= room:
         return [text]
 
     def cost(lines: list[str]) -> tuple[bool, bool, float]:
-        longest = max(sum(_widths(_parts(line), size, bold=True)) for line in lines)
+        longest = max(map(_length, lines))
         return longest > room, not lines[1].startswith("("), longest
 
     return min(([text[:cut], text[cut + 1 :]] for cut in cuts), key=cost)
@@ -195,8 +199,8 @@ def _parts(text: str) -> list[tuple[str, bool]]:
     return [(part, i % 2 == 1) for i, part in enumerate(re.split(r"_\{([^{}]*)\}", text)) if part]
 
 
-def _widths(parts: Sequence[tuple[str, bool]], size: int, bold: bool) -> list[float]:
-    return [_letters(size, low, bold).getlength(part) for part, low in parts]
+def _length(text: str, size: int = HEADING_LETTERS, bold: bool = True) -> float:
+    return sum(_letters(size, low, bold).getlength(part) for part, low in _parts(text))
 
 
 def _letters(size: int, low: bool, bold: bool) -> ImageFont.FreeTypeFont:
